@@ -1,0 +1,84 @@
+import type { Endpoint } from "./spec.ts";
+import type { Role } from "./role.ts";
+
+/**
+ * What the agent reports of one job (verb `list`). Everything here is read from Ray and from the actors at
+ * that moment; nothing is remembered by us. Times are Unix milliseconds of the node that reports them.
+ */
+export interface Observed {
+  /** Ray's session name: another one means that the cluster was restarted empty. */
+  readonly session: string;
+  readonly placementGroups: readonly ObservedPlacementGroup[];
+  readonly replicas: readonly ObservedReplica[];
+  readonly proxies: readonly ObservedProxy[];
+}
+
+export interface ObservedPlacementGroup {
+  readonly name: string;
+  readonly state: "PENDING" | "CREATED" | "RESCHEDULING";
+  /** Ray's own word for why it is pending: NO_RESOURCES = fits but busy, INFEASIBLE = can never fit. */
+  readonly schedulingState?: string;
+  /** One entry a bundle, in order; empty until created. */
+  readonly nodeIps: readonly string[];
+}
+
+/**
+ * idle: the actor lives, no engine was started · starting: engine runs, /health refused so far ·
+ * healthy: last probe 200 · unhealthy: was healthy, 3 probes in a row failed · exited: the engine process ended ·
+ * lost: the actor exists by name but did not answer.
+ */
+export type EngineState = "idle" | "starting" | "healthy" | "unhealthy" | "exited" | "lost";
+
+export interface ProcessExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly atMs: number;
+}
+
+export interface ObservedReplica {
+  /** Incarnation name, `job-role-index-gN`. */
+  readonly name: string;
+  readonly role: Role;
+  readonly index: number;
+  readonly generation: number;
+  readonly state: EngineState;
+  /** Absent only when lost. */
+  readonly endpoint?: Endpoint;
+  readonly nodeId?: string;
+  readonly pid?: number;
+  readonly startedAtMs?: number;
+  readonly specHash?: string;
+  readonly exit?: ProcessExit;
+  /** Last lines of the engine's output; set when it exited or turned unhealthy. */
+  readonly logTail?: string;
+}
+
+/** One entry of the proxy's membership. `url` is `http://host:port`. */
+export interface Member {
+  /** Incarnation name. */
+  readonly name: string;
+  readonly role: Role;
+  readonly url: string;
+}
+
+export interface Membership {
+  readonly generation: number;
+  readonly members: readonly Member[];
+}
+
+export interface ObservedProxy {
+  /** `job-proxy-gN`. */
+  readonly name: string;
+  readonly generation: number;
+  readonly state: EngineState;
+  readonly host?: string;
+  readonly port?: number;
+  readonly pid?: number;
+  readonly specHash?: string;
+  /** What the built-in proxy acknowledged last; absent for external proxies and before its first answer. */
+  readonly membership?: Membership;
+  /** Requests in flight by incarnation name, removed members included while they still have streams. */
+  readonly inFlight?: Readonly<Record<string, number>>;
+  readonly exit?: ProcessExit;
+  readonly logTail?: string;
+}

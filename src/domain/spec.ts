@@ -1,0 +1,88 @@
+import type { Role } from "./role.ts";
+
+/** A value of `params`: what YAML can hold. */
+export type ParamValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly ParamValue[]
+  | { readonly [key: string]: ParamValue };
+
+/** vLLM's KVTransferConfig as the user wrote it (placeholders not yet filled), connector name in vLLM's spelling. */
+export type KvTransferConfig = { readonly kv_connector: string } & { readonly [key: string]: ParamValue };
+
+/** One role after merging: general under role, defaults filled. */
+export interface RoleSpec {
+  /** GPUs of one replica. 0 means a CPU engine. */
+  readonly numGpus: number;
+  readonly replicas: number;
+  /** Environment of the engine; general under role. Values may be references `env:NAME` or `file:PATH`. */
+  readonly envs: Readonly<Record<string, string>>;
+  /** Engine parameters in order, general under role, without model, host, port, kv_transfer_config and _extra_params. */
+  readonly params: Readonly<Record<string, ParamValue>>;
+  /** Positional argument of `vllm serve`; undefined when `engine.command` needs none. */
+  readonly model?: string;
+  readonly kvTransfer: KvTransferConfig;
+  /** `_extra_params`, general then role, already split as a shell would. */
+  readonly extraArgs: readonly string[];
+}
+
+export type ProxyMembership = "builtin" | "restart" | "none";
+
+/** How clients reach the job. */
+export interface SchedulerSpec {
+  readonly port: number;
+  /** The external proxy's command, split as a shell would, placeholders not yet filled. Absent = built-in proxy. */
+  readonly command?: readonly string[];
+  readonly membership: ProxyMembership;
+}
+
+/** How often a replica may be replaced before the job says DEGRADED. */
+export interface RestartBudget {
+  readonly restartsMax: number;
+  readonly windowS: number;
+}
+
+/** What the user asked for, validated, merged and complete. Plain JSON: it travels through Temporal. */
+export interface JobSpec {
+  readonly name: string;
+  /** Seconds within which the job must be READY, and within which a new replica must be healthy. */
+  readonly timeoutS: number;
+  readonly numGpus: number;
+  readonly gpusPerWorker: number;
+  /** CPUs reserved for each worker; a replica has max(1, numGpus / gpusPerWorker) workers. 0 reserves none. */
+  readonly numCpus: number;
+  readonly workingDir: string;
+  /** Environment of the proxy (and, already merged into the roles, of the engines). */
+  readonly envs: Readonly<Record<string, string>>;
+  /** `engine.command`, split as a shell would. Default `vllm serve`. */
+  readonly engineCommand: readonly string[];
+  readonly scheduler: SchedulerSpec;
+  readonly roles: Readonly<Record<Role, RoleSpec>>;
+  readonly restart: RestartBudget;
+  /** Seconds that a drain may wait for in-flight requests, per role. */
+  readonly drainS: Readonly<Record<Role, number>>;
+  /** Seconds from SIGTERM to SIGKILL when an engine or proxy is stopped. */
+  readonly stopGraceS: number;
+  /** Seconds without an orchestrator after which engines stop themselves; 0 = never. */
+  readonly leaseS: number;
+}
+
+/** What one placement group bundle reserves. */
+export interface Bundle {
+  readonly GPU?: number;
+  readonly CPU?: number;
+}
+
+/** Where a replica answers. Ports by name: `http` always, others as the spec's placeholders and connector need. */
+export interface Endpoint {
+  readonly host: string;
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+/** A contiguous run of ports that a replica needs: `span` ports from the one reported under `name`. */
+export interface PortRequest {
+  readonly name: string;
+  readonly span: number;
+}

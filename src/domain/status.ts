@@ -1,0 +1,67 @@
+import type { Failure } from "./errors.ts";
+import type { Role } from "./role.ts";
+
+/** DEPLOYING until READY for the first time; WAITING = needs resources that others hold. */
+export type JobPhase =
+  | "DEPLOYING"
+  | "WAITING"
+  | "READY"
+  | "SCALING"
+  | "HEALING"
+  | "DEGRADED"
+  | "STOPPING"
+  | "STOPPED"
+  | "FAILED";
+
+export type ReplicaPhase =
+  | "WAITING"
+  | "RESERVING"
+  | "STARTING"
+  | "READY"
+  | "UNHEALTHY"
+  | "DRAINING"
+  | "STOPPING"
+  | "DOWN";
+
+export interface ReplicaStatus {
+  /** `prefill-0`. */
+  readonly name: string;
+  readonly role: Role;
+  readonly index: number;
+  readonly generation: number;
+  readonly phase: ReplicaPhase;
+  readonly url?: string;
+  /** Requests in flight through the built-in proxy. */
+  readonly inFlight?: number;
+  /** Why it is not READY, in one sentence. */
+  readonly note?: string;
+}
+
+export interface ProxyStatus {
+  readonly phase: "PENDING" | "STARTING" | "READY" | "DOWN";
+  readonly builtin: boolean;
+  readonly url?: string;
+  readonly membershipGeneration?: number;
+  readonly note?: string;
+}
+
+/** Something that happened, newest last; a bounded ring. */
+export interface JobEvent {
+  readonly atMs: number;
+  readonly text: string;
+}
+
+/** The answer of the query `status`, and what `pdjob-client status --json` prints. */
+export interface JobStatus {
+  readonly job: string;
+  readonly phase: JobPhase;
+  readonly reason: string;
+  readonly desired: Readonly<Record<Role, number>>;
+  readonly ready: Readonly<Record<Role, number>>;
+  readonly replicas: readonly ReplicaStatus[];
+  readonly proxy: ProxyStatus;
+  /** Keys of the actions being performed now. */
+  readonly inFlight: readonly string[];
+  readonly events: readonly JobEvent[];
+  readonly failure?: Failure;
+}

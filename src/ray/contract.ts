@@ -1,0 +1,114 @@
+import { z } from "zod";
+import { roles } from "../domain/role.ts";
+
+/** Wire types of docs/agent-protocol.md. Parsed on arrival: the agent is another program, of maybe another version. */
+const endpoint = z.object({ host: z.string(), ports: z.record(z.string(), z.number()) });
+const processExit = z.object({ code: z.number().nullable(), signal: z.string().nullable(), atMs: z.number() });
+const engineState = z.enum(["idle", "starting", "healthy", "unhealthy", "exited", "lost"]);
+
+export const observedPlacementGroup = z.object({
+  name: z.string(),
+  state: z.enum(["PENDING", "CREATED", "RESCHEDULING"]),
+  schedulingState: z.string().optional(),
+  nodeIps: z.array(z.string()),
+});
+
+export const observedReplica = z.object({
+  name: z.string(),
+  role: z.enum(roles),
+  index: z.number().int(),
+  generation: z.number().int(),
+  state: engineState,
+  endpoint: endpoint.optional(),
+  nodeId: z.string().optional(),
+  pid: z.number().optional(),
+  startedAtMs: z.number().optional(),
+  specHash: z.string().optional(),
+  exit: processExit.optional(),
+  logTail: z.string().optional(),
+});
+
+const member = z.object({ name: z.string(), role: z.enum(roles), url: z.string() });
+
+export const observedProxy = z.object({
+  name: z.string(),
+  generation: z.number().int(),
+  state: engineState,
+  host: z.string().optional(),
+  port: z.number().optional(),
+  pid: z.number().optional(),
+  specHash: z.string().optional(),
+  membership: z.object({ generation: z.number().int(), members: z.array(member) }).optional(),
+  inFlight: z.record(z.string(), z.number()).optional(),
+  exit: processExit.optional(),
+  logTail: z.string().optional(),
+});
+
+const hello = z.object({
+  protocol: z.literal(1),
+  rayVersion: z.string(),
+  pythonVersion: z.string(),
+  session: z.string(),
+  nodeIp: z.string(),
+});
+
+const resources = z.object({ GPU: z.number().default(0), CPU: z.number().default(0) });
+
+const absentGroup = z.object({ name: z.string(), state: z.literal("ABSENT"), nodeIps: z.array(z.string()) });
+const absentReplica = z.object({ name: z.string(), state: z.literal("absent") });
+
+/** Result of each verb. The verb's arguments are typed in `agent.ts`, where each verb has its method. */
+export const verbResults = {
+  ping: hello,
+  nodes: z.object({
+    nodes: z.array(
+      z.object({
+        id: z.string(),
+        ip: z.string(),
+        alive: z.boolean(),
+        isHead: z.boolean(),
+        total: resources,
+        available: resources,
+      }),
+    ),
+  }),
+  ensurePlacementGroup: observedPlacementGroup,
+  placementGroupStatus: z.union([observedPlacementGroup, absentGroup]),
+  removePlacementGroup: z.object({ removed: z.boolean() }),
+  ensureReplica: observedReplica,
+  startEngine: observedReplica,
+  replicaStatus: z.union([observedReplica, absentReplica]),
+  stopReplica: z.object({ stopped: z.boolean() }),
+  ensureProxy: observedProxy,
+  setMembership: z.object({ acknowledged: z.number().int() }),
+  stopProxy: z.object({ stopped: z.boolean() }),
+  list: z.object({
+    session: z.string(),
+    placementGroups: z.array(observedPlacementGroup),
+    replicas: z.array(observedReplica),
+    proxies: z.array(observedProxy),
+  }),
+  jobs: z.object({
+    jobs: z.array(
+      z.object({ job: z.string(), replicas: z.number(), placementGroups: z.number(), proxies: z.number() }),
+    ),
+  }),
+  logs: z.object({ text: z.string(), offset: z.number(), size: z.number() }),
+  sweep: z.object({ removed: z.array(z.object({ kind: z.enum(["actor", "placementGroup"]), name: z.string() })) }),
+} as const;
+
+export type Verb = keyof typeof verbResults;
+export type VerbResult<V extends Verb> = z.output<(typeof verbResults)[V]>;
+
+export const agentError = z.object({
+  class: z.enum(["retryable", "fatal", "clusterChanged"]),
+  code: z.string(),
+  message: z.string(),
+});
+
+export const greeting = z.union([z.object({ hello }), z.object({ fatal: agentError })]);
+
+export const answer = z.union([
+  z.object({ id: z.number().nullable(), ok: z.literal(true), result: z.unknown() }),
+  z.object({ id: z.number().nullable(), ok: z.literal(false), error: agentError }),
+]);

@@ -1,0 +1,44 @@
+import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
+import type { Role } from "../domain/role.ts";
+import type { JobSpec } from "../domain/spec.ts";
+import type { JobStatus } from "../domain/status.ts";
+import type { CarriedState } from "./state.ts";
+
+/** Input of `PDJobWorkflow`. One object, additive fields only: scripts outlive releases. */
+export interface JobInput {
+  readonly spec: JobSpec;
+  /** Present on a run that continues an earlier one. */
+  readonly state?: CarriedState;
+  /** Continue as new past this many history events; the server's own hint counts too. For tests. */
+  readonly historyEventsMax?: number;
+}
+
+/** Payload of signal `scaleTo` and update `scale`. */
+export interface ScaleRequest {
+  readonly role: Role;
+  readonly replicas: number;
+  /** Idempotency key: a second request with the same key changes nothing. */
+  readonly key?: string;
+}
+
+/** Fire and forget, for ops scripts: durable as soon as the server answers, even with no worker up. */
+export const scaleToSignal = defineSignal<[ScaleRequest]>("scaleTo");
+
+/** Rejected at once, with the numbers, when it can never fit. Answers with the wish as it now stands. */
+export const scaleUpdate = defineUpdate<ScaleAnswer, [ScaleRequest]>("scale");
+
+export interface ScaleAnswer {
+  /** Bumped by every accepted change; `status` reports READY only for the newest. */
+  readonly desiredGeneration: number;
+  readonly desired: Readonly<Record<Role, number>>;
+}
+
+/** Drain, then tear everything down. Answers as soon as the wish is recorded. */
+export const stopUpdate = defineUpdate<{ readonly stopping: true }, []>("stop");
+
+export const statusQuery = defineQuery<JobStatus>("status");
+
+/** What the workflow returns when it was stopped on request. */
+export interface JobResult {
+  readonly phase: "STOPPED";
+}
