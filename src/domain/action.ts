@@ -1,6 +1,8 @@
-import type { Bundle } from "./spec.ts";
+import type { Failure } from "./errors.ts";
+import { replicaName } from "./names.ts";
 import type { Member } from "./observed.ts";
 import type { ReplicaId } from "./role.ts";
+import type { Bundle } from "./spec.ts";
 
 interface ForReplica {
   readonly replica: ReplicaId;
@@ -11,21 +13,72 @@ interface ForReplica {
 
 /** One thing to do next. Each is performed by one idempotent activity of the same name. */
 export type Action =
-  | (ForReplica & { readonly kind: "reservePlacementGroup"; readonly bundles: readonly Bundle[]; readonly deadlineMs: number })
+  | (ForReplica & {
+      readonly kind: "reservePlacementGroup";
+      readonly bundles: readonly Bundle[];
+      readonly replaces: boolean;
+      readonly deadlineMs?: number;
+    })
   | (ForReplica & { readonly kind: "startPrefill" | "startDecode"; readonly kvIp?: string })
   | (ForReplica & { readonly kind: "readKvIp" })
   | (ForReplica & { readonly kind: "waitHealthy"; readonly deadlineMs: number })
   | (ForReplica & { readonly kind: "drainReplica"; readonly deadlineMs: number })
-  | (ForReplica & { readonly kind: "stopReplica"; readonly graceS: number })
-  | (ForReplica & { readonly kind: "removePlacementGroup" })
-  | { readonly kind: "renderProxy"; readonly generation: number; readonly members: readonly Member[]; readonly reason: string }
-  | { readonly kind: "runProxy"; readonly generation: number; readonly command: ProxyCommand; readonly deadlineMs: number; readonly reason: string }
-  | { readonly kind: "setMembership"; readonly proxyGeneration: number; readonly generation: number; readonly members: readonly Member[]; readonly reason: string }
+  | (ForReplica & {
+      readonly kind: "stopReplica";
+      readonly graceS: number;
+      readonly failure?: Failure;
+    })
+  | (ForReplica & { readonly kind: "removePlacementGroup"; readonly failure?: Failure })
+  | {
+      readonly kind: "renderProxy";
+      readonly generation: number;
+      readonly members: readonly Member[];
+      readonly reason: string;
+    }
+  | {
+      readonly kind: "runProxy";
+      readonly generation: number;
+      readonly command: ProxyCommand;
+      readonly deadlineMs: number;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: "setMembership";
+      readonly proxyGeneration: number;
+      readonly generation: number;
+      readonly members: readonly Member[];
+      readonly reason: string;
+    }
   | { readonly kind: "drainProxy"; readonly deadlineMs: number; readonly reason: string }
-  | { readonly kind: "stopProxy"; readonly generation: number; readonly graceS: number; readonly reason: string }
+  | {
+      readonly kind: "stopProxy";
+      readonly generation: number;
+      readonly graceS: number;
+      readonly failure?: Failure;
+      readonly reason: string;
+    }
   | { readonly kind: "sweep"; readonly reason: string };
 
 export type ActionKind = Action["kind"];
+
+/** What an action works on: `prefill-0`, `proxy` or `job`. At most one action per target runs at a time. */
+export function targetOf(action: Action): string {
+  if ("replica" in action) return replicaName(action.replica);
+  return action.kind === "sweep" ? "job" : "proxy";
+}
+
+/** `waitHealthy prefill-0 g1`: names an action in status, in logs and in the set of actions in flight. */
+export function actionKey(action: Action): string {
+  const generation = "generation" in action ? ` g${action.generation}` : "";
+  return `${action.kind} ${targetOf(action)}${generation}`;
+}
+
+/** An action that is being performed, as the planner needs to know it. */
+export interface InFlightAction {
+  readonly key: string;
+  readonly kind: ActionKind;
+  readonly target: string;
+}
 
 /** What `renderProxy` produced: the very command that `runProxy` runs. */
 export interface ProxyCommand {

@@ -20,8 +20,7 @@ export const incarnationName = (job: string, replica: ReplicaId, generation: num
   `${job}-${replicaName(replica)}-g${generation}`;
 
 /** `demo-proxy-g1`: the Ray name of one generation of the proxy's actor. */
-export const proxyName = (job: string, generation: number): string =>
-  `${job}-proxy-g${generation}`;
+export const proxyName = (job: string, generation: number): string => `${job}-proxy-g${generation}`;
 
 export interface Incarnation extends ReplicaId {
   readonly job: string;

@@ -10,7 +10,9 @@ export type ParamValue =
   | { readonly [key: string]: ParamValue };
 
 /** vLLM's KVTransferConfig as the user wrote it (placeholders not yet filled), connector name in vLLM's spelling. */
-export type KvTransferConfig = { readonly kv_connector: string } & { readonly [key: string]: ParamValue };
+export type KvTransferConfig = { readonly kv_connector: string } & {
+  readonly [key: string]: ParamValue;
+};
 
 /** One role after merging: general under role, defaults filled. */
 export interface RoleSpec {

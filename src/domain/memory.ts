@@ -1,0 +1,51 @@
+import type { ProxyCommand } from "./action.ts";
+import type { Failure } from "./errors.ts";
+import type { Role } from "./role.ts";
+
+/** What the job should be. Edited by messages only. */
+export interface Desired {
+  readonly replicas: Readonly<Record<Role, number>>;
+  /** Present once the whole job is to go. `drain`: let requests in flight end first. */
+  readonly stop?: { readonly drain: boolean };
+}
+
+/** The last failure of a target, and of which of its generations. */
+export interface RecordedFailure extends Failure {
+  readonly generation: number;
+  readonly atMs: number;
+}
+
+/**
+ * The few facts that cannot be read back from Ray. Keys are targets (`prefill-0`, `proxy`).
+ * Plain JSON: it is carried over continue-as-new, where Map and Set would be lost.
+ */
+export interface Memory {
+  /** Highest generation ever asked for; never reused. */
+  readonly generations: Readonly<Record<string, number>>;
+  /** Generation whose start action succeeded: when Ray does not know it any more, it died. */
+  readonly started: Readonly<Record<string, number>>;
+  readonly failures: Readonly<Record<string, RecordedFailure>>;
+  /** When replacements were asked for, within the budget's window. */
+  readonly restarts: Readonly<Record<string, readonly number[]>>;
+  /** Incarnations (or `proxy`) whose drain ended, by being idle or by its deadline. */
+  readonly drained: readonly string[];
+  readonly membershipGeneration: number;
+  readonly kvIp?: string;
+  readonly proxyCommand?: { readonly generation: number; readonly command: ProxyCommand };
+  /** READY was reached once: from then on failures are healed instead of failing the job. */
+  readonly served: boolean;
+  readonly deployStartedAtMs: number;
+  readonly swept: boolean;
+}
+
+export const emptyMemory = (nowMs: number): Memory => ({
+  generations: {},
+  started: {},
+  failures: {},
+  restarts: {},
+  drained: [],
+  membershipGeneration: 0,
+  served: false,
+  deployStartedAtMs: nowMs,
+  swept: false,
+});

@@ -1,0 +1,195 @@
+import type { Action } from "../domain/action.ts";
+import type { Member, ObservedProxy } from "../domain/observed.ts";
+import type { PlanInput } from "../domain/plan.ts";
+import { roles } from "../domain/role.ts";
+import { condemned, describeExit, firstLine, lastLines } from "./condemn.ts";
+import type { Condemned } from "./condemn.ts";
+import type { ReplicaStep } from "./replica.ts";
+import { mayRestart } from "./restarts.ts";
+import { memberOf, sameMembers } from "./world.ts";
+import type { World } from "./world.ts";
+
+/** The replicas that the proxy may use now: wanted and healthy. */
+export function eligibleMembers(world: World, input: PlanInput): readonly Member[] {
+  return world.replicas.flatMap((replica) => {
+    const actor = replica.current?.actor;
+    if (!replica.wanted || actor?.state !== "healthy" || condemned(replica, input)) return [];
+    return memberOf(actor) ?? [];
+  });
+}
+
+/** Why the newest proxy cannot serve any more; undefined while it can, or when there is none. */
+export function condemnedProxy({ proxy }: World, { memory }: PlanInput): Condemned | undefined {
+  const recorded = memory.failures["proxy"];
+  if (recorded && recorded.generation >= (proxy?.generation ?? 0)) {
+    return { code: recorded.code, message: recorded.message, fatal: true };
+  }
+  if (proxy?.state === "exited")
+    return { code: "ProxyExited", message: describeExit("The proxy", proxy), fatal: true };
+  if (proxy?.state === "unhealthy") {
+    return {
+      code: "ProxyTimeout",
+      message: `The proxy stopped answering.${lastLines(proxy.logTail)}`,
+      fatal: false,
+    };
+  }
+  if (proxy?.state === "lost") {
+    return {
+      code: "ClusterChanged",
+      message: "The proxy's actor does not answer: the head node is down or hung.",
+      fatal: false,
+    };
+  }
+  if (!proxy && memory.started["proxy"] !== undefined) {
+    return { code: "ClusterChanged", message: "The proxy's actor is gone.", fatal: false };
+  }
+  return undefined;
+}
+
+/** Brings the proxy one step nearer to running with the right members. */
+export function stepProxy(world: World, input: PlanInput): ReplicaStep {
+  const { proxy, staleProxies } = world;
+  const old = staleProxies[0];
+  if (old) return { action: stop(old, input, "an older generation is left over") };
+  const members = eligibleMembers(world, input);
+  const verdict = condemnedProxy(world, input);
+  if (proxy && verdict) return { action: stop(proxy, input, firstLine(verdict), verdict) };
+  if (!proxy) return deploy(members, world, input, verdict !== undefined);
+  if (proxy.state !== "healthy") return resume(proxy, input);
+  return input.spec.scheduler.membership === "builtin"
+    ? pointBuiltin(proxy, members, input)
+    : redeployExternal(proxy, members, world, input);
+}
+
+/** The first proxy waits for every replica, as the user expects READY to mean; a later one for one pair. */
+function deploy(
+  members: readonly Member[],
+  world: World,
+  input: PlanInput,
+  replaces: boolean,
+): ReplicaStep {
+  const { memory, spec, nowMs } = input;
+  const enough =
+    memory.served && spec.scheduler.membership === "builtin"
+      ? hasPair(members)
+      : isComplete(members, world);
+  if (!enough) return undefined;
+  if (replaces) {
+    const verdict = mayRestart("proxy", memory, spec.restart, nowMs);
+    if (verdict.kind === "later") return { wakeAtMs: verdict.atMs };
+    if (verdict.kind === "exhausted") return undefined;
+  }
+  return renderThenRun(
+    members,
+    input,
+    replaces ? "the proxy is replaced" : "every replica is healthy",
+  );
+}
+
+function renderThenRun(members: readonly Member[], input: PlanInput, reason: string): ReplicaStep {
+  const { memory, spec, nowMs } = input;
+  const spent = Math.max(memory.started["proxy"] ?? 0, memory.failures["proxy"]?.generation ?? 0);
+  const rendered = memory.proxyCommand;
+  if (rendered && rendered.generation > spent && sameMembers(rendered.command.members, members)) {
+    return {
+      action: {
+        kind: "runProxy",
+        generation: rendered.generation,
+        command: rendered.command,
+        deadlineMs: nowMs + spec.timeoutS * 1_000,
+        reason,
+      },
+    };
+  }
+  const generation = Math.max(memory.generations["proxy"] ?? 0, spent) + 1;
+  return { action: { kind: "renderProxy", generation, members, reason } };
+}
+
+/** An actor without a running process: the worker died between two steps of `runProxy`. */
+function resume(proxy: ObservedProxy, { memory, spec, nowMs }: PlanInput): ReplicaStep {
+  const command = memory.proxyCommand;
+  if (command?.generation !== proxy.generation) return undefined;
+  const deadlineMs = nowMs + spec.timeoutS * 1_000;
+  return {
+    action: {
+      kind: "runProxy",
+      generation: proxy.generation,
+      command: command.command,
+      deadlineMs,
+      reason: "the proxy is not up yet",
+    },
+  };
+}
+
+function pointBuiltin(
+  proxy: ObservedProxy,
+  members: readonly Member[],
+  { memory }: PlanInput,
+): ReplicaStep {
+  const acknowledged = proxy.membership ?? { generation: 0, members: [] };
+  if (sameMembers(acknowledged.members, members)) return undefined;
+  const generation = Math.max(acknowledged.generation, memory.membershipGeneration) + 1;
+  const reason = describeChange(acknowledged.members, members);
+  return {
+    action: {
+      kind: "setMembership",
+      proxyGeneration: proxy.generation,
+      generation,
+      members,
+      reason,
+    },
+  };
+}
+
+/**
+ * An external proxy knows its members from its command line, so a change restarts it. It is left alone while a
+ * wanted replica is down: its command may name each index, and a restart would only drop streams.
+ */
+function redeployExternal(
+  proxy: ObservedProxy,
+  members: readonly Member[],
+  world: World,
+  input: PlanInput,
+): ReplicaStep {
+  if (input.spec.scheduler.membership !== "restart" || !isComplete(members, world))
+    return undefined;
+  const running = input.memory.proxyCommand;
+  if (running?.generation === proxy.generation && sameMembers(running.command.members, members))
+    return undefined;
+  return renderThenRun(
+    members,
+    input,
+    "the members changed and this proxy learns them from its command line",
+  );
+}
+
+const hasPair = (members: readonly Member[]): boolean =>
+  roles.every((role) => members.some((member) => member.role === role));
+
+const isComplete = (members: readonly Member[], world: World): boolean =>
+  hasPair(members) && members.length === world.replicas.filter((replica) => replica.wanted).length;
+
+const stop = (
+  { generation }: ObservedProxy,
+  { spec }: PlanInput,
+  reason: string,
+  verdict?: Condemned,
+): Action => ({
+  kind: "stopProxy",
+  generation,
+  graceS: spec.stopGraceS,
+  reason,
+  ...(verdict ? { failure: { code: verdict.code, message: verdict.message } } : {}),
+});
+
+function describeChange(before: readonly Member[], after: readonly Member[]): string {
+  const names = (list: readonly Member[], other: readonly Member[]) =>
+    list.filter(({ name }) => !other.some((one) => one.name === name)).map(({ name }) => name);
+  const added = names(after, before);
+  const removed = names(before, after);
+  const parts = [
+    added.length > 0 ? `add ${added.join(", ")}` : "",
+    removed.length > 0 ? `remove ${removed.join(", ")}` : "",
+  ];
+  return parts.filter(Boolean).join("; ") || "addresses changed";
+}

@@ -1,0 +1,96 @@
+import type { Action } from "../domain/action.ts";
+import type { Failure } from "../domain/errors.ts";
+import type { Plan, PlanInput } from "../domain/plan.ts";
+import { condemned } from "./condemn.ts";
+import { condemnedProxy, stepProxy } from "./proxy.ts";
+import { stepUnwanted, stepWanted } from "./replica.ts";
+import type { ReplicaStep } from "./replica.ts";
+import { stepTeardown, teardownKinds } from "./teardown.ts";
+import { viewOf } from "./view.ts";
+import { lookAt } from "./world.ts";
+import type { World } from "./world.ts";
+
+/**
+ * The whole policy: what is wanted, what is there, what is being done → what to do next.
+ *
+ * Level-triggered: progress is re-derived from what is observed, so a crash at any point costs nothing. At most one
+ * action per target runs at a time, which is what makes every rule below safe to write as if it were alone.
+ */
+export function reconcile(input: PlanInput): Plan {
+  const world = lookAt(input);
+  const view = viewOf(world, input);
+  if (input.desired.stop) return tearDown(world, input, view);
+  const failure = fatalFailure(world, input);
+  if (failure) return { actions: [], cancel: [], view, failure };
+
+  const steps = [
+    ...replicaSteps(world, input),
+    ...proxySteps(world, input),
+    ...kvIpStep(world, input),
+  ];
+  const wakes = steps.flatMap((step) => (step && "wakeAtMs" in step ? [step.wakeAtMs] : []));
+  return {
+    actions: steps.flatMap((step) => (step && "action" in step ? [step.action] : [])),
+    cancel: unwantedActions(world, input),
+    view,
+    ...(wakes.length > 0 ? { wakeAtMs: Math.min(...wakes) } : {}),
+  };
+}
+
+function tearDown(world: World, input: PlanInput, view: Plan["view"]): Plan {
+  const actions = stepTeardown(world, input);
+  const cancel = input.inFlight
+    .filter(({ kind }) => !teardownKinds.has(kind))
+    .map(({ key }) => key);
+  const finished = actions.length === 0 && input.inFlight.length === 0 && input.memory.swept;
+  return { actions, cancel, view, ...(finished ? { finished: true } : {}) };
+}
+
+/** Until the job has served once, an engine or proxy that cannot run ends it: a wrong config should not retry for ever. */
+function fatalFailure(world: World, input: PlanInput): Failure | undefined {
+  if (input.memory.served) return undefined;
+  const verdicts = [
+    ...world.replicas.filter(({ wanted }) => wanted).map((replica) => condemned(replica, input)),
+    condemnedProxy(world, input),
+  ];
+  const fatal = verdicts.find((verdict) => verdict?.fatal);
+  return fatal && { code: fatal.code, message: fatal.message };
+}
+
+const replicaSteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>
+  world.replicas
+    .filter((replica) => !world.busy.has(replica.name))
+    .map((replica) =>
+      replica.wanted ? stepWanted(replica, world, input) : stepUnwanted(replica, world, input),
+    );
+
+const proxySteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>
+  world.busy.has("proxy") ? [] : [stepProxy(world, input)];
+
+/** Reads prefill 0's address when it is not known, or moved with a new generation. */
+function kvIpStep(world: World, { memory, inFlight }: PlanInput): readonly ReplicaStep[] {
+  const first = world.replicas.find(
+    ({ id, wanted }) => wanted && id.role === "prefill" && id.index === 0,
+  );
+  const actor = first?.current?.actor;
+  if (!first || !actor?.endpoint || memory.kvIp === actor.endpoint.host) return [];
+  if (actor.state === "idle" || inFlight.some(({ kind }) => kind === "readKvIp")) return [];
+  const reason =
+    memory.kvIp === undefined ? "the other replicas need prefill-0's address" : "prefill-0 moved";
+  return [
+    { action: { kind: "readKvIp", replica: first.id, generation: actor.generation, reason } },
+  ];
+}
+
+/** Waits for a replica that nobody wants any more. What changes things (start, stop) is left to end by itself. */
+function unwantedActions(world: World, { inFlight }: PlanInput): readonly string[] {
+  const unwanted = new Set(world.replicas.filter(({ wanted }) => !wanted).map(({ name }) => name));
+  const known = new Set(world.replicas.map(({ name }) => name));
+  const waits: ReadonlySet<Action["kind"]> = new Set<Action["kind"]>([
+    "reservePlacementGroup",
+    "waitHealthy",
+  ]);
+  return inFlight
+    .filter(({ kind, target }) => waits.has(kind) && (unwanted.has(target) || !known.has(target)))
+    .map(({ key }) => key);
+}

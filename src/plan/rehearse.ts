@@ -1,0 +1,141 @@
+import type { Action, ProxyCommand } from "../domain/action.ts";
+import { actionKey, targetOf } from "../domain/action.ts";
+import { emptyMemory } from "../domain/memory.ts";
+import type { Memory } from "../domain/memory.ts";
+import { incarnationName, proxyName, replicaName } from "../domain/names.ts";
+import type { Member, Observed, ObservedReplica } from "../domain/observed.ts";
+import type { JobSpec } from "../domain/spec.ts";
+import { reconcile } from "./reconcile.ts";
+
+/** Far above what 512 replicas need; a policy that never settles must not hang `plan`. */
+const turnsMax = 10_000;
+
+/**
+ * The steps of a first deployment, in order: the real policy, driven against a cluster on which every action succeeds
+ * at once. So what `plan` shows is what `start` does, and not a second description of it.
+ */
+export function rehearse(spec: JobSpec): readonly Action[] {
+  let memory = emptyMemory(0);
+  let observed: Observed = { session: "rehearsal", placementGroups: [], replicas: [], proxies: [] };
+  const steps: Action[] = [];
+  const desired = {
+    replicas: { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas },
+  };
+  for (let turn = 0; turn < turnsMax; turn++) {
+    const plan = reconcile({ spec, desired, memory, observed, inFlight: [], nowMs: 0 });
+    if (plan.actions.length === 0) return steps;
+    const done = new Set<string>();
+    for (const action of plan.actions) {
+      if (done.has(targetOf(action))) continue;
+      done.add(targetOf(action));
+      steps.push(action);
+      ({ memory, observed } = succeed(action, spec, memory, observed));
+    }
+  }
+  throw new Error(
+    `The plan of ${spec.name} did not settle: last step ${steps.at(-1) ? actionKey(steps.at(-1) as Action) : "none"}`,
+  );
+}
+
+interface Stage {
+  readonly memory: Memory;
+  readonly observed: Observed;
+}
+
+/** What the world looks like after an action that succeeded. Teardown never occurs in a first deployment. */
+function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observed): Stage {
+  const generations =
+    "generation" in action && action.kind !== "setMembership"
+      ? { ...memory.generations, [targetOf(action)]: action.generation }
+      : memory.generations;
+  const remembered = { ...memory, generations };
+  switch (action.kind) {
+    case "reservePlacementGroup": {
+      const name = incarnationName(spec.name, action.replica, action.generation);
+      const group = {
+        name,
+        state: "CREATED" as const,
+        nodeIps: [`<${replicaName(action.replica)}.host>`],
+      };
+      return {
+        memory: remembered,
+        observed: { ...observed, placementGroups: [...observed.placementGroups, group] },
+      };
+    }
+    case "startPrefill":
+    case "startDecode":
+      return { memory: remembered, observed: withActor(observed, startedActor(action, spec)) };
+    case "waitHealthy": {
+      const name = incarnationName(spec.name, action.replica, action.generation);
+      const actor = observed.replicas.find((one) => one.name === name);
+      return {
+        memory: remembered,
+        observed: actor ? withActor(observed, { ...actor, state: "healthy" }) : observed,
+      };
+    }
+    case "readKvIp":
+      return { memory: { ...remembered, kvIp: `<${replicaName(action.replica)}.host>` }, observed };
+    case "renderProxy":
+      return {
+        memory: {
+          ...remembered,
+          proxyCommand: { generation: action.generation, command: rendered(spec, action.members) },
+        },
+        observed,
+      };
+    case "runProxy":
+      return {
+        memory: remembered,
+        observed: { ...observed, proxies: [startedProxy(action.generation, spec)] },
+      };
+    case "setMembership": {
+      const membership = { generation: action.generation, members: action.members };
+      return {
+        memory: remembered,
+        observed: {
+          ...observed,
+          proxies: observed.proxies.map((proxy) => ({ ...proxy, membership })),
+        },
+      };
+    }
+    case "drainReplica":
+    case "stopReplica":
+    case "removePlacementGroup":
+    case "drainProxy":
+    case "stopProxy":
+    case "sweep":
+      return { memory: remembered, observed };
+  }
+}
+
+const withActor = (observed: Observed, actor: ObservedReplica): Observed => ({
+  ...observed,
+  replicas: [...observed.replicas.filter(({ name }) => name !== actor.name), actor],
+});
+
+function startedActor(
+  action: Extract<Action, { kind: "startPrefill" | "startDecode" }>,
+  spec: JobSpec,
+): ObservedReplica {
+  const { replica, generation } = action;
+  const name = incarnationName(spec.name, replica, generation);
+  const endpoint = { host: `<${replicaName(replica)}.host>`, ports: {} };
+  return { name, ...replica, generation, state: "starting", startedAtMs: 0, endpoint };
+}
+
+const startedProxy = (generation: number, spec: JobSpec) => ({
+  name: proxyName(spec.name, generation),
+  generation,
+  state: "healthy" as const,
+  host: "<head>",
+  port: spec.scheduler.port,
+  ...(spec.scheduler.membership === "builtin"
+    ? { membership: { generation: 0, members: [] } }
+    : {}),
+});
+
+const rendered = (spec: JobSpec, members: readonly Member[]): ProxyCommand => ({
+  builtin: spec.scheduler.membership === "builtin",
+  argv: [],
+  members,
+});

@@ -1,0 +1,140 @@
+import type { Action } from "../domain/action.ts";
+import type { ObservedProxy } from "../domain/observed.ts";
+import type { PlanInput } from "../domain/plan.ts";
+import { condemned, firstLine } from "./condemn.ts";
+import type { Condemned } from "./condemn.ts";
+import { replicaBundles } from "./placement.ts";
+import { mayRestart } from "./restarts.ts";
+import type { Incarnation, ReplicaWorld, World } from "./world.ts";
+
+/** What to do for one replica next: an action, or a time to look again, or nothing. */
+export type ReplicaStep = { readonly action: Action } | { readonly wakeAtMs: number } | undefined;
+
+/** Brings a wanted replica one step nearer to healthy: clear what is dead, reserve, start, wait. */
+export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput): ReplicaStep {
+  const { current, stale } = replica;
+  const old = stale[0];
+  if (old) return { action: remove(replica, old, input, "an older generation is left over") };
+  const verdict = condemned(replica, input);
+  if (verdict && current)
+    return { action: remove(replica, current, input, firstLine(verdict), verdict) };
+  if (!current) return reserve(replica, input, verdict !== undefined);
+  if (current.group?.state !== "CREATED") return reserve(replica, input, false);
+  if (!current.actor || current.actor.state === "idle")
+    return start(replica, current, world, input);
+  if (current.actor.state === "starting") {
+    const startedAtMs = current.actor.startedAtMs ?? input.nowMs;
+    return {
+      action: {
+        kind: "waitHealthy",
+        replica: replica.id,
+        generation: current.generation,
+        deadlineMs: startedAtMs + input.spec.timeoutS * 1_000,
+        reason: `${replica.name} is booting`,
+      },
+    };
+  }
+  return undefined;
+}
+
+/** Takes an unwanted replica away: out of the proxy, drained, stopped, its GPUs released. */
+export function stepUnwanted(replica: ReplicaWorld, world: World, input: PlanInput): ReplicaStep {
+  const incarnation = replica.stale[0] ?? replica.current;
+  if (!incarnation) return undefined;
+  const { proxy } = world;
+  if (isRouted(incarnation.name, proxy, input)) return undefined;
+  if (inFlightOf(incarnation.name, proxy) > 0 && !input.memory.drained.includes(incarnation.name)) {
+    return {
+      action: {
+        kind: "drainReplica",
+        replica: replica.id,
+        generation: incarnation.generation,
+        deadlineMs: input.nowMs + input.spec.drainS[replica.id.role] * 1_000,
+        reason: `${replica.name} is no longer wanted; its requests in flight end first`,
+      },
+    };
+  }
+  return { action: remove(replica, incarnation, input, `${replica.name} is no longer wanted`) };
+}
+
+/** Does the running proxy still send new requests there? Then its membership changes first. */
+function isRouted(
+  name: string,
+  proxy: ObservedProxy | undefined,
+  { memory, spec }: PlanInput,
+): boolean {
+  if (proxy?.state !== "healthy") return false;
+  if (proxy.membership) return proxy.membership.members.some((member) => member.name === name);
+  if (spec.scheduler.membership !== "restart") return false;
+  const command = memory.proxyCommand;
+  return (
+    command?.generation === proxy.generation &&
+    command.command.members.some((member) => member.name === name)
+  );
+}
+
+export const inFlightOf = (name: string, proxy: ObservedProxy | undefined): number =>
+  proxy?.state === "healthy" ? (proxy.inFlight?.[name] ?? 0) : 0;
+
+/** The verdict travels with the action, so that the failure is remembered once nothing is left to observe. */
+function remove(
+  { id }: ReplicaWorld,
+  { actor, generation }: Incarnation,
+  { spec }: PlanInput,
+  reason: string,
+  verdict?: Condemned,
+): Action {
+  const failure = verdict ? { failure: { code: verdict.code, message: verdict.message } } : {};
+  return actor
+    ? { kind: "stopReplica", replica: id, generation, graceS: spec.stopGraceS, reason, ...failure }
+    : { kind: "removePlacementGroup", replica: id, generation, reason, ...failure };
+}
+
+function reserve(
+  { id, name, current }: ReplicaWorld,
+  input: PlanInput,
+  replaces: boolean,
+): ReplicaStep {
+  const { spec, memory, nowMs } = input;
+  const again =
+    replaces ||
+    (!current && (memory.generations[name] ?? 0) > 0 && memory.started[name] !== undefined);
+  if (again) {
+    const verdict = mayRestart(name, memory, spec.restart, nowMs);
+    if (verdict.kind === "later") return { wakeAtMs: verdict.atMs };
+    if (verdict.kind === "exhausted") return undefined;
+  }
+  const generation = current?.generation ?? (memory.generations[name] ?? 0) + 1;
+  return {
+    action: {
+      kind: "reservePlacementGroup",
+      replica: id,
+      generation,
+      bundles: replicaBundles(spec, id.role),
+      replaces: again,
+      reason: again ? `${name} is replaced` : `${name} is wanted and has no placement group`,
+      // Once the job serves, a replica may wait for GPUs as long as it must: what runs is not disturbed.
+      ...(memory.served ? {} : { deadlineMs: memory.deployStartedAtMs + spec.timeoutS * 1_000 }),
+    },
+  };
+}
+
+/** Every replica but prefill 0 starts once prefill 0's address is known: its commands may hold {KV_IP}. */
+function start(
+  { id, name }: ReplicaWorld,
+  { generation }: Incarnation,
+  _world: World,
+  { memory }: PlanInput,
+): ReplicaStep {
+  const isFirst = id.role === "prefill" && id.index === 0;
+  if (!isFirst && memory.kvIp === undefined) return undefined;
+  return {
+    action: {
+      kind: id.role === "prefill" ? "startPrefill" : "startDecode",
+      replica: id,
+      generation,
+      ...(memory.kvIp !== undefined && !isFirst ? { kvIp: memory.kvIp } : {}),
+      reason: `${name} has its placement group and no engine`,
+    },
+  };
+}

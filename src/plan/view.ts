@@ -1,0 +1,151 @@
+import type { JobView, PlanInput } from "../domain/plan.ts";
+import { roles } from "../domain/role.ts";
+import type { JobPhase, ProxyStatus, ReplicaPhase, ReplicaStatus } from "../domain/status.ts";
+import { condemned, firstLine } from "./condemn.ts";
+import { condemnedProxy, eligibleMembers } from "./proxy.ts";
+import { inFlightOf } from "./replica.ts";
+import { mayRestart } from "./restarts.ts";
+import { memberOf, sameMembers } from "./world.ts";
+import type { ReplicaWorld, World } from "./world.ts";
+
+/** How the job stands, from what was observed. The phase is the first of the rules in `phaseOf` that holds. */
+export function viewOf(world: World, input: PlanInput): JobView {
+  const replicas = world.replicas.map((replica) => replicaStatus(replica, world, input));
+  const proxy = proxyStatus(world, input);
+  return { ...phaseOf(replicas, proxy, world, input), replicas, proxy };
+}
+
+type Standing = Pick<JobView, "phase" | "reason">;
+
+function phaseOf(
+  replicas: readonly ReplicaStatus[],
+  proxy: ProxyStatus,
+  world: World,
+  input: PlanInput,
+): Standing {
+  if (input.desired.stop) {
+    const left = replicas.length + (world.proxy ? 1 : 0);
+    return { phase: "STOPPING", reason: `${left} of the job's parts are left to release` };
+  }
+  const down = [
+    ...replicas.filter(({ phase }) => phase === "DOWN"),
+    ...(proxy.phase === "DOWN" ? [proxy] : []),
+  ][0];
+  if (down) return { phase: "DEGRADED", reason: down.note ?? "a part of the job is down for good" };
+  const waiting = replicas.find(({ phase }) => phase === "WAITING");
+  if (waiting)
+    return { phase: "WAITING", reason: waiting.note ?? `${waiting.name} waits for resources` };
+  const unsettled = replicas.filter(({ phase }) => phase !== "READY");
+  if (unsettled.length === 0 && proxy.phase === "READY" && isPointed(world, input)) {
+    return { phase: "READY", reason: describeReady(world) };
+  }
+  return { phase: changingPhase(world, input), reason: describeChange(unsettled, proxy) };
+}
+
+function changingPhase(world: World, input: PlanInput): JobPhase {
+  if (!input.memory.served) return "DEPLOYING";
+  const heals =
+    condemnedProxy(world, input) !== undefined ||
+    world.replicas.some((replica) => replica.wanted && condemned(replica, input) !== undefined) ||
+    world.replicas.some(
+      ({ name, current }) =>
+        (input.memory.failures[name]?.generation ?? 0) === (current?.generation ?? 0) - 1,
+    );
+  return heals ? "HEALING" : "SCALING";
+}
+
+const describeReady = (world: World): string =>
+  roles
+    .map(
+      (role) =>
+        `${world.replicas.filter(({ wanted, id }) => wanted && id.role === role).length} ${role}`,
+    )
+    .join(" and ") + " replicas serve";
+
+function describeChange(unsettled: readonly ReplicaStatus[], proxy: ProxyStatus): string {
+  if (unsettled.length === 0) return `the proxy is ${proxy.phase.toLowerCase()}`;
+  return unsettled.map(({ name, phase }) => `${name} ${phase}`).join(", ");
+}
+
+/** Does the proxy use exactly the replicas that may be used? */
+function isPointed(world: World, input: PlanInput): boolean {
+  const members = eligibleMembers(world, input);
+  const { proxy } = world;
+  if (proxy?.membership) return sameMembers(proxy.membership.members, members);
+  if (input.spec.scheduler.membership === "builtin") return false;
+  const command = input.memory.proxyCommand;
+  return (
+    input.spec.scheduler.membership === "none" ||
+    (command !== undefined && sameMembers(command.command.members, members))
+  );
+}
+
+function replicaStatus(replica: ReplicaWorld, world: World, input: PlanInput): ReplicaStatus {
+  const { id, name, current } = replica;
+  const actor = current?.actor;
+  const member = actor && memberOf(actor);
+  const { phase, note } = replicaPhase(replica, world, input);
+  return {
+    name,
+    role: id.role,
+    index: id.index,
+    generation: current?.generation ?? input.memory.generations[name] ?? 0,
+    phase,
+    ...(member ? { url: member.url } : {}),
+    ...(actor && world.proxy?.inFlight ? { inFlight: inFlightOf(actor.name, world.proxy) } : {}),
+    ...(note ? { note } : {}),
+  };
+}
+
+function replicaPhase(
+  replica: ReplicaWorld,
+  world: World,
+  input: PlanInput,
+): { phase: ReplicaPhase; note?: string } {
+  const { current, name, wanted } = replica;
+  if (!wanted)
+    return {
+      phase: world.proxy?.state === "healthy" && !input.desired.stop ? "DRAINING" : "STOPPING",
+    };
+  const verdict = condemned(replica, input);
+  if (verdict) return downOrUnhealthy(name, firstLine(verdict), input);
+  if (!current) return { phase: "RESERVING" };
+  if (current.group?.state !== "CREATED") {
+    const busy = current.group?.schedulingState === "NO_RESOURCES";
+    return busy
+      ? { phase: "WAITING", note: `${name} waits for GPUs or CPUs that others hold` }
+      : { phase: "RESERVING" };
+  }
+  return { phase: current.actor?.state === "healthy" ? "READY" : "STARTING" };
+}
+
+function downOrUnhealthy(
+  target: string,
+  cause: string,
+  { memory, spec, nowMs }: PlanInput,
+): { phase: "DOWN" | "UNHEALTHY"; note: string } {
+  const verdict = mayRestart(target, memory, spec.restart, nowMs);
+  if (verdict.kind !== "exhausted") return { phase: "UNHEALTHY", note: cause };
+  const note = `${target} was replaced ${verdict.count} times within ${spec.restart.windowS} s and is left down: ${cause}`;
+  return { phase: "DOWN", note };
+}
+
+function proxyStatus(world: World, input: PlanInput): ProxyStatus {
+  const { proxy } = world;
+  const { scheduler } = input.spec;
+  const builtin = scheduler.membership === "builtin";
+  const verdict = condemnedProxy(world, input);
+  if (verdict) {
+    const { phase, note } = downOrUnhealthy("proxy", firstLine(verdict), input);
+    return { phase: phase === "DOWN" ? "DOWN" : "STARTING", builtin, note };
+  }
+  if (!proxy) return { phase: "PENDING", builtin };
+  return {
+    phase: proxy.state === "healthy" ? "READY" : "STARTING",
+    builtin,
+    ...(proxy.host === undefined
+      ? {}
+      : { url: `http://${proxy.host}:${proxy.port ?? scheduler.port}` }),
+    ...(proxy.membership ? { membershipGeneration: proxy.membership.generation } : {}),
+  };
+}

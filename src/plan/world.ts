@@ -1,0 +1,101 @@
+import { parseIncarnation, replicaName } from "../domain/names.ts";
+import type {
+  Member,
+  ObservedPlacementGroup,
+  ObservedProxy,
+  ObservedReplica,
+} from "../domain/observed.ts";
+import type { PlanInput } from "../domain/plan.ts";
+import { roles } from "../domain/role.ts";
+import type { ReplicaId } from "../domain/role.ts";
+
+/** One generation of a replica, as far as anything of it exists in Ray. */
+export interface Incarnation {
+  readonly name: string;
+  readonly generation: number;
+  readonly group?: ObservedPlacementGroup;
+  readonly actor?: ObservedReplica;
+}
+
+/** A replica that is wanted, or of which something is left. */
+export interface ReplicaWorld {
+  readonly id: ReplicaId;
+  readonly name: string;
+  readonly wanted: boolean;
+  /** Newest generation that exists, if any. */
+  readonly current?: Incarnation;
+  /** Older generations that still exist; only a crash between two steps leaves any. */
+  readonly stale: readonly Incarnation[];
+}
+
+export interface World {
+  readonly replicas: readonly ReplicaWorld[];
+  readonly proxy?: ObservedProxy;
+  readonly staleProxies: readonly ObservedProxy[];
+  /** Targets that an action in flight works on. */
+  readonly busy: ReadonlySet<string>;
+}
+
+/** Sorts what was observed by replica, so that the rules can ask about one replica at a time. */
+export function lookAt({ spec, desired, observed, inFlight }: PlanInput): World {
+  const ids = new Map<string, ReplicaId>();
+  for (const role of roles) {
+    const count = desired.stop ? 0 : desired.replicas[role];
+    for (let index = 0; index < count; index++)
+      ids.set(replicaName({ role, index }), { role, index });
+  }
+  const wanted = new Set(ids.keys());
+  const incarnations = incarnationsOf(spec.name, observed);
+  for (const { id } of incarnations) ids.set(replicaName(id), id);
+
+  const replicas = [...ids].map(([name, id]): ReplicaWorld => {
+    const own = incarnations
+      .filter((one) => replicaName(one.id) === name)
+      .toSorted((a, b) => b.generation - a.generation);
+    const [current, ...stale] = own;
+    return { id, name, wanted: wanted.has(name), stale, ...(current ? { current } : {}) };
+  });
+  const [proxy, ...staleProxies] = observed.proxies.toSorted((a, b) => b.generation - a.generation);
+  return {
+    replicas: replicas.toSorted(inOrder),
+    ...(proxy ? { proxy } : {}),
+    staleProxies,
+    busy: new Set(inFlight.map((action) => action.target)),
+  };
+}
+
+function incarnationsOf(job: string, { placementGroups, replicas }: PlanInput["observed"]) {
+  const groups = new Map(placementGroups.map((group) => [group.name, group]));
+  const actors = new Map(replicas.map((actor) => [actor.name, actor]));
+  return [...new Set([...groups.keys(), ...actors.keys()])].flatMap((name) => {
+    const parsed = parseIncarnation(name);
+    if (!parsed || parsed.job !== job) return [];
+    const { role, index, generation } = parsed;
+    const group = groups.get(name);
+    const actor = actors.get(name);
+    return [
+      {
+        id: { role, index },
+        name,
+        generation,
+        ...(group ? { group } : {}),
+        ...(actor ? { actor } : {}),
+      },
+    ];
+  });
+}
+
+const inOrder = (a: ReplicaWorld, b: ReplicaWorld): number =>
+  roles.indexOf(a.id.role) - roles.indexOf(b.id.role) || a.id.index - b.id.index;
+
+/** The membership entry of a replica; undefined when its endpoint is not known. */
+export function memberOf(actor: ObservedReplica): Member | undefined {
+  if (!actor.endpoint) return undefined;
+  const { host, ports } = actor.endpoint;
+  const bracketed = host.includes(":") ? `[${host}]` : host;
+  return { name: actor.name, role: actor.role, url: `http://${bracketed}:${ports["http"]}` };
+}
+
+export const sameMembers = (a: readonly Member[], b: readonly Member[]): boolean =>
+  a.length === b.length &&
+  a.every(({ name, url }) => b.some((other) => other.name === name && other.url === url));
