@@ -2,7 +2,7 @@ import type { Failure } from "./errors.ts";
 import { replicaName } from "./names.ts";
 import type { Member } from "./observed.ts";
 import type { ReplicaId } from "./role.ts";
-import type { Bundle } from "./spec.ts";
+import type { Bundle, JobSpec } from "./spec.ts";
 
 interface ForReplica {
   readonly replica: ReplicaId;
@@ -19,7 +19,8 @@ export type Action =
       readonly replaces: boolean;
       readonly deadlineMs?: number;
     })
-  | (ForReplica & { readonly kind: "startPrefill" | "startDecode"; readonly kvIp?: string })
+  | (ForReplica & { readonly kind: "startPrefill"; readonly kvIp?: string })
+  | (ForReplica & { readonly kind: "startDecode"; readonly kvIp?: string })
   | (ForReplica & { readonly kind: "readKvIp" })
   | (ForReplica & { readonly kind: "waitHealthy"; readonly deadlineMs: number })
   | (ForReplica & { readonly kind: "drainReplica"; readonly deadlineMs: number })
@@ -60,6 +61,13 @@ export type Action =
   | { readonly kind: "sweep"; readonly reason: string };
 
 export type ActionKind = Action["kind"];
+export type ActionOf<K extends ActionKind> = Extract<Action, { readonly kind: K }>;
+
+/** What the activity that performs an action is given. */
+export interface ActionInput<K extends ActionKind> {
+  readonly spec: JobSpec;
+  readonly action: ActionOf<K>;
+}
 
 /** What an action works on: `prefill-0`, `proxy` or `job`. At most one action per target runs at a time. */
 export function targetOf(action: Action): string {

@@ -61,7 +61,7 @@ const replicaSteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>
   world.replicas
     .filter((replica) => !world.busy.has(replica.name))
     .map((replica) =>
-      replica.wanted ? stepWanted(replica, world, input) : stepUnwanted(replica, world, input),
+      replica.wanted ? stepWanted(replica, input) : stepUnwanted(replica, world, input),
     );
 
 const proxySteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>

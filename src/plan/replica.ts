@@ -11,7 +11,7 @@ import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 export type ReplicaStep = { readonly action: Action } | { readonly wakeAtMs: number } | undefined;
 
 /** Brings a wanted replica one step nearer to healthy: clear what is dead, reserve, start, wait. */
-export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput): ReplicaStep {
+export function stepWanted(replica: ReplicaWorld, input: PlanInput): ReplicaStep {
   const { current, stale } = replica;
   const old = stale[0];
   if (old) return { action: remove(replica, old, input, "an older generation is left over") };
@@ -20,8 +20,7 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
     return { action: remove(replica, current, input, firstLine(verdict), verdict) };
   if (!current) return reserve(replica, input, verdict !== undefined);
   if (current.group?.state !== "CREATED") return reserve(replica, input, false);
-  if (!current.actor || current.actor.state === "idle")
-    return start(replica, current, world, input);
+  if (!current.actor || current.actor.state === "idle") return start(replica, current, input);
   if (current.actor.state === "starting") {
     const startedAtMs = current.actor.startedAtMs ?? input.nowMs;
     return {
@@ -123,18 +122,18 @@ function reserve(
 function start(
   { id, name }: ReplicaWorld,
   { generation }: Incarnation,
-  _world: World,
   { memory }: PlanInput,
 ): ReplicaStep {
   const isFirst = id.role === "prefill" && id.index === 0;
   if (!isFirst && memory.kvIp === undefined) return undefined;
+  const rest = {
+    replica: id,
+    generation,
+    reason: `${name} has its placement group and no engine`,
+    ...(memory.kvIp !== undefined && !isFirst ? { kvIp: memory.kvIp } : {}),
+  };
   return {
-    action: {
-      kind: id.role === "prefill" ? "startPrefill" : "startDecode",
-      replica: id,
-      generation,
-      ...(memory.kvIp !== undefined && !isFirst ? { kvIp: memory.kvIp } : {}),
-      reason: `${name} has its placement group and no engine`,
-    },
+    action:
+      id.role === "prefill" ? { kind: "startPrefill", ...rest } : { kind: "startDecode", ...rest },
   };
 }

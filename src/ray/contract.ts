@@ -3,7 +3,11 @@ import { roles } from "../domain/role.ts";
 
 /** Wire types of docs/agent-protocol.md. Parsed on arrival: the agent is another program, of maybe another version. */
 const endpoint = z.object({ host: z.string(), ports: z.record(z.string(), z.number()) });
-const processExit = z.object({ code: z.number().nullable(), signal: z.string().nullable(), atMs: z.number() });
+const processExit = z.object({
+  code: z.number().nullable(),
+  signal: z.string().nullable(),
+  atMs: z.number(),
+});
 const engineState = z.enum(["idle", "starting", "healthy", "unhealthy", "exited", "lost"]);
 
 export const observedPlacementGroup = z.object({
@@ -54,7 +58,11 @@ const hello = z.object({
 
 const resources = z.object({ GPU: z.number().default(0), CPU: z.number().default(0) });
 
-const absentGroup = z.object({ name: z.string(), state: z.literal("ABSENT"), nodeIps: z.array(z.string()) });
+const absentGroup = z.object({
+  name: z.string(),
+  state: z.literal("ABSENT"),
+  nodeIps: z.array(z.string()),
+});
 const absentReplica = z.object({ name: z.string(), state: z.literal("absent") });
 
 /** Result of each verb. The verb's arguments are typed in `agent.ts`, where each verb has its method. */
@@ -90,11 +98,18 @@ export const verbResults = {
   }),
   jobs: z.object({
     jobs: z.array(
-      z.object({ job: z.string(), replicas: z.number(), placementGroups: z.number(), proxies: z.number() }),
+      z.object({
+        job: z.string(),
+        replicas: z.number(),
+        placementGroups: z.number(),
+        proxies: z.number(),
+      }),
     ),
   }),
   logs: z.object({ text: z.string(), offset: z.number(), size: z.number() }),
-  sweep: z.object({ removed: z.array(z.object({ kind: z.enum(["actor", "placementGroup"]), name: z.string() })) }),
+  sweep: z.object({
+    removed: z.array(z.object({ kind: z.enum(["actor", "placementGroup"]), name: z.string() })),
+  }),
 } as const;
 
 export type Verb = keyof typeof verbResults;

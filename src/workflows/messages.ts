@@ -1,5 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
 import type { Role } from "../domain/role.ts";
+import type { ScaleRequest } from "../domain/scale.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import type { JobStatus } from "../domain/status.ts";
 import type { CarriedState } from "./state.ts";
@@ -11,14 +12,6 @@ export interface JobInput {
   readonly state?: CarriedState;
   /** Continue as new past this many history events; the server's own hint counts too. For tests. */
   readonly historyEventsMax?: number;
-}
-
-/** Payload of signal `scaleTo` and update `scale`. */
-export interface ScaleRequest {
-  readonly role: Role;
-  readonly replicas: number;
-  /** Idempotency key: a second request with the same key changes nothing. */
-  readonly key?: string;
 }
 
 /** Fire and forget, for ops scripts: durable as soon as the server answers, even with no worker up. */

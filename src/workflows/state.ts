@@ -1,7 +1,124 @@
-import type { Role } from "../domain/role.ts";
+import type { InFlightAction } from "../domain/action.ts";
+import type { Failure } from "../domain/errors.ts";
+import { emptyMemory } from "../domain/memory.ts";
+import type { Desired, Memory } from "../domain/memory.ts";
+import type { JobView } from "../domain/plan.ts";
+import type { JobSpec } from "../domain/spec.ts";
+import type { JobEvent, JobStatus } from "../domain/status.ts";
 
-/** PLACEHOLDER replaced in the workflow slice: plain JSON carried over continue-as-new. */
+/** Events shown by `status`; older ones are in the workflow's history. */
+const eventsMax = 40;
+/** Idempotency keys remembered; a script that repeats itself does so soon. */
+const keysMax = 200;
+
+/** What one run hands to the next at continue-as-new. Plain JSON, additive: the next run may be older or newer code. */
 export interface CarriedState {
   readonly schemaVersion: 1;
-  readonly desired: Readonly<Record<Role, number>>;
+  readonly desired: Desired;
+  readonly desiredGeneration: number;
+  readonly memory: Memory;
+  readonly view: JobView;
+  readonly events: readonly JobEvent[];
+  readonly keys: readonly string[];
+  readonly failure?: Failure;
+}
+
+/** The job as one run of the workflow sees it. Handlers edit `desired` only, through the functions below. */
+export interface JobState {
+  readonly spec: JobSpec;
+  desired: Desired;
+  desiredGeneration: number;
+  memory: Memory;
+  view: JobView;
+  events: readonly JobEvent[];
+  keys: readonly string[];
+  failure?: Failure;
+  /** Actions being performed, with the means to cancel each. */
+  readonly inFlight: Map<string, InFlightAction & { readonly cancel: () => void }>;
+  /** Something changed since the last plan. */
+  dirty: boolean;
+}
+
+export function openState(
+  spec: JobSpec,
+  carried: CarriedState | undefined,
+  nowMs: number,
+): JobState {
+  const fresh: CarriedState = {
+    schemaVersion: 1,
+    desired: {
+      replicas: { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas },
+    },
+    desiredGeneration: 1,
+    memory: emptyMemory(nowMs),
+    view: unseen(spec),
+    events: [{ atMs: nowMs, text: `job ${spec.name} was started` }],
+    keys: [],
+  };
+  const { schemaVersion: _, ...state } = { ...fresh, ...carried };
+  // A field that an older run did not know yet gets its default.
+  const memory = { ...emptyMemory(nowMs), ...state.memory };
+  return { ...state, memory, spec, inFlight: new Map(), dirty: true };
+}
+
+export function carry({
+  desired,
+  desiredGeneration,
+  memory,
+  view,
+  events,
+  keys,
+  failure,
+}: JobState): CarriedState {
+  const state = {
+    schemaVersion: 1 as const,
+    desired,
+    desiredGeneration,
+    memory,
+    view,
+    events,
+    keys,
+  };
+  return failure ? { ...state, failure } : state;
+}
+
+const unseen = (spec: JobSpec): JobView => ({
+  phase: "DEPLOYING",
+  reason: "looking at the cluster",
+  replicas: [],
+  proxy: { phase: "PENDING", builtin: spec.scheduler.membership === "builtin" },
+});
+
+export function note(state: JobState, text: string, nowMs: number): void {
+  state.events = [...state.events, { atMs: nowMs, text }].slice(-eventsMax);
+}
+
+/** True the first time that a key is seen. */
+export function claimKey(state: JobState, key: string | undefined): boolean {
+  if (key === undefined) return true;
+  if (state.keys.includes(key)) return false;
+  state.keys = [...state.keys, key].slice(-keysMax);
+  return true;
+}
+
+export function stopWanted(state: JobState, drain: boolean): void {
+  if (state.desired.stop) return;
+  state.desired = { ...state.desired, stop: { drain } };
+  state.desiredGeneration += 1;
+  state.dirty = true;
+}
+
+export function statusOf({ spec, desired, view, inFlight, events, failure }: JobState): JobStatus {
+  const ready = { prefill: 0, decode: 0 };
+  for (const { role, phase } of view.replicas) if (phase === "READY") ready[role] += 1;
+  const keys = [...inFlight.keys()];
+  const status = {
+    job: spec.name,
+    desired: desired.replicas,
+    ready,
+    inFlight: keys,
+    events,
+    ...view,
+  };
+  return failure ? { ...status, failure } : status;
 }

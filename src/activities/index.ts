@@ -1,0 +1,23 @@
+import type { Agent } from "../ray/agent.ts";
+import { placementActivities } from "./placement.ts";
+import { proxyActivities } from "./proxy.ts";
+import { replicaActivities } from "./replica.ts";
+import { sweepActivities } from "./sweep.ts";
+import { turnActivities } from "./turn.ts";
+
+export interface ActivityDependencies {
+  readonly agent: Agent;
+  /** The built-in proxy's one-file program. */
+  readonly proxyProgramPath: string;
+}
+
+/** Everything that touches the world, under the names that the Web UI shows. */
+export const createActivities = (dependencies: ActivityDependencies) => ({
+  ...turnActivities(dependencies),
+  ...placementActivities(dependencies),
+  ...replicaActivities(dependencies),
+  ...proxyActivities(dependencies),
+  ...sweepActivities(dependencies),
+});
+
+export type Activities = ReturnType<typeof createActivities>;

@@ -1,0 +1,62 @@
+import { cancellationSignal, sleep } from "@temporalio/activity";
+import type { ActionInput } from "../domain/action.ts";
+import { PdjobError } from "../domain/errors.ts";
+import { incarnationName, replicaName } from "../domain/names.ts";
+import { explainNoPlace } from "../plan/placement.ts";
+import type { ActivityDependencies } from "./index.ts";
+
+const pollEveryMs = 300;
+/** Ray says INFEASIBLE for a moment while nodes join; it is believed when it lasts this long. */
+const infeasibleForMs = 1_500;
+
+export const placementActivities = ({ agent }: ActivityDependencies) => {
+  async function noPlace(
+    { spec, action }: ActionInput<"reservePlacementGroup">,
+    code: "PlacementInfeasible" | "PlacementTimeout",
+  ): Promise<PdjobError> {
+    const { nodes } = await agent.call("nodes", {});
+    const why = explainNoPlace(action.bundles[0] ?? {}, nodes);
+    const waited =
+      code === "PlacementTimeout" ? ` within the job's timeout of ${spec.timeoutS} s` : "";
+    return new PdjobError(
+      code,
+      `No placement group for ${replicaName(action.replica)} g${action.generation}${waited}. ${why}`,
+    );
+  }
+
+  return {
+    /** Reserves a replica's GPUs and returns when Ray has them; older generations are removed first. */
+    async reservePlacementGroup(
+      input: ActionInput<"reservePlacementGroup">,
+    ): Promise<{ readonly nodeIps: readonly string[] }> {
+      const { spec, action } = input;
+      const name = incarnationName(spec.name, action.replica, action.generation);
+      let infeasibleSinceMs: number | undefined;
+      for (;;) {
+        const group = await agent.call(
+          "ensurePlacementGroup",
+          { name, bundles: action.bundles },
+          { signal: cancellationSignal() },
+        );
+        if (group.state === "CREATED") return { nodeIps: group.nodeIps };
+        const nowMs = Date.now();
+        infeasibleSinceMs =
+          group.schedulingState === "INFEASIBLE" ? (infeasibleSinceMs ?? nowMs) : undefined;
+        if (infeasibleSinceMs !== undefined && nowMs - infeasibleSinceMs >= infeasibleForMs)
+          throw await noPlace(input, "PlacementInfeasible");
+        if (action.deadlineMs !== undefined && nowMs > action.deadlineMs)
+          throw await noPlace(input, "PlacementTimeout");
+        await sleep(pollEveryMs);
+      }
+    },
+
+    async removePlacementGroup({
+      spec,
+      action,
+    }: ActionInput<"removePlacementGroup">): Promise<{ readonly removed: boolean }> {
+      return agent.call("removePlacementGroup", {
+        name: incarnationName(spec.name, action.replica, action.generation),
+      });
+    },
+  };
+};

@@ -1,0 +1,163 @@
+import { createHash } from "node:crypto";
+import { cancellationSignal, sleep } from "@temporalio/activity";
+import type { ActionInput } from "../domain/action.ts";
+import { PdjobError } from "../domain/errors.ts";
+import { incarnationName, replicaName } from "../domain/names.ts";
+import type { Endpoint, JobSpec } from "../domain/spec.ts";
+import { describeExit, lastLines } from "../plan/condemn.ts";
+import { replicaBundles } from "../plan/placement.ts";
+import { enginePorts, renderEngine } from "../render/engine.ts";
+import type { ActivityDependencies } from "./index.ts";
+import { resolveSecrets } from "./secrets.ts";
+
+const pollEveryMs = 500;
+const drainPollEveryMs = 200;
+/** What a health probe asks and when; a busy engine may take seconds to answer, a dead one refuses at once. */
+const probe = { path: "/health", intervalS: 0.5, timeoutS: 10 } as const;
+/** Beyond the grace: SIGKILL, reaping and the actor's own end. */
+const stopMarginMs = 30_000;
+const logTailBytes = 4_000;
+
+export const replicaActivities = ({ agent }: ActivityDependencies) => {
+  /** The actor chooses the ports on its node; the command is rendered for them and handed over in a second call. */
+  async function startEngine({
+    spec,
+    action,
+  }: ActionInput<"startPrefill"> | ActionInput<"startDecode">): Promise<Endpoint> {
+    const { replica, generation, kvIp } = action;
+    const name = incarnationName(spec.name, replica, generation);
+    const bundle = replicaBundles(spec, replica.role)[0] ?? {};
+    const signal = cancellationSignal();
+    const { endpoint } = await agent.call(
+      "ensureReplica",
+      {
+        name,
+        placementGroup: name,
+        gpus: bundle.GPU ?? 0,
+        cpus: bundle.CPU ?? 0,
+        ports: enginePorts(spec, replica.role),
+        workingDir: spec.workingDir,
+        leaseS: spec.leaseS,
+      },
+      { signal },
+    );
+    if (!endpoint) throw new PdjobError("RayUnreachable", `The actor of ${name} does not answer.`);
+    const command = renderEngine(spec, {
+      replica,
+      generation,
+      ...endpoint,
+      kvIp: kvIp ?? endpoint.host,
+    });
+    const specHash = createHash("sha256")
+      .update(JSON.stringify(command))
+      .digest("hex")
+      .slice(0, 16);
+    const env = await resolveSecrets(command.env);
+    await agent.call(
+      "startEngine",
+      { name, argv: command.argv, env, cwd: spec.workingDir, specHash, probe },
+      { signal },
+    );
+    return endpoint;
+  }
+
+  async function logTail(name: string): Promise<string> {
+    const { text } = await agent
+      .call("logs", { name, maxBytes: logTailBytes })
+      .catch(() => ({ text: "" }));
+    return text.trimEnd();
+  }
+
+  return {
+    startPrefill: (input: ActionInput<"startPrefill">): Promise<Endpoint> => startEngine(input),
+    startDecode: (input: ActionInput<"startDecode">): Promise<Endpoint> => startEngine(input),
+
+    /** The address at which prefill 0 hands out KV: what `{KV_IP}` stands for in the other replicas' commands. */
+    async readKvIp({ spec, action }: ActionInput<"readKvIp">): Promise<{ readonly kvIp: string }> {
+      const name = incarnationName(spec.name, action.replica, action.generation);
+      const status = await agent.call("replicaStatus", { name });
+      if (status.state === "absent" || !status.endpoint) {
+        throw new PdjobError(
+          "ClusterChanged",
+          `The actor of ${name} is gone, so its KV address cannot be read.`,
+        );
+      }
+      return { kvIp: status.endpoint.host };
+    },
+
+    /** Ends when the engine answers /health, and fails at once when its process ends. Hands other changes to the planner. */
+    async waitHealthy({
+      spec,
+      action,
+    }: ActionInput<"waitHealthy">): Promise<{ readonly state: string }> {
+      const name = incarnationName(spec.name, action.replica, action.generation);
+      const who = `${replicaName(action.replica)} g${action.generation}`;
+      for (;;) {
+        const status = await agent.call(
+          "replicaStatus",
+          { name },
+          { signal: cancellationSignal() },
+        );
+        if (status.state === "exited")
+          throw new PdjobError("EngineExited", describeExit(`The engine of ${who}`, status));
+        if (status.state !== "starting") return { state: status.state };
+        if (Date.now() > action.deadlineMs)
+          throw await unhealthyInTime(who, name, spec, status.endpoint);
+        await sleep(pollEveryMs);
+      }
+    },
+
+    /** Waits for the requests in flight through the proxy, until `deadlineMs` at most. Never fails. */
+    async drainReplica({
+      spec,
+      action,
+    }: ActionInput<"drainReplica">): Promise<{ readonly left: number }> {
+      const name = incarnationName(spec.name, action.replica, action.generation);
+      for (;;) {
+        const { proxies } = await agent.call(
+          "list",
+          { job: spec.name },
+          { signal: cancellationSignal() },
+        );
+        const left = Math.max(
+          0,
+          ...proxies.map((proxy) =>
+            proxy.state === "healthy" ? (proxy.inFlight?.[name] ?? 0) : 0,
+          ),
+        );
+        if (left === 0 || Date.now() > action.deadlineMs) return { left };
+        await sleep(drainPollEveryMs);
+      }
+    },
+
+    async stopReplica({
+      spec,
+      action,
+    }: ActionInput<"stopReplica">): Promise<{ readonly stopped: boolean }> {
+      const name = incarnationName(spec.name, action.replica, action.generation);
+      return agent.call(
+        "stopReplica",
+        { name, graceS: action.graceS },
+        { timeoutMs: action.graceS * 1_000 + stopMarginMs },
+      );
+    },
+  };
+
+  async function unhealthyInTime(
+    who: string,
+    name: string,
+    spec: JobSpec,
+    endpoint: Endpoint | undefined,
+  ): Promise<PdjobError> {
+    const where = endpoint
+      ? ` on http://${endpoint.host}:${endpoint.ports["http"]}${probe.path}`
+      : "";
+    const advice =
+      "Increase `timeout` in the config if the model needs longer to load; otherwise read its log.";
+    const tail = lastLines(await logTail(name));
+    return new PdjobError(
+      "EngineHealthTimeout",
+      `${who} was not healthy${where} within the job's timeout of ${spec.timeoutS} s. ${advice}${tail}`,
+    );
+  }
+};

@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import { cancellationSignal, sleep } from "@temporalio/activity";
+import type { Observed } from "../domain/observed.ts";
+import type { Plan, PlanInput } from "../domain/plan.ts";
+import type { JobSpec } from "../domain/spec.ts";
+import { reconcile } from "../plan/reconcile.ts";
+import type { ActivityDependencies } from "./index.ts";
+
+/** How soon a change in the cluster is seen. One `list` takes a few milliseconds. */
+const watchEveryMs = 500;
+/** A watch ends by itself after this long, so that an idle job costs four watches a day in history. */
+const watchMaxMs = 6 * 3_600_000;
+
+export interface Turn {
+  readonly plan: Plan;
+  /** Identifies what was observed, for `watchJob`. */
+  readonly digest: string;
+}
+
+export type TurnInput = Omit<PlanInput, "observed" | "nowMs">;
+
+export const turnActivities = ({ agent }: ActivityDependencies) => {
+  const observe = (spec: JobSpec): Promise<Observed> =>
+    agent.call(
+      "list",
+      { job: spec.name, ...(spec.leaseS > 0 ? { leaseS: spec.leaseS } : {}) },
+      { signal: cancellationSignal() },
+    );
+
+  return {
+    /** Observes the job and decides. The decision and its reasons stay in history as the audit trail. */
+    async planTurn(input: TurnInput): Promise<Turn> {
+      const observed = await observe(input.spec);
+      return {
+        plan: reconcile({ ...input, observed, nowMs: Date.now() }),
+        digest: digestOf(observed),
+      };
+    },
+
+    /** Returns as soon as the job no longer looks as it did when `digest` was taken; renews the leases meanwhile. */
+    async watchJob({
+      spec,
+      digest,
+    }: {
+      readonly spec: JobSpec;
+      readonly digest: string;
+    }): Promise<{ readonly changed: boolean }> {
+      const endMs = Date.now() + watchMaxMs;
+      while (Date.now() < endMs) {
+        if (digestOf(await observe(spec)) !== digest) return { changed: true };
+        await sleep(watchEveryMs);
+      }
+      return { changed: false };
+    },
+  };
+};
+
+/** Only what the planner acts upon: counts of requests in flight, for example, change all the time. */
+function digestOf({ session, placementGroups, replicas, proxies }: Observed): string {
+  const facts = [
+    session,
+    placementGroups
+      .map(({ name, state, schedulingState }) => [name, state, schedulingState])
+      .toSorted(byName),
+    replicas.map(({ name, state, endpoint }) => [name, state, endpoint]).toSorted(byName),
+    proxies.map(({ name, state, membership }) => [name, state, membership]).toSorted(byName),
+  ];
+  return createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 16);
+}
+
+const byName = ([a]: readonly unknown[], [b]: readonly unknown[]): number =>
+  String(a) < String(b) ? -1 : 1;

@@ -1,0 +1,68 @@
+import { roles } from "./role.ts";
+import type { Role } from "./role.ts";
+import type { JobSpec } from "./spec.ts";
+
+/** More than any cluster that Ray has been measured on; a typing error should not start it. */
+export const replicasMax = 256;
+
+/** Payload of signal `scaleTo` and update `scale`. */
+export interface ScaleRequest {
+  readonly role: Role;
+  readonly replicas: number;
+  /** Idempotency key: a second request with the same key changes nothing. */
+  readonly key?: string;
+}
+
+/**
+ * Why a request can never be granted to this job, or undefined when it can. Takes anything: signals come from scripts.
+ * `desired` are the counts as they stand.
+ */
+export function scaleProblem(
+  payload: unknown,
+  spec: JobSpec,
+  desired: Readonly<Record<Role, number>>,
+): string | undefined {
+  if (!isScaleRequest(payload)) {
+    return `A scale request is {"role":"prefill"|"decode","replicas":N,"key"?:"…"} with N from 1 to ${replicasMax}; got ${describe(payload)}.`;
+  }
+  const { role, replicas } = payload;
+  const wanted = { ...desired, [role]: replicas };
+  const gpus = roles.reduce((sum, one) => sum + wanted[one] * spec.roles[one].numGpus, 0);
+  if (gpus > spec.numGpus) {
+    const terms = roles
+      .map((one) => `${wanted[one]} ${one} × ${spec.roles[one].numGpus}`)
+      .join(" + ");
+    return `${terms} = ${gpus} GPUs, but num_gpus of job ${spec.name} is ${spec.numGpus}. Ask for fewer replicas, or start the job with a larger num_gpus.`;
+  }
+  const named = highestNamedIndex(spec.scheduler.command ?? [], role);
+  if (named > replicas) {
+    return `scheduler.command names ${role} replica ${named}, so ${role} cannot go below ${named} replicas.`;
+  }
+  return undefined;
+}
+
+export function isScaleRequest(payload: unknown): payload is ScaleRequest {
+  if (typeof payload !== "object" || payload === null) return false;
+  const { role, replicas, key } = payload as Record<string, unknown>;
+  const isCount =
+    typeof replicas === "number" &&
+    Number.isInteger(replicas) &&
+    replicas >= 1 &&
+    replicas <= replicasMax;
+  return (
+    roles.some((one) => one === role) && isCount && (key === undefined || typeof key === "string")
+  );
+}
+
+/** The largest N of `$PREFILL_HOST_N` and its like in an external proxy's command; 0 when it names none. */
+export function highestNamedIndex(command: readonly string[], role: Role): number {
+  const pattern = new RegExp(`\\$\\{?${role.toUpperCase()}_(?:HOST|PORT|URL)_(\\d+)`, "g");
+  const indexes = command.flatMap((word) =>
+    [...word.matchAll(pattern)].map(([, index]) => Number(index)),
+  );
+  return Math.max(0, ...indexes);
+}
+
+/** Signals come from anywhere: what is quoted back is kept short. */
+const describe = (payload: unknown): string =>
+  (JSON.stringify(payload) ?? String(payload)).slice(0, 120);

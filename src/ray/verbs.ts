@@ -1,0 +1,59 @@
+import type { Membership } from "../domain/observed.ts";
+import type { Bundle, PortRequest } from "../domain/spec.ts";
+
+/** Arguments of each verb of docs/agent-protocol.md. */
+export interface VerbArgs {
+  readonly ping: Record<string, never>;
+  readonly nodes: Record<string, never>;
+  readonly ensurePlacementGroup: { readonly name: string; readonly bundles: readonly Bundle[] };
+  readonly placementGroupStatus: { readonly name: string };
+  readonly removePlacementGroup: { readonly name: string };
+  readonly ensureReplica: {
+    readonly name: string;
+    readonly placementGroup: string;
+    readonly gpus: number;
+    readonly cpus: number;
+    readonly ports: readonly PortRequest[];
+    readonly workingDir: string;
+    readonly leaseS: number;
+  };
+  readonly startEngine: {
+    readonly name: string;
+    readonly argv: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+    readonly specHash: string;
+    readonly probe: {
+      readonly path: string;
+      readonly intervalS: number;
+      readonly timeoutS: number;
+    };
+  };
+  readonly replicaStatus: { readonly name: string };
+  readonly stopReplica: { readonly name: string; readonly graceS: number };
+  readonly ensureProxy: {
+    readonly name: string;
+    readonly argv: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+    readonly host: string;
+    readonly port: number;
+    readonly builtin: boolean;
+    readonly files: readonly { readonly path: string; readonly text: string }[];
+    readonly specHash: string;
+    readonly leaseS: number;
+    readonly startTimeoutS: number;
+  };
+  readonly setMembership: { readonly name: string; readonly membership: Membership };
+  readonly stopProxy: { readonly name: string; readonly graceS: number };
+  readonly list: { readonly job: string; readonly leaseS?: number };
+  readonly jobs: Record<string, never>;
+  readonly logs: { readonly name: string; readonly offset?: number; readonly maxBytes: number };
+  readonly sweep: { readonly job: string; readonly dryRun: boolean };
+}
+
+export interface CallOptions {
+  /** Default 30 s; the call then fails with AgentUnreachable and the verb may or may not have happened. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}

@@ -1,0 +1,48 @@
+import type { JobStatus } from "../domain/status.ts";
+
+/** Events in the block; the whole block must stay far below the server's 20 kB. */
+const eventsShown = 12;
+const noteLength = 160;
+const replicasShown = 40;
+
+/** The markdown block that the Web UI shows on the job's page. */
+export function renderDetails({
+  job,
+  phase,
+  reason,
+  proxy,
+  replicas,
+  events,
+  inFlight,
+  failure,
+}: JobStatus): string {
+  const shown = replicas.slice(0, replicasShown);
+  const rows = shown.map(
+    ({ name, generation, phase: state, url, note }) =>
+      `| ${name} | g${generation} | ${state} | ${url ?? ""} | ${cell(note)} |`,
+  );
+  const more =
+    replicas.length > shown.length ? [`| … ${replicas.length - shown.length} more | | | | |`] : [];
+  return [
+    `**${job}: ${phase}** – ${cell(reason)}`,
+    ...(failure ? ["", `Failure: ${failure.code}: ${cell(failure.message)}`] : []),
+    "",
+    `Proxy: ${proxy.phase}${proxy.url ? ` at ${proxy.url}` : ""}${proxy.builtin ? " (built-in)" : " (external command)"}`,
+    "",
+    "| replica | generation | state | address | note |",
+    "|---|---|---|---|---|",
+    ...rows,
+    ...more,
+    "",
+    `In flight: ${inFlight.length > 0 ? inFlight.join(", ") : "nothing"}`,
+    "",
+    ...events
+      .slice(-eventsShown)
+      .map(({ atMs, text }) => `- ${new Date(atMs).toISOString()} ${cell(text)}`),
+  ].join("\n");
+}
+
+const cell = (text: string | undefined): string => {
+  const line = (text ?? "").replaceAll(/[\n|]+/g, " ");
+  return line.length > noteLength ? `${line.slice(0, noteLength)}…` : line;
+};

@@ -1,0 +1,1 @@
+export { PDJobWorkflow } from "./pdjob.ts";

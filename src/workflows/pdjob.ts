@@ -1,0 +1,219 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  allHandlersFinished,
+  condition,
+  continueAsNew,
+  isCancellation,
+  setCurrentDetails,
+  sleep,
+  upsertMemo,
+  workflowInfo,
+} from "@temporalio/workflow";
+import { actionKey, targetOf } from "../domain/action.ts";
+import type { Action } from "../domain/action.ts";
+import { isErrorCode } from "../domain/errors.ts";
+import type { Failure } from "../domain/errors.ts";
+import type { Plan } from "../domain/plan.ts";
+import { renderDetails } from "./details.ts";
+import { registerHandlers } from "./handlers.ts";
+import type { JobInput, JobResult } from "./messages.ts";
+import { perform, quick, watch } from "./perform.ts";
+import { rememberFailure, rememberStart, rememberSuccess } from "./remember.ts";
+import { carry, note, openState, statusOf, stopWanted } from "./state.ts";
+import type { JobState } from "./state.ts";
+
+/** A failed action is not planned again at once, so that a policy error cannot spin. */
+const afterFailureMs = 1_000;
+/** Waits during which something else may happen that the watch must report. */
+const slowKinds: ReadonlySet<string> = new Set([
+  "reservePlacementGroup",
+  "waitHealthy",
+  "drainReplica",
+  "drainProxy",
+]);
+
+/**
+ * One job, from start to stop. Keeps what is wanted and what Ray cannot tell; everything else is observed anew in each
+ * turn: plan → start actions → wait until something changed. Ends STOPPED, cancelled, or failed with a code of
+ * domain/errors.ts as the failure's type. Cancelling means stopping with a drain.
+ */
+export async function PDJobWorkflow(input: JobInput): Promise<JobResult> {
+  const state = openState(input.spec, input.state, Date.now());
+  registerHandlers(state);
+  let cancelled = false;
+  CancellationScope.current().cancelRequested.catch(() => {
+    cancelled = true;
+    note(state, "cancellation was asked for: the job stops", Date.now());
+    stopWanted(state, true);
+  });
+  await CancellationScope.nonCancellable(() => runTurns(state, input));
+  if (state.failure)
+    throw ApplicationFailure.nonRetryable(state.failure.message, state.failure.code);
+  if (cancelled)
+    throw new CancelledFailure(
+      `Job ${input.spec.name} was cancelled; everything of it is released.`,
+    );
+  return { phase: "STOPPED" };
+}
+
+async function runTurns(state: JobState, input: JobInput): Promise<void> {
+  const watcher = createWatcher(state);
+  for (;;) {
+    state.dirty = false;
+    const turn = await planTurn(state);
+    if (turn) {
+      applyPlan(state, turn.plan);
+      if (turn.plan.finished) break;
+      if (needsWatch(state)) watcher.start(turn.digest);
+    }
+    if (isReleased(state)) break;
+    await nextChange(state, turn?.plan.wakeAtMs);
+    if (isTimeToContinue(state, input)) {
+      await watcher.stop();
+      await condition(allHandlersFinished);
+      // A message may have come in during these waits: only a job that is still quiet continues as new.
+      if (isTimeToContinue(state, input))
+        await continueAsNew<typeof PDJobWorkflow>({ ...input, state: carry(state) });
+    }
+  }
+  await watcher.stop();
+  await condition(allHandlersFinished);
+  show(state, {
+    phase: state.failure ? "FAILED" : "STOPPED",
+    reason: state.failure?.message ?? "everything is released",
+  });
+}
+
+/** Undefined when the cluster stayed out of reach for the whole of the first deployment's timeout: the job then fails. */
+async function planTurn(state: JobState) {
+  const { spec, desired, memory, inFlight } = state;
+  const actions = [...inFlight.values()].map(({ key, kind, target }) => ({ key, kind, target }));
+  const deadlineMs = memory.deployStartedAtMs + spec.timeoutS * 1_000;
+  const bounded = !memory.served && !desired.stop && inFlight.size === 0;
+  const scheduleToCloseTimeout = Math.max(deadlineMs - Date.now(), 10_000);
+  try {
+    return await quick.planTurn.executeWithOptions(bounded ? { scheduleToCloseTimeout } : {}, [
+      { spec, desired, memory, inFlight: actions },
+    ]);
+  } catch (error) {
+    fail(state, toFailure(error));
+    return undefined;
+  }
+}
+
+function applyPlan(state: JobState, plan: Plan): void {
+  if (plan.failure) fail(state, plan.failure);
+  for (const key of plan.cancel) state.inFlight.get(key)?.cancel();
+  for (const action of plan.actions) launch(state, action);
+  if (plan.view.phase === "READY") state.memory = { ...state.memory, served: true };
+  show(state, plan.view);
+}
+
+/** Performs an action beside the loop. Its end, however it ends, asks for the next plan. */
+function launch(state: JobState, action: Action): void {
+  const key = actionKey(action);
+  const scope = new CancellationScope({ cancellable: true });
+  state.inFlight.set(key, {
+    key,
+    kind: action.kind,
+    target: targetOf(action),
+    cancel: () => scope.cancel(),
+  });
+  state.memory = rememberStart(state.memory, action, Date.now());
+  note(state, `${key}: ${action.reason}`, Date.now());
+  const run = async (): Promise<void> => {
+    try {
+      const result = await scope.run(() => perform(action, state.spec));
+      state.memory = rememberSuccess(state.memory, action, result, state.spec.name);
+    } catch (error) {
+      if (!isCancellation(error)) await recordFailure(state, action, toFailure(error));
+    } finally {
+      state.inFlight.delete(key);
+      state.dirty = true;
+    }
+  };
+  void run();
+}
+
+async function recordFailure(state: JobState, action: Action, failure: Failure): Promise<void> {
+  state.memory = rememberFailure(state.memory, action, failure, Date.now());
+  note(state, `${actionKey(action)} failed: ${failure.code}: ${failure.message}`, Date.now());
+  await sleep(afterFailureMs);
+}
+
+/** The job cannot succeed: remember why, then take everything down without waiting for requests. */
+function fail(state: JobState, failure: Failure): void {
+  state.failure ??= failure;
+  note(state, `the job failed: ${failure.code}: ${failure.message}`, Date.now());
+  stopWanted(state, false);
+}
+
+/** A job that failed before it ever asked Ray for anything has nothing to release, and maybe no cluster to ask. */
+const isReleased = ({ failure, memory, inFlight }: JobState): boolean =>
+  failure !== undefined && inFlight.size === 0 && Object.keys(memory.generations).length === 0;
+
+async function nextChange(state: JobState, wakeAtMs: number | undefined): Promise<void> {
+  if (wakeAtMs === undefined) await condition(() => state.dirty);
+  else await condition(() => state.dirty, Math.max(1, wakeAtMs - Date.now()));
+}
+
+const needsWatch = ({ inFlight }: JobState): boolean =>
+  [...inFlight.values()].every(({ kind }) => slowKinds.has(kind));
+
+/** At most one `watchJob` at a time; it ends when the job looks different from `digest`. */
+function createWatcher(state: JobState) {
+  let current: { readonly scope: CancellationScope; readonly done: Promise<void> } | undefined;
+
+  function start(digest: string): void {
+    if (current) return;
+    const scope = new CancellationScope({ cancellable: true });
+    const run = async (): Promise<void> => {
+      try {
+        await scope.run(() => watch.watchJob({ spec: state.spec, digest }));
+      } catch (error) {
+        if (!isCancellation(error))
+          note(state, `watchJob failed: ${toFailure(error).message}`, Date.now());
+      } finally {
+        current = undefined;
+        state.dirty = true;
+      }
+    };
+    current = { scope, done: run() };
+  }
+
+  async function stop(): Promise<void> {
+    const wasDirty = state.dirty;
+    current?.scope.cancel();
+    await current?.done;
+    state.dirty = wasDirty;
+  }
+
+  return { start, stop };
+}
+
+function isTimeToContinue(state: JobState, { historyEventsMax }: JobInput): boolean {
+  const { continueAsNewSuggested, historyLength } = workflowInfo();
+  const isLong =
+    continueAsNewSuggested || (historyEventsMax !== undefined && historyLength > historyEventsMax);
+  return isLong && state.inFlight.size === 0 && !state.desired.stop;
+}
+
+/** The failure inside an activity's failure: its type is our code, its message our sentence. */
+function toFailure(error: unknown): Failure {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const type = cause instanceof ApplicationFailure ? (cause.type ?? "") : "";
+  return { code: isErrorCode(type) ? type : "Internal", message };
+}
+
+/** Shows how the job stands to those who ask: the status query, the Web UI's details block, the memo for lists. */
+function show(state: JobState, view: Partial<Plan["view"]>): void {
+  const before = state.view.phase;
+  state.view = { ...state.view, ...view };
+  if (state.view.phase !== before || workflowInfo().historyLength < 10)
+    upsertMemo({ phase: state.view.phase });
+  setCurrentDetails(renderDetails(statusOf(state)));
+}
