@@ -3,36 +3,36 @@ import type { PlanInput } from "../domain/plan.ts";
 import type { Incarnation, ReplicaWorld } from "./world.ts";
 
 /**
- * Why the newest generation of a replica cannot serve any more; undefined while it can.
- * `fatal` failures end a first deployment; the others come from the cluster and are healed even then.
+ * A failure of the cluster under us, not of what the user asked for: it is healed even during a first deployment,
+ * which every other failure ends.
  */
-export interface Condemned extends Failure {
-  readonly fatal: boolean;
-}
+export const isClusterFault = ({ code }: Failure): boolean => code === "ClusterChanged";
 
-/** The rules in order: a recorded failure, a dead engine, a hung engine, a vanished or unreachable actor. */
-export function condemned(replica: ReplicaWorld, input: PlanInput): Condemned | undefined {
+/**
+ * Why the newest generation of a replica cannot serve any more; undefined while it can.
+ * The rules in order: a recorded failure, a dead engine, a hung engine, a vanished or unreachable actor.
+ */
+export function condemned(replica: ReplicaWorld, input: PlanInput): Failure | undefined {
   const { current, name } = replica;
   const generation = current?.generation ?? 0;
   const recorded = input.memory.failures[name];
   if (recorded && recorded.generation >= generation) {
-    return { code: recorded.code, message: recorded.message, fatal: true };
+    return { code: recorded.code, message: recorded.message };
   }
   if (!current) return undefined;
   return engineEnded(current, name) ?? actorGone(current, name, input);
 }
 
-function engineEnded({ actor, generation }: Incarnation, name: string): Condemned | undefined {
+function engineEnded({ actor, generation }: Incarnation, name: string): Failure | undefined {
   if (actor?.state === "exited") {
     return {
       code: "EngineExited",
       message: describeExit(`The engine of ${name} g${generation}`, actor),
-      fatal: true,
     };
   }
   if (actor?.state === "unhealthy") {
     const message = `The engine of ${name} g${generation} stopped answering /health.${lastLines(actor.logTail)}`;
-    return { code: "EngineHealthTimeout", message, fatal: false };
+    return { code: "EngineHealthTimeout", message };
   }
   return undefined;
 }
@@ -41,26 +41,23 @@ function actorGone(
   { actor, group, generation }: Incarnation,
   name: string,
   { memory }: PlanInput,
-): Condemned | undefined {
+): Failure | undefined {
   if (actor?.state === "lost") {
     return {
       code: "ClusterChanged",
       message: `The actor of ${name} g${generation} does not answer: its node is down or hung.`,
-      fatal: false,
     };
   }
   if (group?.state === "RESCHEDULING") {
     return {
       code: "ClusterChanged",
       message: `The node of ${name} g${generation} is gone.`,
-      fatal: false,
     };
   }
   if (!actor && memory.started[name] === generation) {
     return {
       code: "ClusterChanged",
       message: `The actor of ${name} g${generation} is gone.`,
-      fatal: false,
     };
   }
   return undefined;

@@ -1,9 +1,9 @@
+import type { Failure } from "../domain/errors.ts";
 import type { Action } from "../domain/action.ts";
 import type { Member, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import { condemned, describeExit, firstLine, lastLines } from "./condemn.ts";
-import type { Condemned } from "./condemn.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
 import { memberOf, sameMembers } from "./world.ts";
@@ -19,29 +19,27 @@ export function eligibleMembers(world: World, input: PlanInput): readonly Member
 }
 
 /** Why the newest proxy cannot serve any more; undefined while it can, or when there is none. */
-export function condemnedProxy({ proxy }: World, { memory }: PlanInput): Condemned | undefined {
+export function condemnedProxy({ proxy }: World, { memory }: PlanInput): Failure | undefined {
   const recorded = memory.failures["proxy"];
   if (recorded && recorded.generation >= (proxy?.generation ?? 0)) {
-    return { code: recorded.code, message: recorded.message, fatal: true };
+    return { code: recorded.code, message: recorded.message };
   }
   if (proxy?.state === "exited")
-    return { code: "ProxyExited", message: describeExit("The proxy", proxy), fatal: true };
+    return { code: "ProxyExited", message: describeExit("The proxy", proxy) };
   if (proxy?.state === "unhealthy") {
     return {
       code: "ProxyTimeout",
       message: `The proxy stopped answering.${lastLines(proxy.logTail)}`,
-      fatal: false,
     };
   }
   if (proxy?.state === "lost") {
     return {
       code: "ClusterChanged",
       message: "The proxy's actor does not answer: the head node is down or hung.",
-      fatal: false,
     };
   }
   if (!proxy && memory.started["proxy"] !== undefined) {
-    return { code: "ClusterChanged", message: "The proxy's actor is gone.", fatal: false };
+    return { code: "ClusterChanged", message: "The proxy's actor is gone." };
   }
   return undefined;
 }
@@ -173,7 +171,7 @@ const stop = (
   { generation }: ObservedProxy,
   { spec }: PlanInput,
   reason: string,
-  verdict?: Condemned,
+  verdict?: Failure,
 ): Action => ({
   kind: "stopProxy",
   generation,

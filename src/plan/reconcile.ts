@@ -1,7 +1,7 @@
 import type { Action } from "../domain/action.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
-import { condemned } from "./condemn.ts";
+import { condemned, isClusterFault } from "./condemn.ts";
 import { condemnedProxy, stepProxy } from "./proxy.ts";
 import { stepUnwanted, stepWanted } from "./replica.ts";
 import type { ReplicaStep } from "./replica.ts";
@@ -53,7 +53,7 @@ function fatalFailure(world: World, input: PlanInput): Failure | undefined {
     ...world.replicas.filter(({ wanted }) => wanted).map((replica) => condemned(replica, input)),
     condemnedProxy(world, input),
   ];
-  const fatal = verdicts.find((verdict) => verdict?.fatal);
+  const fatal = verdicts.find((verdict) => verdict !== undefined && !isClusterFault(verdict));
   return fatal && { code: fatal.code, message: fatal.message };
 }
 

@@ -1,8 +1,8 @@
+import type { Failure } from "../domain/errors.ts";
 import type { Action } from "../domain/action.ts";
 import type { ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { condemned, firstLine } from "./condemn.ts";
-import type { Condemned } from "./condemn.ts";
 import { replicaBundles } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
@@ -81,7 +81,7 @@ function remove(
   { actor, generation }: Incarnation,
   { spec }: PlanInput,
   reason: string,
-  verdict?: Condemned,
+  verdict?: Failure,
 ): Action {
   const failure = verdict ? { failure: { code: verdict.code, message: verdict.message } } : {};
   return actor
