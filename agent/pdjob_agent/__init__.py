@@ -1,0 +1,1 @@
+"""The only part of pdjob that speaks to Ray. See docs/agent-protocol.md."""

@@ -1,0 +1,49 @@
+"""What the verbs need of a cluster. `ray_cluster.RayCluster` is the real one; tests bring a fake."""
+
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class Cluster(Protocol):
+    """Every call is bounded in time and raises AgentError. An actor that does not answer in time is None."""
+
+    def hello(self) -> Json: ...
+
+    def nodes(self) -> list[Json]: ...
+
+    def groups(self) -> list[Json]:
+        """Every placement group that is not removed: {name, state, schedulingState?, nodeIps, bundles}."""
+        ...
+
+    def create_group(self, name: str, bundles: list[Json]) -> None:
+        """No error when somebody else was faster."""
+        ...
+
+    def remove_group(self, name: str) -> None:
+        """Returns when it is gone."""
+        ...
+
+    def actor_names(self) -> list[str]: ...
+
+    def create_replica(self, name: str, args: Json) -> None:
+        """In bundle 0 of group `args["placementGroup"]`. No error when it exists."""
+        ...
+
+    def create_proxy(self, name: str, lease_s: float) -> None:
+        """On the head node. No error when it exists."""
+        ...
+
+    def ask(self, name: str, method: str, args: list[Any], timeout_s: float) -> Any | None:
+        """The answer of an actor's method; None when it does not exist or does not answer in time."""
+        ...
+
+    def ask_all(
+        self, names: list[str], method: str, args: list[Any], timeout_s: float
+    ) -> dict[str, Any | None]:
+        """The same of many at once, within one timeout. Actors that are gone are left out."""
+        ...
+
+    def kill(self, name: str) -> None:
+        """Returns when the name is free."""
+        ...

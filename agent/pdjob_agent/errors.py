@@ -1,0 +1,18 @@
+"""Errors of the protocol. `code` is one of src/domain/errors.ts, or BadRequest."""
+
+RETRYABLE = frozenset({"RayUnreachable", "PlacementPending", "Internal"})
+CLUSTER_CHANGED = frozenset({"ClusterChanged"})
+
+
+class AgentError(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def as_json(self) -> dict[str, str]:
+        if self.code in RETRYABLE:
+            kind = "retryable"
+        else:
+            kind = "clusterChanged" if self.code in CLUSTER_CHANGED else "fatal"
+        return {"class": kind, "code": self.code, "message": self.message}

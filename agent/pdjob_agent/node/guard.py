@@ -1,0 +1,206 @@
+"""The guard: owns one process tree and lets none of it outlive its owner.
+
+Shipped to the nodes as text and run with ``python -I -S -c``: standard library only, nothing imported from us.
+
+Protocol. Standard input: one JSON line ``{argv, env, cwd, log, graceS}``, then ``{"stop": seconds}`` at any time; its end
+means that the owner died. Standard output: ``{"pid": n}`` or ``{"error": text}``, later ``{"exit": {code, signal}}`` once
+the whole tree is gone.
+"""
+
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+# How long the tree may end by itself when its owner died: short, since nobody is left to ask for more.
+ORPHAN_GRACE_S = 2.0
+TICK_S = 0.1
+# A process that SIGKILL does not end within this time hangs in the kernel: we report and leave.
+KILL_WAIT_S = 10.0
+
+
+def prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def main() -> None:
+    config = json.loads(read_line(0))
+    # A second fork takes us out of Ray's sight: it kills the children and the process group of a dead worker.
+    if os.fork() > 0:
+        os._exit(0)
+    os.setsid()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    pid, error = spawn(config)
+    if error:
+        say({"error": error})
+        return
+    say({"pid": pid})
+    say({"exit": watch(pid)})
+
+
+def read_line(fd: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        chunk = os.read(fd, 1)
+        if not chunk:
+            sys.exit(1)
+        line += chunk
+    return line
+
+
+def say(message: "dict[str, object]") -> None:
+    try:
+        os.write(1, json.dumps(message).encode() + b"\n")
+    except OSError:
+        pass  # The owner is gone; the tree is what matters now.
+
+
+def spawn(config: "dict[str, object]") -> "tuple[int, str]":
+    """Starts the command; the second value says why it could not be executed."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            execute(config)
+        except BaseException as error:
+            os.write(write_end, str(error).encode())
+        os._exit(127)
+    os.close(write_end)
+    error = b""
+    while chunk := os.read(read_end, 4096):
+        error += chunk
+    os.close(read_end)
+    if error:
+        os.waitpid(pid, 0)
+    return pid, error.decode(errors="replace")
+
+
+def execute(config: "dict[str, object]") -> None:
+    os.setsid()
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    undo_ray_priorities()
+    os.chdir(str(config["cwd"]))
+    log = os.open(str(config["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    argv = [str(word) for word in config["argv"]]  # type: ignore[attr-defined]
+    env = {str(k): str(v) for k, v in config["env"].items()}  # type: ignore[attr-defined]
+    os.execvpe(argv[0], argv, env)
+
+
+def undo_ray_priorities() -> None:
+    """Ray runs workers at nice 15 and as the kernel's first choice to kill; an engine is neither."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    except OSError:
+        pass
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("0")
+    except OSError:
+        pass
+
+
+def watch(pid: int) -> "dict[str, object]":
+    """Until the engine ended, was told to stop, or lost its owner. Then nothing of its tree is left."""
+    deadline = None
+    owner = True
+    pending = b""
+    while True:
+        ended = reap(pid)
+        if ended is not None:
+            kill_descendants()
+            return ended
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
+            return kill_descendants(pid) or {"code": None, "signal": "SIGKILL"}
+        ready, _, _ = select.select([0] if owner else [], [], [], TICK_S)
+        if not ready:
+            continue
+        chunk = os.read(0, 4096)
+        pending += chunk
+        grace = None
+        if not chunk:
+            owner = False
+            grace = ORPHAN_GRACE_S
+        while b"\n" in pending:
+            line, pending = pending.split(b"\n", 1)
+            grace = float(json.loads(line)["stop"])
+        if grace is not None:
+            deadline = min(deadline or now + grace, now + grace)
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+
+
+def reap(engine: int) -> "dict[str, object] | None":
+    """Reaps whatever ended; the engine's own end is returned."""
+    ended = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        if pid == engine:
+            ended = describe(status)
+
+
+def describe(status: int) -> "dict[str, object]":
+    if os.WIFSIGNALED(status):
+        return {"code": None, "signal": signal.Signals(os.WTERMSIG(status)).name}
+    return {"code": os.WEXITSTATUS(status), "signal": None}
+
+
+def kill_descendants(engine: int = -1) -> "dict[str, object] | None":
+    """SIGKILL, again and again: a tree that forks while it dies must not escape. As subreaper we inherit all orphans."""
+    ended = None
+    until = time.monotonic() + KILL_WAIT_S
+    while time.monotonic() < until:
+        for pid in descendants(os.getpid()):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        ended = reap(engine) or ended
+        if not descendants(os.getpid()):
+            break
+        time.sleep(0.02)
+    return ended
+
+
+def descendants(root: int) -> "list[int]":
+    children: "dict[int, list[int]]" = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    # The command may hold spaces and brackets; the parent is the second field after its end.
+                    parent = int(file.read().rsplit(b")", 1)[1].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(entry))
+    found: "list[int]" = []
+    queue = [root]
+    while queue:
+        for child in children.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The owner's side of a guard: starts one, hears what became of the process, and cleans up should the guard die."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+# Marks every process of a tree, so that it can be found even when its guard is gone.
+MARKER = "PDJOB_INCARNATION"
+START_WAIT_S = 10.0
+# A hung kernel call can keep a SIGKILLed process; past this we report the exit anyway.
+SWEEP_WAIT_S = 5.0
+
+
+class GuardedProcess:
+    """One run of one command under a guard. Thread-safe."""
+
+    def __init__(self, name: str, guard_source: str) -> None:
+        self.name = name
+        self.pid: int | None = None
+        self.error: str | None = None
+        self.exit: dict[str, Any] | None = None
+        self._guard_source = guard_source
+        self._answered = threading.Event()
+        self._ended = threading.Event()
+        self._control: Any = None
+
+    def start(
+        self, argv: list[str], env: dict[str, str], cwd: str, log: str, on_exit: Callable[[], None]
+    ) -> None:
+        """Returns once the command runs or could not be executed (then `error` says why)."""
+        guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", self._guard_source],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={"PATH": os.environ.get("PATH", "")},
+        )
+        config = {"argv": argv, "env": {**env, MARKER: self.name}, "cwd": cwd, "log": log}
+        assert guard.stdin is not None and guard.stdout is not None
+        self._control = guard.stdin
+        self._send(config)
+        threading.Thread(target=self._listen, args=(guard.stdout, on_exit), daemon=True).start()
+        if not self._answered.wait(START_WAIT_S):
+            self.error = f"the guard did not start within {START_WAIT_S:.0f} s"
+        guard.wait(timeout=START_WAIT_S)  # Only its first half: the guard itself forked away.
+
+    def stop(self, grace_s: float) -> bool:
+        """SIGTERM, then SIGKILL of the whole tree after `grace_s`. False when it is still not gone."""
+        if self.exit is None and self.pid is not None:
+            self._send({"stop": grace_s})
+            self._ended.wait(grace_s + SWEEP_WAIT_S)
+        if self.exit is None and self.pid is not None:
+            self._sweep()
+        return self.exit is not None or self.pid is None
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._control.write(json.dumps(message).encode() + b"\n")
+            self._control.flush()
+        except OSError:
+            pass  # A dead guard is noticed by the end of its output.
+
+    def _listen(self, output: Any, on_exit: Callable[[], None]) -> None:
+        for line in output:
+            message = json.loads(line)
+            self.pid = message.get("pid", self.pid)
+            self.error = message.get("error", self.error)
+            if "exit" in message:
+                self._finish(message["exit"])
+            self._answered.set()
+        if self.pid is not None and self.exit is None:
+            self._sweep()  # The guard was killed: nobody else knows the tree any more.
+        self._answered.set()
+        on_exit()
+
+    def _sweep(self) -> None:
+        kill_marked(self.name)
+        self._finish({"code": None, "signal": "SIGKILL"})
+
+    def _finish(self, how: dict[str, Any]) -> None:
+        self.exit = {**how, "atMs": int(time.time() * 1000)}
+        self._ended.set()
+
+
+def kill_marked(name: str) -> None:
+    """SIGKILL to every process of this node whose environment carries the marker of `name`."""
+    wanted = f"{MARKER}={name}".encode()
+    until = time.monotonic() + SWEEP_WAIT_S
+    while time.monotonic() < until:
+        found = [
+            int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_marked(pid, wanted)
+        ]
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        if not found:
+            return
+        time.sleep(0.05)
+
+
+def _is_marked(pid: str, wanted: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return wanted in file.read().split(b"\0")
+    except OSError:
+        return False

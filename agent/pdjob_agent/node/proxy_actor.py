@@ -1,0 +1,197 @@
+"""The actor that owns the proxy, on the head node."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import threading
+import time
+from typing import Any
+
+import ray
+
+from .admin import ask
+from .environment import engine_env
+from .guarded import GuardedProcess
+from .health import Prober, accepts_tcp
+from .lease import Lease
+from .logs import log_path, read_log, tail
+from .ports import bound
+
+PROBE_INTERVAL_S = 0.25
+CONNECT_TIMEOUT_S = 2.0
+LAPSE_GRACE_S = 30.0
+NODE_MIN = (20, 19)
+
+
+class ProxyActor:
+    """One generation of the proxy. Every method may be called again; errors are answers, not exceptions."""
+
+    def __init__(self, name: str, generation: int, lease_s: float, guard_source: str) -> None:
+        self._name = name
+        self._generation = generation
+        self._guard_source = guard_source
+        self._host = ray.util.get_node_ip_address()
+        self._process: GuardedProcess | None = None
+        self._prober: Prober | None = None
+        self._spec: dict[str, Any] = {}
+        self._log: str | None = None
+        self._admin: str | None = None
+        self._answer: dict[str, Any] | None = None
+        self._lock = threading.Lock()
+        self._lease = Lease(lease_s, self._lapse)
+
+    def start(self, spec: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            running = self._spec.get("specHash")
+            if running is not None and running != spec["specHash"]:
+                text = f"{self._name} already runs another command (spec {running}, asked for {spec['specHash']})."
+                return {"error": {"code": "StaleGeneration", "message": text}}
+            if self._process is None:
+                error = self._launch(spec)
+                if error:
+                    return {"error": {"code": "ProxyNotStarted", "message": error}}
+        return self.status()
+
+    def status(self, lease_s: float | None = None) -> dict[str, Any]:
+        if lease_s is not None:
+            self._lease.renew(lease_s)
+        state = self._state()
+        answer = self._answer
+        facts: dict[str, Any] = {
+            "name": self._name,
+            "generation": self._generation,
+            "state": state,
+            "host": self._host,
+            "port": self._spec.get("port"),
+            "pid": self._process.pid if self._process else None,
+            "specHash": self._spec.get("specHash"),
+            "membership": None
+            if answer is None
+            else {key: answer[key] for key in ("generation", "members")},
+            "inFlight": None if answer is None else answer["inFlight"],
+            "exit": self._process.exit if self._process else None,
+            "logTail": tail(self._log) if state in ("exited", "unhealthy") else None,
+        }
+        return {key: value for key, value in facts.items() if value is not None}
+
+    def set_membership(self, membership: dict[str, Any]) -> dict[str, Any]:
+        if self._admin is None:
+            return {
+                "error": {
+                    "code": "BadRequest",
+                    "message": f"{self._name} is an external proxy: it has no membership to set.",
+                }
+            }
+        answer = ask(self._admin, "PUT", "/membership", membership)
+        if answer is None:
+            return {
+                "error": {
+                    "code": "RayUnreachable",
+                    "message": f"{self._name} does not answer on its admin socket.",
+                }
+            }
+        status, body = answer
+        if status != 200:
+            return {
+                "error": {
+                    "code": "StaleGeneration",
+                    "message": f"{self._name} refused the membership ({status}): {body}",
+                }
+            }
+        self._answer = body
+        return {"acknowledged": body["generation"]}
+
+    def stop(self, grace_s: float) -> bool:
+        if self._prober:
+            self._prober.stop()
+        return self._process.stop(grace_s) if self._process else True
+
+    def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
+        return read_log(self._log, offset, max_bytes)
+
+    def _launch(self, spec: dict[str, Any]) -> str | None:
+        host, port, cwd = spec["host"], spec["port"], spec["cwd"]
+        error = self._prepare(spec) or port_problem(host, port)
+        if error:
+            return f"The proxy cannot be started on the head node {self._host}: {error}"
+        env = engine_env(spec["env"])
+        if spec["builtin"]:
+            digest = hashlib.sha256(f"{cwd}\0{self._name}".encode()).hexdigest()[:12]
+            self._admin = f"/tmp/pdjob-{digest}.sock"
+            env["PDJOB_ADMIN_SOCKET"] = self._admin
+        self._log = log_path(cwd, self._name)
+        process = GuardedProcess(self._name, self._guard_source)
+        process.start(spec["argv"], env, cwd, self._log, on_exit=self._clear_socket)
+        if process.error:
+            return (
+                f"The proxy cannot be started on the head node {self._host}: {spec['argv'][0]}: {process.error}. "
+                "Check `scheduler.command`, and that it is installed and on the PATH of the head node."
+            )
+        self._process = process
+        self._spec = spec
+        own = self._host if host == "0.0.0.0" else host
+        probe = (
+            self._ask_status if self._admin else (lambda: accepts_tcp(own, port, CONNECT_TIMEOUT_S))
+        )
+        self._prober = Prober(probe, PROBE_INTERVAL_S)
+        return None
+
+    def _prepare(self, spec: dict[str, Any]) -> str | None:
+        try:
+            os.makedirs(spec["cwd"], exist_ok=True)
+            for file in spec["files"]:
+                path = os.path.join(spec["cwd"], file["path"])
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w") as target:
+                    target.write(file["text"])
+        except OSError as error:
+            return f"the working directory {spec['cwd']} cannot be used: {error}."
+        return node_problem() if spec["builtin"] else None
+
+    def _ask_status(self) -> bool:
+        answer = ask(self._admin or "", "GET", "/status")
+        if answer is None or answer[0] != 200:
+            return False
+        self._answer = answer[1]
+        return True
+
+    def _state(self) -> str:
+        if self._process is None:
+            return "idle"
+        if self._process.exit is not None:
+            if self._prober:
+                self._prober.stop()
+            return "exited"
+        return self._prober.state if self._prober else "starting"
+
+    def _clear_socket(self) -> None:
+        if self._admin and os.path.exists(self._admin):
+            os.unlink(self._admin)
+
+    def _lapse(self) -> None:
+        self.stop(LAPSE_GRACE_S)
+        time.sleep(0.5)
+        os._exit(0)
+
+
+def port_problem(host: str, port: int) -> str | None:
+    try:
+        bound(host, port).close()
+    except OSError as error:
+        return f"port {port} cannot be taken ({error.strerror}). Free it, or choose another `scheduler.port`."
+    return None
+
+
+def node_problem() -> str | None:
+    """The built-in proxy is a Node program; nothing else of ours needs Node on a Ray node."""
+    wanted = ".".join(str(part) for part in NODE_MIN)
+    advice = f"Install Node.js {wanted} or newer there (nodejs.org, or your system's packages), or set `scheduler.command`."
+    program = shutil.which("node")
+    if program is None:
+        return f"Node.js is not on its PATH, and the built-in proxy needs it. {advice}"
+    text = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, timeout=20, check=False
+    ).stdout
+    version = tuple(int(part) for part in text.strip().lstrip("v").split(".")[:2] if part.isdigit())
+    return None if version >= NODE_MIN else f"its Node.js is {text.strip() or 'broken'}. {advice}"

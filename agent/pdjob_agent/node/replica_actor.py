@@ -1,0 +1,125 @@
+"""The actor that holds a replica's resources and owns its engine."""
+
+import os
+import threading
+import time
+from typing import Any
+
+import ray
+
+from .environment import engine_env
+from .guarded import GuardedProcess
+from .health import Prober, answers_http
+from .lease import Lease
+from .logs import log_path, read_log, tail
+from .ports import HeldPorts
+
+LAPSE_GRACE_S = 30.0
+
+
+class ReplicaActor:
+    """One generation of a replica. Every method may be called again; errors are answers, not exceptions."""
+
+    def __init__(
+        self,
+        name: str,
+        identity: dict[str, Any],
+        ports: list[dict[str, Any]],
+        lease_s: float,
+        guard_source: str,
+    ) -> None:
+        self._name = name
+        self._identity = identity
+        self._guard_source = guard_source
+        self._host = ray.util.get_node_ip_address()
+        self._held = HeldPorts(self._host, ports)
+        self._node_id = ray.get_runtime_context().get_node_id()
+        self._engine: GuardedProcess | None = None
+        self._prober: Prober | None = None
+        self._log: str | None = None
+        self._spec_hash: str | None = None
+        self._started_at_ms: int | None = None
+        self._lock = threading.Lock()
+        self._lease = Lease(lease_s, self._lapse)
+
+    def status(self, lease_s: float | None = None) -> dict[str, Any]:
+        if lease_s is not None:
+            self._lease.renew(lease_s)
+        state = self._state()
+        engine = self._engine
+        facts: dict[str, Any] = {
+            "name": self._name,
+            **self._identity,
+            "state": state,
+            "endpoint": {"host": self._host, "ports": self._held.ports},
+            "nodeId": self._node_id,
+            "pid": engine.pid if engine else None,
+            "startedAtMs": self._started_at_ms,
+            "specHash": self._spec_hash,
+            "exit": engine.exit if engine else None,
+            "logTail": tail(self._log) if state in ("exited", "unhealthy") else None,
+        }
+        return {key: value for key, value in facts.items() if value is not None}
+
+    def start_engine(
+        self, argv: list[str], env: dict[str, str], cwd: str, spec_hash: str, probe: dict[str, Any]
+    ) -> dict[str, Any]:
+        with self._lock:
+            if self._spec_hash is not None and self._spec_hash != spec_hash:
+                text = f"{self._name} already runs another command (spec {self._spec_hash}, asked for {spec_hash})."
+                return {"error": {"code": "StaleGeneration", "message": text}}
+            if self._engine is None:
+                error = self._launch(argv, env, cwd, probe)
+                if error:
+                    return {"error": {"code": "EngineNotStarted", "message": error}}
+                self._spec_hash = spec_hash
+        return self.status()
+
+    def stop(self, grace_s: float) -> bool:
+        if self._prober:
+            self._prober.stop()
+        return self._engine.stop(grace_s) if self._engine else True
+
+    def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
+        return read_log(self._log, offset, max_bytes)
+
+    def _launch(
+        self, argv: list[str], env: dict[str, str], cwd: str, probe: dict[str, Any]
+    ) -> str | None:
+        try:
+            os.makedirs(cwd, exist_ok=True)
+            self._log = log_path(cwd, self._name)
+        except OSError as error:
+            return f"The working directory {cwd} cannot be used on {self._host}: {error}."
+        self._held.release()
+        engine = GuardedProcess(self._name, self._guard_source)
+        engine.start(argv, engine_env(env), cwd, self._log, on_exit=lambda: None)
+        if engine.error:
+            return (
+                f"The engine of {self._name} cannot be started on {self._host}: {argv[0]}: {engine.error}. "
+                "Check `engine.command`, and that it is installed and on the PATH of that node."
+            )
+        self._engine = engine
+        self._started_at_ms = int(time.time() * 1000)
+        host, port = self._host, self._held.ports["http"]
+        path, timeout_s = probe["path"], probe["timeoutS"]
+        self._prober = Prober(lambda: answers_http(host, port, path, timeout_s), probe["intervalS"])
+        return None
+
+    def _state(self) -> str:
+        if self._engine is None:
+            return "idle"
+        if self._engine.exit is not None:
+            if self._prober:
+                self._prober.stop()
+            return "exited"
+        return self._prober.state if self._prober else "starting"
+
+    def _lapse(self) -> None:
+        """Gives the GPUs back too: removing the placement group ends this actor."""
+        self.stop(LAPSE_GRACE_S)
+        group = ray.util.get_current_placement_group()
+        if group is not None:
+            ray.util.remove_placement_group(group)
+        time.sleep(2)
+        os._exit(0)

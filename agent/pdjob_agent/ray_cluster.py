@@ -1,0 +1,245 @@
+# pyright: basic
+"""The only file that calls Ray from the agent's side. (Ray's own types are partial, hence the weaker check.)"""
+
+import contextlib
+import platform
+import time
+from importlib.resources import files
+from typing import Any
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
+
+from . import node
+from .cluster import Json
+from .errors import AgentError
+from .names import parse_proxy, parse_replica
+from .node.proxy_actor import ProxyActor
+from .node.replica_actor import ReplicaActor
+
+# Long enough for a slow GCS, short enough that a verb never hangs.
+GONE_TIMEOUT_S = 15.0
+POLL_S = 0.05
+# status, start, stop and logs at the same time, from more than one agent.
+ACTOR_CONCURRENCY = 16
+HEAD_RESOURCE = "node:__internal_head__"
+ALIVE_STATES = {"PENDING", "PREPARED", "CREATED", "RESCHEDULING"}
+
+
+class RayCluster:
+    """A driver in the cluster at `address`. Handles of actors are only a cache: names are the truth."""
+
+    def __init__(self, address: str, namespace: str) -> None:
+        # The nodes have Ray and nothing of ours, so our code travels inside the pickles.
+        cloudpickle.register_pickle_by_value(node)
+        ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
+        self._namespace = namespace
+        self._guard_source = files(node).joinpath("guard.py").read_text()
+        self._handles: dict[str, Any] = {}
+
+    def hello(self) -> Json:
+        session = ray._private.worker.global_worker.node.session_name  # type: ignore[union-attr]
+        return {
+            "protocol": 1,
+            "rayVersion": ray.__version__,
+            "pythonVersion": platform.python_version(),
+            "session": session,
+            "nodeIp": ray.util.get_node_ip_address(),
+        }
+
+    def nodes(self) -> list[Json]:
+        free = ray._private.state.available_resources_per_node()
+        return [
+            {
+                "id": one["NodeID"],
+                "ip": one["NodeManagerAddress"],
+                "alive": one["Alive"],
+                "isHead": HEAD_RESOURCE in one["Resources"],
+                "total": amounts(one["Resources"]),
+                "available": amounts(free.get(one["NodeID"], {})),
+            }
+            for one in ray.nodes()
+        ]
+
+    def groups(self) -> list[Json]:
+        ips = {one["NodeID"]: one["NodeManagerAddress"] for one in ray.nodes()}
+        rows = placement_group_table().values()
+        return [group_row(row, ips) for row in rows if row["state"] in ALIVE_STATES and row["name"]]
+
+    def create_group(self, name: str, bundles: list[Json]) -> None:
+        strategy = "STRICT_PACK" if len(bundles) == 1 else "PACK"
+        try:
+            placement_group(bundles, strategy=strategy, name=name, lifetime="detached")
+        except RayError as error:
+            if "already exists" not in str(error):
+                raise AgentError(
+                    "RayUnreachable", f"Ray refused placement group {name}: {error}"
+                ) from error
+
+    def remove_group(self, name: str) -> None:
+        until = time.monotonic() + GONE_TIMEOUT_S
+        while time.monotonic() < until:
+            row = next(
+                (
+                    r
+                    for r in placement_group_table().values()
+                    if r["name"] == name and r["state"] in ALIVE_STATES
+                ),
+                None,
+            )
+            if row is None:
+                return
+            with contextlib.suppress(ValueError, RayError):
+                remove_placement_group(group_handle(row))
+            time.sleep(POLL_S)
+        raise AgentError(
+            "RayUnreachable",
+            f"Placement group {name} is still there {GONE_TIMEOUT_S:.0f} s after its removal.",
+        )
+
+    def actor_names(self) -> list[str]:
+        return ray.util.list_named_actors()
+
+    def create_replica(self, name: str, args: Json) -> None:
+        parsed = parse_replica(name)
+        assert parsed is not None
+        row = next(
+            (
+                r
+                for r in placement_group_table().values()
+                if r["name"] == args["placementGroup"] and r["state"] == "CREATED"
+            ),
+            None,
+        )
+        if row is None:
+            raise AgentError(
+                "PlacementPending",
+                f"Placement group {args['placementGroup']} is not there any more.",
+            )
+        identity = {"role": parsed.role, "index": parsed.index, "generation": parsed.generation}
+        strategy = PlacementGroupSchedulingStrategy(
+            group_handle(row), placement_group_bundle_index=0
+        )
+        self._create(
+            ReplicaActor,
+            name,
+            strategy,
+            args["cpus"],
+            args["gpus"],
+            [identity, args["ports"], args["leaseS"]],
+        )
+
+    def create_proxy(self, name: str, lease_s: float) -> None:
+        parsed = parse_proxy(name)
+        assert parsed is not None
+        head = next((one["id"] for one in self.nodes() if one["isHead"] and one["alive"]), None)
+        if head is None:
+            raise AgentError(
+                "RayUnreachable",
+                "The cluster has no head node that is alive, so the proxy has no place.",
+            )
+        strategy = NodeAffinitySchedulingStrategy(head, soft=False)
+        self._create(ProxyActor, name, strategy, 0, 0, [parsed.generation, lease_s])
+
+    def _create(
+        self, kind: type, name: str, strategy: Any, cpus: float, gpus: float, args: list[Any]
+    ) -> None:
+        options = {
+            "name": name,
+            "lifetime": "detached",
+            "get_if_exists": True,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "max_concurrency": ACTOR_CONCURRENCY,
+            "num_cpus": cpus,
+            "num_gpus": gpus,
+            "scheduling_strategy": strategy,
+        }
+        try:
+            self._handles[name] = (
+                ray.remote(kind).options(**options).remote(name, *args, self._guard_source)
+            )
+        except (RayError, ValueError) as error:
+            raise AgentError("RayUnreachable", f"Ray refused actor {name}: {error}") from error
+
+    def ask(self, name: str, method: str, args: list[Any], timeout_s: float) -> Any | None:
+        return self.ask_all([name], method, args, timeout_s).get(name)
+
+    def ask_all(
+        self, names: list[str], method: str, args: list[Any], timeout_s: float
+    ) -> dict[str, Any | None]:
+        handles = {name: self._handle(name) for name in names}
+        asked = {
+            name: getattr(one, method).remote(*args)
+            for name, one in handles.items()
+            if one is not None
+        }
+        if asked:
+            ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
+        answers: dict[str, Any | None] = {}
+        for name, reference in asked.items():
+            try:
+                answers[name] = ray.get(reference, timeout=0)
+            except GetTimeoutError:
+                answers[name] = None
+            except RayActorError as error:
+                self._handles.pop(name, None)
+                # An unavailable actor may come back (its node is unreachable); a dead one is simply gone.
+                if type(error).__name__ == "ActorUnavailableError":
+                    answers[name] = None
+        return answers
+
+    def kill(self, name: str) -> None:
+        handle = self._handle(name)
+        if handle is not None:
+            with contextlib.suppress(RayError):
+                ray.kill(handle)
+        self._handles.pop(name, None)
+        until = time.monotonic() + GONE_TIMEOUT_S
+        while name in self.actor_names():
+            if time.monotonic() > until:
+                raise AgentError(
+                    "RayUnreachable",
+                    f"Actor {name} is still there {GONE_TIMEOUT_S:.0f} s after it was killed.",
+                )
+            time.sleep(POLL_S)
+
+    def _handle(self, name: str) -> Any | None:
+        if name not in self._handles:
+            try:
+                self._handles[name] = ray.get_actor(name)
+            except ValueError:
+                return None
+        return self._handles[name]
+
+
+def amounts(resources: Json) -> Json:
+    return {kind: float(resources.get(kind, 0)) for kind in ("GPU", "CPU")}
+
+
+def group_handle(row: Json) -> PlacementGroup:
+    return PlacementGroup(ray.PlacementGroupID(bytes.fromhex(row["placement_group_id"])))
+
+
+def group_row(row: Json, ips: dict[str, str]) -> Json:
+    created = row["state"] == "CREATED"
+    places = row.get("bundles_to_node_id", {})
+    return {
+        "name": row["name"],
+        # Between being placed and being committed it is not ours to use yet.
+        "state": "PENDING" if row["state"] == "PREPARED" else row["state"],
+        "schedulingState": None if created else row.get("stats", {}).get("scheduling_state"),
+        "nodeIps": [ips.get(places[index], "") for index in sorted(places)] if created else [],
+        "bundles": [row["bundles"][index] for index in sorted(row["bundles"])],
+    }
