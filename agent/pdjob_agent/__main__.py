@@ -23,9 +23,7 @@ GCS_FAILURES_MAX = 3
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="pdjob_agent", description="Speaks to Ray on behalf of pdjob."
-    )
+    parser = argparse.ArgumentParser(prog="pdjob_agent", description="Speaks to Ray on behalf of pdjob.")
     parser.add_argument("--address", required=True, help="HOST:PORT of the Ray cluster's GCS")
     parser.add_argument("--namespace", default="pdjob")
     options = parser.parse_args()
@@ -80,9 +78,7 @@ def explain(error: Exception, address: str) -> AgentError:
             "SpecInvalid",
             f"The Ray cluster at {address} runs another version of Ray or Python: {text[:300]}",
         )
-    return AgentError(
-        "RayUnreachable", f"Joining the Ray cluster at {address} failed: {text[:300]}"
-    )
+    return AgentError("RayUnreachable", f"Joining the Ray cluster at {address} failed: {text[:300]}")
 
 
 def gcs_answers(address: str) -> bool:

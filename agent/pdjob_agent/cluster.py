@@ -38,9 +38,7 @@ class Cluster(Protocol):
         """The answer of an actor's method; None when it does not exist or does not answer in time."""
         ...
 
-    def ask_all(
-        self, names: list[str], method: str, args: list[Any], timeout_s: float
-    ) -> dict[str, Any | None]:
+    def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         """The same of many at once, within one timeout. Actors that are gone are left out."""
         ...
 

@@ -3,9 +3,7 @@
 import re
 from dataclasses import dataclass
 
-REPLICA = re.compile(
-    r"^(?P<job>[a-z0-9][a-z0-9-]*)-(?P<role>prefill|decode)-(?P<index>\d+)-g(?P<generation>\d+)$"
-)
+REPLICA = re.compile(r"^(?P<job>[a-z0-9][a-z0-9-]*)-(?P<role>prefill|decode)-(?P<index>\d+)-g(?P<generation>\d+)$")
 PROXY = re.compile(r"^(?P<job>[a-z0-9][a-z0-9-]*)-proxy-g(?P<generation>\d+)$")
 
 

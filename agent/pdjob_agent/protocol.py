@@ -72,9 +72,7 @@ def answer(writer: Writer, handle: Handler, number: int, verb: str, args: dict[s
     except AgentError as error:
         writer.write(refusal(number, error))
     except KeyError as error:
-        writer.write(
-            refusal(number, AgentError("BadRequest", f"{verb}: argument {error} is missing"))
-        )
+        writer.write(refusal(number, AgentError("BadRequest", f"{verb}: argument {error} is missing")))
     except Exception as error:
         # The text of an unexpected error may hold an argument, and arguments may hold secrets: name its kind only.
         where = traceback.extract_tb(error.__traceback__)[-1]

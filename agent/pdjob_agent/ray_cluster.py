@@ -83,19 +83,13 @@ class RayCluster:
             placement_group(bundles, strategy=strategy, name=name, lifetime="detached")
         except RayError as error:
             if "already exists" not in str(error):
-                raise AgentError(
-                    "RayUnreachable", f"Ray refused placement group {name}: {error}"
-                ) from error
+                raise AgentError("RayUnreachable", f"Ray refused placement group {name}: {error}") from error
 
     def remove_group(self, name: str) -> None:
         until = time.monotonic() + GONE_TIMEOUT_S
         while time.monotonic() < until:
             row = next(
-                (
-                    r
-                    for r in placement_group_table().values()
-                    if r["name"] == name and r["state"] in ALIVE_STATES
-                ),
+                (r for r in placement_group_table().values() if r["name"] == name and r["state"] in ALIVE_STATES),
                 None,
             )
             if row is None:
@@ -128,9 +122,7 @@ class RayCluster:
                 f"Placement group {args['placementGroup']} is not there any more.",
             )
         identity = {"role": parsed.role, "index": parsed.index, "generation": parsed.generation}
-        strategy = PlacementGroupSchedulingStrategy(
-            group_handle(row), placement_group_bundle_index=0
-        )
+        strategy = PlacementGroupSchedulingStrategy(group_handle(row), placement_group_bundle_index=0)
         self._create(
             ReplicaActor,
             name,
@@ -152,9 +144,7 @@ class RayCluster:
         strategy = NodeAffinitySchedulingStrategy(head, soft=False)
         self._create(ProxyActor, name, strategy, 0, 0, [parsed.generation, lease_s])
 
-    def _create(
-        self, kind: type, name: str, strategy: Any, cpus: float, gpus: float, args: list[Any]
-    ) -> None:
+    def _create(self, kind: type, name: str, strategy: Any, cpus: float, gpus: float, args: list[Any]) -> None:
         options = {
             "name": name,
             "lifetime": "detached",
@@ -167,24 +157,16 @@ class RayCluster:
             "scheduling_strategy": strategy,
         }
         try:
-            self._handles[name] = (
-                ray.remote(kind).options(**options).remote(name, *args, self._guard_source)
-            )
+            self._handles[name] = ray.remote(kind).options(**options).remote(name, *args, self._guard_source)
         except (RayError, ValueError) as error:
             raise AgentError("RayUnreachable", f"Ray refused actor {name}: {error}") from error
 
     def ask(self, name: str, method: str, args: list[Any], timeout_s: float) -> Any | None:
         return self.ask_all([name], method, args, timeout_s).get(name)
 
-    def ask_all(
-        self, names: list[str], method: str, args: list[Any], timeout_s: float
-    ) -> dict[str, Any | None]:
+    def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         handles = {name: self._handle(name) for name in names}
-        asked = {
-            name: getattr(one, method).remote(*args)
-            for name, one in handles.items()
-            if one is not None
-        }
+        asked = {name: getattr(one, method).remote(*args) for name, one in handles.items() if one is not None}
         if asked:
             ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
         answers: dict[str, Any | None] = {}

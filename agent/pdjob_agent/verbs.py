@@ -109,9 +109,7 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
     if status["state"] == "exited":
         how = status["exit"]["signal"] or f"code {status['exit']['code']}"
         text = f"The proxy ended with {how} before it answered."
-        raise AgentError(
-            "ProxyExited", f"{text} Its last lines:\n{status.get('logTail', '')}".rstrip()
-        )
+        raise AgentError("ProxyExited", f"{text} Its last lines:\n{status.get('logTail', '')}".rstrip())
     if status["state"] == "starting":
         log = cluster.ask(name.full, "read_log", [None, 2_000], STATUS_TIMEOUT_S) or {"text": ""}
         text = f"The proxy did not answer on port {args['port']} within {args['startTimeoutS']} s."
@@ -120,9 +118,7 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
 
 
 def set_membership(cluster: Cluster, args: Json) -> Json:
-    return answer_of(
-        cluster, args["name"], "set_membership", [args["membership"]], FIRST_ANSWER_TIMEOUT_S
-    )
+    return answer_of(cluster, args["name"], "set_membership", [args["membership"]], FIRST_ANSWER_TIMEOUT_S)
 
 
 def list_job(cluster: Cluster, args: Json) -> Json:
@@ -132,9 +128,7 @@ def list_job(cluster: Cluster, args: Json) -> Json:
     present = [name for name in names if name.full in answers]
     return {
         "session": cluster.hello()["session"],
-        "placementGroups": [
-            public(one) for one in cluster.groups() if belongs(one["name"], args["job"])
-        ],
+        "placementGroups": [public(one) for one in cluster.groups() if belongs(one["name"], args["job"])],
         "replicas": [answers[n.full] or lost_replica(n) for n in present if n.role is not None],
         "proxies": [answers[n.full] or lost_proxy(n) for n in present if n.role is None],
     }
@@ -196,9 +190,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
 
 def fence(cluster: Cluster, wanted: Name) -> None:
     """Older generations of the same replica or proxy go first; a newer one makes this request a mistake."""
-    others = [
-        name for name in map(parse, cluster.actor_names()) if name and name.base == wanted.base
-    ]
+    others = [name for name in map(parse, cluster.actor_names()) if name and name.base == wanted.base]
     groups = [parse_replica(one["name"]) for one in cluster.groups()]
     others += [name for name in groups if name and name.base == wanted.base]
     newer = max((name.generation for name in others), default=0)

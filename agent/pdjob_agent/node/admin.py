@@ -19,9 +19,7 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(
-    path: str, method: str, target: str, body: dict[str, Any] | None = None
-) -> tuple[int, dict[str, Any]] | None:
+def ask(path: str, method: str, target: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]] | None:
     """Status and parsed body; None when the socket does not answer."""
     connection = UnixConnection(path)
     try:

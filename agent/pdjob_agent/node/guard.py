@@ -183,7 +183,7 @@ def kill_descendants(engine: int = -1) -> "dict[str, object] | None":
 
 
 def descendants(root: int) -> "list[int]":
-    children: "dict[int, list[int]]" = {}
+    children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -193,7 +193,7 @@ def descendants(root: int) -> "list[int]":
             except (OSError, IndexError):
                 continue
             children.setdefault(parent, []).append(int(entry))
-    found: "list[int]" = []
+    found: list[int] = []
     queue = [root]
     while queue:
         for child in children.get(queue.pop(), []):

@@ -30,9 +30,7 @@ class GuardedProcess:
         self._ended = threading.Event()
         self._control: Any = None
 
-    def start(
-        self, argv: list[str], env: dict[str, str], cwd: str, log: str, on_exit: Callable[[], None]
-    ) -> None:
+    def start(self, argv: list[str], env: dict[str, str], cwd: str, log: str, on_exit: Callable[[], None]) -> None:
         """Returns once the command runs or could not be executed (then `error` says why)."""
         guard = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", self._guard_source],
@@ -94,9 +92,7 @@ def kill_marked(name: str) -> None:
     wanted = f"{MARKER}={name}".encode()
     until = time.monotonic() + SWEEP_WAIT_S
     while time.monotonic() < until:
-        found = [
-            int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_marked(pid, wanted)
-        ]
+        found = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_marked(pid, wanted)]
         for pid in found:
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -66,9 +66,7 @@ class ProxyActor:
             "port": self._spec.get("port"),
             "pid": self._process.pid if self._process else None,
             "specHash": self._spec.get("specHash"),
-            "membership": None
-            if answer is None
-            else {key: answer[key] for key in ("generation", "members")},
+            "membership": None if answer is None else {key: answer[key] for key in ("generation", "members")},
             "inFlight": None if answer is None else answer["inFlight"],
             "exit": self._process.exit if self._process else None,
             "logTail": tail(self._log) if state in ("exited", "unhealthy") else None,
@@ -131,9 +129,7 @@ class ProxyActor:
         self._process = process
         self._spec = spec
         own = self._host if host == "0.0.0.0" else host
-        probe = (
-            self._ask_status if self._admin else (lambda: accepts_tcp(own, port, CONNECT_TIMEOUT_S))
-        )
+        probe = self._ask_status if self._admin else (lambda: accepts_tcp(own, port, CONNECT_TIMEOUT_S))
         self._prober = Prober(probe, PROBE_INTERVAL_S)
         return None
 
@@ -186,12 +182,12 @@ def port_problem(host: str, port: int) -> str | None:
 def node_problem() -> str | None:
     """The built-in proxy is a Node program; nothing else of ours needs Node on a Ray node."""
     wanted = ".".join(str(part) for part in NODE_MIN)
-    advice = f"Install Node.js {wanted} or newer there (nodejs.org, or your system's packages), or set `scheduler.command`."
+    advice = (
+        f"Install Node.js {wanted} or newer there (nodejs.org, or your system's packages), or set `scheduler.command`."
+    )
     program = shutil.which("node")
     if program is None:
         return f"Node.js is not on its PATH, and the built-in proxy needs it. {advice}"
-    text = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, timeout=20, check=False
-    ).stdout
+    text = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
     version = tuple(int(part) for part in text.strip().lstrip("v").split(".")[:2] if part.isdigit())
     return None if version >= NODE_MIN else f"its Node.js is {text.strip() or 'broken'}. {advice}"

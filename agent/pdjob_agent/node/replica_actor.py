@@ -83,9 +83,7 @@ class ReplicaActor:
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
         return read_log(self._log, offset, max_bytes)
 
-    def _launch(
-        self, argv: list[str], env: dict[str, str], cwd: str, probe: dict[str, Any]
-    ) -> str | None:
+    def _launch(self, argv: list[str], env: dict[str, str], cwd: str, probe: dict[str, Any]) -> str | None:
         try:
             os.makedirs(cwd, exist_ok=True)
             self._log = log_path(cwd, self._name)

@@ -1,0 +1,26 @@
+/** Every limit of a job's description. Past one of them the file is refused with the number in the message. */
+
+/** Characters of a file; a larger one is not parsed at all. */
+export const charactersMax = 1024 * 1024;
+/** YAML tokens of a file: bounds the parser's time, which grows with tokens rather than with characters. */
+export const tokensMax = 50_000;
+/** Values after aliases are expanded: stops alias bombs before they use memory. */
+export const valuesMax = 20_000;
+/** Mappings and lists inside each other. */
+export const depthMax = 40;
+/** Problems reported of one file; one more line says how many were left out. */
+export const issuesMax = 100;
+
+export const gpusMax = 4096;
+export const cpusMax = 1024;
+export const portMax = 65_535;
+/** Of a run of ports, `{PORT:name:span}`. */
+export const portSpanMax = 1024;
+export const restartsMax = 1000;
+
+const daySeconds = 24 * 60 * 60;
+export const timeoutMaxS = 7 * daySeconds;
+export const restartWindowMaxS = 7 * daySeconds;
+export const drainMaxS = daySeconds;
+export const stopGraceMaxS = 60 * 60;
+export const leaseMaxS = 365 * daySeconds;
