@@ -10,6 +10,11 @@ export interface Problem {
   readonly severity: "error" | "warning";
 }
 
+/** A problem whose place in the text is known. Offsets count characters from 0. */
+export interface Finding extends Problem {
+  readonly offset: number;
+}
+
 /** Keys longer than this are cut in messages. */
 const keyShownMax = 60;
 const plainKey = /^[A-Za-z0-9_-]+$/;

@@ -1,0 +1,234 @@
+import { z } from "zod";
+import { jobNamePattern } from "../domain/names.ts";
+import { replicasMax } from "../domain/scale.ts";
+import * as limits from "./limits.ts";
+
+/*
+ * The shape of a job's file: every key, its type, bounds, default and description. Unknown keys are errors. Rules that
+ * span keys are in `rules.ts`; docs/config.md and schema/pdjob.schema.json follow from this file.
+ */
+
+/** What is wrong with a value, given what it must be: `is missing: give …` or `must be …, not …`. */
+const mustBe = (expected: string) => ({
+  error: ({ input }: { readonly input?: unknown }): string =>
+    input === undefined
+      ? `is missing: give ${expected}.`
+      : `must be ${expected}, not ${described(input)}.`,
+});
+
+/** Kinds, not contents: whatever the user wrote may be a secret. */
+export function described(value: unknown): string {
+  if (value === null) return "empty";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return "a mapping";
+  if (typeof value !== "string") return String(value);
+  if (value === "") return "an empty text";
+  return /^-?\d{1,9}$/.test(value) ? "a number in quotes" : "text";
+}
+
+const whole = (min: number, max: number, what = "") => {
+  const expected = mustBe(`a whole number${what} from ${min} to ${max}`);
+  return z.number(expected).int(expected).min(min, expected).max(max, expected);
+};
+
+const text = (what: string) => z.string(mustBe(what)).min(1, mustBe(what));
+
+const seconds = (min: number, max: number) => whole(min, max, " of seconds");
+
+const mapping = mustBe("a mapping of keys");
+
+const envs = z
+  .record(
+    z.string(),
+    z.union(
+      [z.string(), z.number(), z.boolean()],
+      mustBe("text, a number or true/false ('' for an empty value)"),
+    ),
+    mustBe("a mapping of variable names to values"),
+  )
+  .nullish();
+
+export const kvTransferConfig = z.strictObject(
+  {
+    kv_connector: text("the name of a KV connector, such as NixlConnector").describe(
+      "KV connector; capitals do not matter. Both roles must name the same one.",
+    ),
+    kv_role: z
+      .enum(["kv_producer", "kv_consumer", "kv_both"], mustBe("kv_producer, kv_consumer or kv_both"))
+      .describe("kv_producer in prefill, kv_consumer in decode; kv_both where the connector needs it."),
+    kv_connector_extra_config: z
+      .record(z.string(), z.unknown(), mapping)
+      .describe("Settings of the connector itself.")
+      .optional(),
+    kv_connector_module_path: text("the Python module that holds the connector")
+      .describe("Python module of a connector that is not in vLLM; makes any connector name legal.")
+      .optional(),
+    kv_buffer_device: z.unknown().describe("cuda, cpu, …: where the connector keeps its buffer."),
+    kv_buffer_size: z.unknown().describe("Bytes of that buffer."),
+    kv_ip: z.unknown().describe("Address for connectors that use one; {KV_IP} is prefill 0's."),
+    kv_port: z.unknown().describe("Port for connectors that use one; {PORT:kv} takes a free one."),
+    kv_rank: z.unknown().describe("Rank, for connectors that use one."),
+    kv_parallel_size: z.unknown().describe("Number of ranks, for connectors that use it."),
+    engine_id: z
+      .unknown()
+      .describe("Identity in the KV exchange; best left out, since every start needs a new one."),
+    enable_permute_local_kv: z.unknown().describe("Passed on to vLLM."),
+    kv_load_failure_policy: z.unknown().describe("fail or recompute, when KV could not be loaded."),
+  },
+  mustBe("a mapping or a JSON object in quotes"),
+);
+
+const params = z
+  .looseObject(
+    {
+      model: text("the name or path of a model")
+        .describe("Model name or path; the same path must be valid on every node.")
+        .optional(),
+      kv_transfer_config: z
+        .union([text("a JSON object"), kvTransferConfig], mustBe("a JSON object in quotes, or a mapping"))
+        .describe("vLLM's KVTransferConfig, as JSON text or as a mapping. Needed in both roles.")
+        .optional(),
+      _extra_params: z
+        .string(mustBe("text with further command line arguments"))
+        .describe("Further arguments, split as a shell would; general's come first, then the role's.")
+        .nullish(),
+      host: z.unknown().describe("Accepted and ignored: engines listen on their node's address."),
+      port: z.unknown().describe("Accepted and ignored: engines get a free port of their node."),
+    },
+    mustBe("a mapping of flags of vllm serve to values"),
+  )
+  .nullish();
+
+const paramsDescribed = params.describe(
+  "Flags of vllm serve: tensor_parallel_size: 8 becomes --tensor-parallel-size 8. general's are overridden by the role's.",
+);
+
+const role = (what: string) =>
+  z
+    .strictObject(
+      {
+        num_gpus: whole(0, limits.gpusMax).describe(
+          "GPUs of one replica, a multiple of gpus_per_worker; 0 for CPU engines.",
+        ),
+        replicas: whole(1, replicasMax).describe("Number of replicas: engines with this role."),
+        envs: envs.describe("Environment of this role's engines; wins over the global envs."),
+        params: paramsDescribed,
+      },
+      mapping,
+    )
+    .describe(what);
+
+const scheduler = z
+  .strictObject(
+    {
+      port: whole(1, limits.portMax)
+        .default(8021)
+        .describe("Port on which clients reach the job, on the head node."),
+      command: text("the command that starts a proxy, as text")
+        .describe(
+          "Command of an external proxy, run without a shell; left out, the built-in proxy runs. Placeholders: {PORT}, $PREFILL_HOST_1, $DECODE_URLS, …",
+        )
+        .optional(),
+      membership: z
+        .enum(["builtin", "restart", "none"], {
+          error: ({ input }) =>
+            input === "http" || input === "file"
+              ? `cannot be ${input} yet: write restart (the proxy is started anew when replicas change) or none (it is left alone).`
+              : mustBe("builtin, restart or none").error({ input }),
+        })
+        .describe(
+          "How the proxy learns of changed replicas: builtin (told live), restart (started anew; default with a command), none.",
+        )
+        .optional(),
+    },
+    mapping,
+  )
+  .nullish()
+  .describe("The proxy in front of the engines.");
+
+export const configFile = z
+  .strictObject(
+    {
+      name: z
+        .string(mustBe("1 to 40 lower-case letters, digits and inner dashes"))
+        .regex(jobNamePattern, mustBe("1 to 40 lower-case letters, digits and inner dashes"))
+        .describe("Name of the job; default: the file's name.")
+        .optional(),
+      timeout: seconds(1, limits.timeoutMaxS)
+        .default(600)
+        .describe("Seconds within which the job, or later a new replica, must be healthy."),
+      num_gpus: whole(0, limits.gpusMax).describe(
+        "GPUs the whole job may use; its replicas must fit.",
+      ),
+      gpus_per_worker: whole(1, limits.gpusMax)
+        .default(1)
+        .describe("GPUs that are never split over nodes; divides every num_gpus."),
+      num_cpus: whole(0, limits.cpusMax)
+        .describe("CPUs reserved for each worker; default 0, or 1 when a role has num_gpus 0.")
+        .optional(),
+      working_dir: text("an absolute path, such as /tmp/pdjob")
+        .regex(/^\//, mustBe("an absolute path, such as /tmp/pdjob"))
+        .describe("Folder in which engines and proxy run on each node, created if missing; default /tmp/pdjob-NAME.")
+        .optional(),
+      envs: envs.describe(
+        "Environment of engines and proxy. env:NAME and file:/PATH are references to secrets, read where the worker runs.",
+      ),
+      engine: z
+        .strictObject(
+          {
+            command: text("a command, as text")
+              .default("vllm serve")
+              .describe("Command that starts an engine, split as a shell would; flags are added to it."),
+          },
+          mapping,
+        )
+        .prefault({})
+        .describe("What an engine is."),
+      scheduler,
+      general: z
+        .strictObject({ envs: envs.describe("Environment of all engines, not of the proxy."), params: paramsDescribed }, mapping)
+        .nullish()
+        .describe("What both roles have in common."),
+      prefill: role("The engines that read prompts."),
+      decode: role("The engines that generate tokens."),
+      restart: z
+        .strictObject(
+          {
+            max_restarts: whole(0, limits.restartsMax)
+              .default(5)
+              .describe("Replacements of one replica within the window before the job is DEGRADED."),
+            window: seconds(1, limits.restartWindowMaxS)
+              .default(600)
+              .describe("Seconds over which replacements are counted."),
+          },
+          mapping,
+        )
+        .prefault({})
+        .describe("How often a broken replica is replaced."),
+      drain: z
+        .strictObject(
+          {
+            prefill: seconds(0, limits.drainMaxS)
+              .default(60)
+              .describe("Seconds that a prefill replica may finish its requests before it is stopped."),
+            decode: seconds(0, limits.drainMaxS)
+              .default(600)
+              .describe("The same for a decode replica."),
+          },
+          mapping,
+        )
+        .prefault({})
+        .describe("How long requests in flight are waited for."),
+      stop_grace: seconds(0, limits.stopGraceMaxS)
+        .default(30)
+        .describe("Seconds from SIGTERM to SIGKILL when an engine or the proxy is stopped."),
+      lease: seconds(0, limits.leaseMaxS)
+        .default(86_400)
+        .describe("Seconds without an orchestrator after which engines stop themselves; 0 = never."),
+    },
+    mapping,
+  )
+  .describe("A pdjob job: vLLM with prefill and decode on separate engines.");
+
+/** A file that is valid in itself, defaults filled. */
+export type ConfigFile = z.output<typeof configFile>;
