@@ -1,0 +1,67 @@
+import { unlinkSync } from "node:fs";
+import type { Server } from "node:http";
+import { parseArgs } from "node:util";
+import { createAdminServer } from "./admin.ts";
+import { createLegs } from "./legs.ts";
+import { createPool } from "./membership.ts";
+import { createProxyMetrics } from "./metrics.ts";
+import { createProxyServer } from "./server.ts";
+
+const log = (text: string): void =>
+  void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
+
+const { values } = parseArgs({
+  options: {
+    host: { type: "string", default: "0.0.0.0" },
+    port: { type: "string", default: "8021" },
+    job: { type: "string", default: "" },
+    "drain-timeout": { type: "string", default: "30" },
+  },
+});
+
+const pool = createPool();
+const legs = createLegs();
+const metrics = createProxyMetrics(pool);
+const server = createProxyServer({ pool, legs, metrics, log });
+const admin = createAdminServer({ pool, metrics, log });
+const socket = process.env["PDJOB_ADMIN_SOCKET"];
+
+listen(server, { host: values.host, port: Number(values.port) }, `${values.host}:${values.port}`);
+if (socket === undefined)
+  log("PDJOB_ADMIN_SOCKET is not set: nobody can give this proxy its members");
+else listenOnSocket(socket);
+process.once("SIGTERM", shutDown);
+process.once("SIGINT", shutDown);
+
+function listen(
+  target: Server,
+  where: { host: string; port: number } | { path: string },
+  name: string,
+): void {
+  target.on("error", (error: NodeJS.ErrnoException) => {
+    const advice =
+      error.code === "EADDRINUSE"
+        ? "another program has it: free it, or choose another scheduler.port"
+        : error.message;
+    log(`cannot listen on ${name}: ${advice}`);
+    process.exit(1);
+  });
+  target.listen(where, () => log(`proxy of job ${values.job}: listening on ${name}`));
+}
+
+function listenOnSocket(path: string): void {
+  try {
+    unlinkSync(path); // Left behind by a proxy that was killed; two of one name never run at a time.
+  } catch {
+    // There was none.
+  }
+  listen(admin, { path }, path);
+}
+
+/** Streams end first, for a bounded time. */
+function shutDown(): void {
+  log("stopping: no new connections");
+  setTimeout(() => process.exit(0), Number(values["drain-timeout"]) * 1_000).unref();
+  server.close(() => process.exit(0));
+  server.closeIdleConnections();
+}

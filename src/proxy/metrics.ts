@@ -1,0 +1,82 @@
+import type { Pool } from "./membership.ts";
+
+export type Outcome = "served" | "failed" | "no_member" | "client_gone" | "rejected";
+
+/** Upper bounds, in seconds, of the legs' time-to-headers histogram. */
+const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const;
+
+/** Counters in Prometheus' text format. */
+export function createProxyMetrics(pool: Pool) {
+  const outcomes = new Map<Outcome, number>();
+  const legs = { prefill: emptyHistogram(), decode: emptyHistogram() };
+  let retries = 0;
+  let broken = 0;
+
+  function render(): string {
+    const { generation } = pool.current();
+    return [
+      "# TYPE pdjob_proxy_requests_total counter",
+      ...[...outcomes].map(
+        ([outcome, count]) => `pdjob_proxy_requests_total{outcome="${outcome}"} ${count}`,
+      ),
+      "# TYPE pdjob_proxy_retries_total counter",
+      `pdjob_proxy_retries_total ${retries}`,
+      "# TYPE pdjob_proxy_broken_streams_total counter",
+      `pdjob_proxy_broken_streams_total ${broken}`,
+      "# TYPE pdjob_proxy_membership_generation gauge",
+      `pdjob_proxy_membership_generation ${generation}`,
+      "# TYPE pdjob_proxy_members gauge",
+      ...(["prefill", "decode"] as const).map(
+        (role) => `pdjob_proxy_members{role="${role}"} ${pool.members(role).length}`,
+      ),
+      "# TYPE pdjob_proxy_in_flight gauge",
+      ...Object.entries(pool.inFlight()).map(
+        ([name, count]) => `pdjob_proxy_in_flight{replica="${name}"} ${count}`,
+      ),
+      "# TYPE pdjob_proxy_leg_seconds histogram",
+      ...(["prefill", "decode"] as const).flatMap((role) => renderHistogram(role, legs[role])),
+      "",
+    ].join("\n");
+  }
+
+  return {
+    finished: (outcome: Outcome) => void outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1),
+    retried: () => void (retries += 1),
+    broke: () => void (broken += 1),
+    /** Starts a leg's clock; the returned function stops it. */
+    leg(role: "prefill" | "decode") {
+      const startedMs = performance.now();
+      return () => observe(legs[role], (performance.now() - startedMs) / 1_000);
+    },
+    render,
+    totals: () => ({ ...Object.fromEntries(outcomes), retries, broken }),
+  };
+}
+
+export type ProxyMetrics = ReturnType<typeof createProxyMetrics>;
+
+interface Histogram {
+  readonly counts: number[];
+  sum: number;
+  count: number;
+}
+
+const emptyHistogram = (): Histogram => ({ counts: buckets.map(() => 0), sum: 0, count: 0 });
+
+function observe(histogram: Histogram, seconds: number): void {
+  buckets.forEach((bound, index) => {
+    if (seconds <= bound) histogram.counts[index] = (histogram.counts[index] ?? 0) + 1;
+  });
+  histogram.sum += seconds;
+  histogram.count += 1;
+}
+
+const renderHistogram = (role: string, { counts, sum, count }: Histogram): readonly string[] => [
+  ...buckets.map(
+    (bound, index) =>
+      `pdjob_proxy_leg_seconds_bucket{leg="${role}",le="${bound}"} ${counts[index]}`,
+  ),
+  `pdjob_proxy_leg_seconds_bucket{leg="${role}",le="+Inf"} ${count}`,
+  `pdjob_proxy_leg_seconds_sum{leg="${role}"} ${sum}`,
+  `pdjob_proxy_leg_seconds_count{leg="${role}"} ${count}`,
+];
