@@ -35,6 +35,8 @@ const text = (what: string) => z.string(mustBe(what)).min(1, mustBe(what));
 
 const seconds = (min: number, max: number) => whole(min, max, " of seconds");
 
+const anything = (description: string) => z.unknown().describe(description).optional();
+
 const mapping = mustBe("a mapping of keys");
 
 const envs = z
@@ -63,17 +65,15 @@ export const kvTransferConfig = z.strictObject(
     kv_connector_module_path: text("the Python module that holds the connector")
       .describe("Python module of a connector that is not in vLLM; makes any connector name legal.")
       .optional(),
-    kv_buffer_device: z.unknown().describe("cuda, cpu, …: where the connector keeps its buffer."),
-    kv_buffer_size: z.unknown().describe("Bytes of that buffer."),
-    kv_ip: z.unknown().describe("Address for connectors that use one; {KV_IP} is prefill 0's."),
-    kv_port: z.unknown().describe("Port for connectors that use one; {PORT:kv} takes a free one."),
-    kv_rank: z.unknown().describe("Rank, for connectors that use one."),
-    kv_parallel_size: z.unknown().describe("Number of ranks, for connectors that use it."),
-    engine_id: z
-      .unknown()
-      .describe("Identity in the KV exchange; best left out, since every start needs a new one."),
-    enable_permute_local_kv: z.unknown().describe("Passed on to vLLM."),
-    kv_load_failure_policy: z.unknown().describe("fail or recompute, when KV could not be loaded."),
+    kv_buffer_device: anything("cuda, cpu, …: where the connector keeps its buffer."),
+    kv_buffer_size: anything("Bytes of that buffer."),
+    kv_ip: anything("Address for connectors that use one; {KV_IP} is prefill 0's."),
+    kv_port: anything("Port for connectors that use one; {PORT:kv} takes a free one."),
+    kv_rank: anything("Rank, for connectors that use one."),
+    kv_parallel_size: anything("Number of ranks, for connectors that use it."),
+    engine_id: anything("Identity in the KV exchange; best left out, since every start needs a new one."),
+    enable_permute_local_kv: anything("Passed on to vLLM."),
+    kv_load_failure_policy: anything("fail or recompute, when KV could not be loaded."),
   },
   mustBe("a mapping or a JSON object in quotes"),
 );
@@ -92,8 +92,8 @@ const params = z
         .string(mustBe("text with further command line arguments"))
         .describe("Further arguments, split as a shell would; general's come first, then the role's.")
         .nullish(),
-      host: z.unknown().describe("Accepted and ignored: engines listen on their node's address."),
-      port: z.unknown().describe("Accepted and ignored: engines get a free port of their node."),
+      host: anything("Accepted and ignored: engines listen on their node's address."),
+      port: anything("Accepted and ignored: engines get a free port of their node."),
     },
     mustBe("a mapping of flags of vllm serve to values"),
   )

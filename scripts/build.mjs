@@ -1,0 +1,39 @@
+// src → dist: compiled modules, the built-in proxy as one file, the workflow bundle.
+import { chmodSync, readdirSync, rmSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { at, digest, marker, run, step } from "./steps.mjs";
+
+export async function build() {
+  const made = marker(at("dist", ".made-from"), digest("src", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "scripts/build.mjs"));
+  await step("build", made.isCurrent, async () => {
+    rmSync(at("dist"), { recursive: true, force: true });
+    await run(process.execPath, [at("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
+    await Promise.all([bundleProxy(), bundleWorkflows()]);
+    for (const name of readdirSync(at("bin"))) chmodSync(at("bin", name), 0o755);
+    made.write();
+  });
+}
+
+async function bundleProxy() {
+  const { build: bundle } = await import("esbuild");
+  await bundle({
+    entryPoints: [at("src", "proxy", "main.ts")],
+    outfile: at("dist", "pdjob-proxy.mjs"),
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    logLevel: "error",
+    // undici is CommonJS and requires Node's modules at run time.
+    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+  });
+}
+
+async function bundleWorkflows() {
+  const { bundleWorkflowCode, DefaultLogger } = await import("@temporalio/worker");
+  const { code } = await bundleWorkflowCode({ workflowsPath: at("dist", "workflows", "index.js"), logger: new DefaultLogger("WARN") });
+  const { writeFile } = await import("node:fs/promises");
+  await writeFile(at("dist", "workflow-bundle.js"), code);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await build();
