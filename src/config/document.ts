@@ -23,7 +23,9 @@ export function readDocument(text: string): ReadDocument {
   const { document } = parsed;
   const unreadable = [...document.errors, ...document.warnings.filter(isRefused)];
   if (unreadable.length > 0) {
-    return { findings: unreadable.map(({ code, message, pos }) => at(pos[0], explain(code, message))) };
+    return {
+      findings: unreadable.map(({ code, message, pos }) => at(pos[0], explain(code, message))),
+    };
   }
   const { root, findings } = resolveTree(document.contents);
   if (root === undefined) return { findings };
@@ -103,10 +105,12 @@ const isRefused = ({ code }: YAMLError): boolean => code === "TAG_RESOLVE_FAILED
 const advice: Readonly<Partial<Record<YAMLError["code"], string>>> = {
   BAD_INDENT: "indent the lines of one mapping or list equally.",
   BLOCK_AS_IMPLICIT_KEY: "put quotes around a value that contains a colon and a space.",
-  MULTIPLE_DOCS: "The file holds several documents: describe one job a file and remove the other ---.",
+  MULTIPLE_DOCS:
+    "The file holds several documents: describe one job a file and remove the other ---.",
   RESOURCE_EXHAUSTION: tooDeep,
   TAB_AS_INDENT: "Tabs are not allowed as indentation: use spaces.",
-  TAG_RESOLVE_FAILED: "The tag is not known here: write the value without a tag that starts with !.",
+  TAG_RESOLVE_FAILED:
+    "The tag is not known here: write the value without a tag that starts with !.",
 };
 
 /** The parser's own sentence without what it quotes of the file (a secret may stand there), and what to do. */

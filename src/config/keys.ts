@@ -26,7 +26,8 @@ export function unknownKey(path: Path): string {
 /** The object inside wrappers such as optional, or among the choices of a union. */
 function mappingOf(type: unknown): z.ZodObject | undefined {
   if (type instanceof z.ZodObject) return type;
-  if (type instanceof z.ZodUnion) return type.options.map(mappingOf).find((one) => one !== undefined);
+  if (type instanceof z.ZodUnion)
+    return type.options.map(mappingOf).find((one) => one !== undefined);
   const isWrapper =
     type instanceof z.ZodOptional ||
     type instanceof z.ZodNullable ||

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { unknownKey } from "./keys.ts";
-import { nodeAt, plainValue } from "./node.ts";
+import { plainValue } from "./node.ts";
 import type { ConfigNode } from "./node.ts";
 import { problem, problemAtKey } from "./problem.ts";
 import type { Path, Problem } from "./problem.ts";
@@ -21,7 +21,7 @@ export interface Reading {
   readonly root: ConfigNode;
   readonly draft: Partially<ConfigFile>;
   readonly file?: ConfigFile;
-  /** The user did write something at this path, or above it, but it is broken and already reported. */
+  /** What stands at this path, or above it, is missing or wrong, and that was already reported. */
   readonly isBroken: (path: Path) => boolean;
 }
 
@@ -39,7 +39,7 @@ export function checkShape(root: ConfigNode): {
   const broken = problems.map(({ path }) => path);
   const draft = without(value, broken) as Partially<ConfigFile>;
   const isBroken = (path: Path): boolean =>
-    broken.some((one) => one.every((key, at) => path[at] === key) && nodeAt(root, one) !== undefined);
+    broken.some((one) => one.every((key, at) => path[at] === key));
   return { reading: { root, draft, isBroken }, problems };
 }
 

@@ -39,24 +39,40 @@ function resolve(walk: Walk, node: Node | undefined, place: Place): ConfigNode {
   const start = node?.range?.[0] ?? place.offset;
   walk.visited += 1;
   if (walk.visited > valuesMax) {
-    stop(walk, start, `The file has more than ${valuesMax} values once its aliases are expanded: write fewer aliases (*name) of large blocks.`);
+    stop(
+      walk,
+      start,
+      `The file has more than ${valuesMax} values once its aliases are expanded: write fewer aliases (*name) of large blocks.`,
+    );
   }
   if (place.path.length > depthMax) {
-    stop(walk, start, `The file nests lists or mappings more than ${depthMax} deep, or an alias contains itself: flatten it.`);
+    stop(
+      walk,
+      start,
+      `The file nests lists or mappings more than ${depthMax} deep, or an alias contains itself: flatten it.`,
+    );
   }
   const at = { start, ...(place.keyStart === undefined ? {} : { keyStart: place.keyStart }) };
-  if (node === undefined || walk.stopped) return { ...at, content: { kind: "scalar", value: null } };
-  if (isAlias(node)) return { ...at, content: resolveAlias(walk, node.source, { ...place, offset: start }) };
+  if (node === undefined || walk.stopped)
+    return { ...at, content: { kind: "scalar", value: null } };
+  if (isAlias(node))
+    return { ...at, content: resolveAlias(walk, node.source, { ...place, offset: start }) };
   if (node.anchor !== undefined && place.inAlias !== true) walk.anchors.set(node.anchor, node);
-  if (isMap(node)) return { ...at, content: { kind: "mapping", children: resolveMap(walk, node, place) } };
-  if (isSeq(node)) return { ...at, content: { kind: "list", children: resolveList(walk, node, place) } };
+  if (isMap(node))
+    return { ...at, content: { kind: "mapping", children: resolveMap(walk, node, place) } };
+  if (isSeq(node))
+    return { ...at, content: { kind: "list", children: resolveList(walk, node, place) } };
   return { ...at, content: scalar(walk, node as Scalar, { ...place, offset: start }) };
 }
 
 function resolveAlias(walk: Walk, name: string, place: Place): ConfigNode["content"] {
   const target = walk.anchors.get(name);
   if (target !== undefined) return resolve(walk, target, { ...place, inAlias: true }).content;
-  find(walk, place, `refers to *${name}, but no &${name} stands before it: define it first, or write the value here.`);
+  find(
+    walk,
+    place,
+    `refers to *${name}, but no &${name} stands before it: define it first, or write the value here.`,
+  );
   return { kind: "scalar", value: null };
 }
 
@@ -65,7 +81,10 @@ function resolveList(walk: Walk, node: YAMLSeq, place: Place): Map<string, Confi
   for (const [at, item] of node.items.entries()) {
     if (walk.stopped) break;
     const path = [...place.path, String(at)];
-    children.set(String(at), resolve(walk, nodeOf(item), { path, offset: startOf(node, place), inAlias: place.inAlias }));
+    children.set(
+      String(at),
+      resolve(walk, nodeOf(item), { path, offset: startOf(node, place), inAlias: place.inAlias }),
+    );
   }
   return children;
 }
@@ -83,7 +102,12 @@ function resolveMap(walk: Walk, node: YAMLMap, place: Place): Map<string, Config
       find(walk, { path, offset: keyStart }, `is given twice: remove one of them.`);
       continue;
     }
-    const child = resolve(walk, nodeOf(pair.value), { path: key === mergeKey ? place.path : path, offset: keyStart, keyStart, inAlias: place.inAlias });
+    const child = resolve(walk, nodeOf(pair.value), {
+      path: key === mergeKey ? place.path : path,
+      offset: keyStart,
+      keyStart,
+      inAlias: place.inAlias,
+    });
     if (key === mergeKey) merged.push(...mergeSources(walk, child, path));
     else own.set(key, child);
   }
@@ -91,7 +115,10 @@ function resolveMap(walk: Walk, node: YAMLMap, place: Place): Map<string, Config
 }
 
 /** As YAML 1.1 has it: what the mapping says itself wins, then the first merged mapping, and so on. */
-function withMerged(own: Map<string, ConfigNode>, merged: readonly ConfigNode[]): Map<string, ConfigNode> {
+function withMerged(
+  own: Map<string, ConfigNode>,
+  merged: readonly ConfigNode[],
+): Map<string, ConfigNode> {
   for (const { content } of merged) {
     if (content.kind !== "mapping") continue;
     for (const [key, child] of content.children) if (!own.has(key)) own.set(key, child);
@@ -103,7 +130,11 @@ function mergeSources(walk: Walk, node: ConfigNode, path: Path): readonly Config
   const sources = node.content.kind === "list" ? [...node.content.children.values()] : [node];
   const odd = sources.find(({ content }) => content.kind !== "mapping");
   if (odd === undefined) return sources;
-  find(walk, { path, offset: odd.start }, "merges something that is not a mapping: use an alias of a mapping, such as <<: *defaults.");
+  find(
+    walk,
+    { path, offset: odd.start },
+    "merges something that is not a mapping: use an alias of a mapping, such as <<: *defaults.",
+  );
   return [];
 }
 
@@ -130,7 +161,11 @@ function scalar(walk: Walk, node: Scalar, place: Place): ConfigNode["content"] {
   const plainText = node.type === "PLAIN" ? { plainText: node.source ?? "" } : {};
   const { value } = node;
   if (typeof value === "number" && !Number.isFinite(value)) {
-    find(walk, place, "is not a number that can be passed on: write a finite one, or put it in quotes.");
+    find(
+      walk,
+      place,
+      "is not a number that can be passed on: write a finite one, or put it in quotes.",
+    );
     return { kind: "scalar", value: 0, ...plainText };
   }
   return { kind: "scalar", value: value as ScalarValue, ...plainText };

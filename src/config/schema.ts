@@ -31,9 +31,15 @@ const whole = (min: number, max: number, what = "") => {
   return z.number(expected).int(expected).min(min, expected).max(max, expected);
 };
 
+/** A text of any other form: `must be …` says it all. */
+const mustRead = (expected: string) => ({ error: () => `must be ${expected}.` });
+
 const text = (what: string) => z.string(mustBe(what)).min(1, mustBe(what));
 
 const seconds = (min: number, max: number) => whole(min, max, " of seconds");
+
+/** What `jobNamePattern` allows, in words. */
+export const legalName = "1 to 40 lower-case letters, digits and inner dashes";
 
 const anything = (description: string) => z.unknown().describe(description).optional();
 
@@ -56,8 +62,13 @@ export const kvTransferConfig = z.strictObject(
       "KV connector; capitals do not matter. Both roles must name the same one.",
     ),
     kv_role: z
-      .enum(["kv_producer", "kv_consumer", "kv_both"], mustBe("kv_producer, kv_consumer or kv_both"))
-      .describe("kv_producer in prefill, kv_consumer in decode; kv_both where the connector needs it."),
+      .enum(
+        ["kv_producer", "kv_consumer", "kv_both"],
+        mustBe("kv_producer, kv_consumer or kv_both"),
+      )
+      .describe(
+        "kv_producer in prefill, kv_consumer in decode; kv_both where the connector needs it.",
+      ),
     kv_connector_extra_config: z
       .record(z.string(), z.unknown(), mapping)
       .describe("Settings of the connector itself.")
@@ -71,7 +82,9 @@ export const kvTransferConfig = z.strictObject(
     kv_port: anything("Port for connectors that use one; {PORT:kv} takes a free one."),
     kv_rank: anything("Rank, for connectors that use one."),
     kv_parallel_size: anything("Number of ranks, for connectors that use it."),
-    engine_id: anything("Identity in the KV exchange; best left out, since every start needs a new one."),
+    engine_id: anything(
+      "Identity in the KV exchange; best left out, since every start needs a new one.",
+    ),
     enable_permute_local_kv: anything("Passed on to vLLM."),
     kv_load_failure_policy: anything("fail or recompute, when KV could not be loaded."),
   },
@@ -85,12 +98,17 @@ const params = z
         .describe("Model name or path; the same path must be valid on every node.")
         .optional(),
       kv_transfer_config: z
-        .union([text("a JSON object"), kvTransferConfig], mustBe("a JSON object in quotes, or a mapping"))
+        .union(
+          [text("a JSON object"), kvTransferConfig],
+          mustBe("a JSON object in quotes, or a mapping"),
+        )
         .describe("vLLM's KVTransferConfig, as JSON text or as a mapping. Needed in both roles.")
         .optional(),
       _extra_params: z
         .string(mustBe("text with further command line arguments"))
-        .describe("Further arguments, split as a shell would; general's come first, then the role's.")
+        .describe(
+          "Further arguments, split as a shell would; general's come first, then the role's.",
+        )
         .nullish(),
       host: anything("Accepted and ignored: engines listen on their node's address."),
       port: anything("Accepted and ignored: engines get a free port of their node."),
@@ -150,8 +168,8 @@ export const configFile = z
   .strictObject(
     {
       name: z
-        .string(mustBe("1 to 40 lower-case letters, digits and inner dashes"))
-        .regex(jobNamePattern, mustBe("1 to 40 lower-case letters, digits and inner dashes"))
+        .string(mustBe(legalName))
+        .regex(jobNamePattern, mustRead(legalName))
         .describe("Name of the job; default: the file's name.")
         .optional(),
       timeout: seconds(1, limits.timeoutMaxS)
@@ -167,8 +185,10 @@ export const configFile = z
         .describe("CPUs reserved for each worker; default 0, or 1 when a role has num_gpus 0.")
         .optional(),
       working_dir: text("an absolute path, such as /tmp/pdjob")
-        .regex(/^\//, mustBe("an absolute path, such as /tmp/pdjob"))
-        .describe("Folder in which engines and proxy run on each node, created if missing; default /tmp/pdjob-NAME.")
+        .regex(/^\//, mustRead("an absolute path, such as /tmp/pdjob"))
+        .describe(
+          "Folder in which engines and proxy run on each node, created if missing; default /tmp/pdjob-NAME.",
+        )
         .optional(),
       envs: envs.describe(
         "Environment of engines and proxy. env:NAME and file:/PATH are references to secrets, read where the worker runs.",
@@ -178,7 +198,9 @@ export const configFile = z
           {
             command: text("a command, as text")
               .default("vllm serve")
-              .describe("Command that starts an engine, split as a shell would; flags are added to it."),
+              .describe(
+                "Command that starts an engine, split as a shell would; flags are added to it.",
+              ),
           },
           mapping,
         )
@@ -186,7 +208,13 @@ export const configFile = z
         .describe("What an engine is."),
       scheduler,
       general: z
-        .strictObject({ envs: envs.describe("Environment of all engines, not of the proxy."), params: paramsDescribed }, mapping)
+        .strictObject(
+          {
+            envs: envs.describe("Environment of all engines, not of the proxy."),
+            params: paramsDescribed,
+          },
+          mapping,
+        )
         .nullish()
         .describe("What both roles have in common."),
       prefill: role("The engines that read prompts."),
@@ -196,7 +224,9 @@ export const configFile = z
           {
             max_restarts: whole(0, limits.restartsMax)
               .default(5)
-              .describe("Replacements of one replica within the window before the job is DEGRADED."),
+              .describe(
+                "Replacements of one replica within the window before the job is DEGRADED.",
+              ),
             window: seconds(1, limits.restartWindowMaxS)
               .default(600)
               .describe("Seconds over which replacements are counted."),
@@ -210,7 +240,9 @@ export const configFile = z
           {
             prefill: seconds(0, limits.drainMaxS)
               .default(60)
-              .describe("Seconds that a prefill replica may finish its requests before it is stopped."),
+              .describe(
+                "Seconds that a prefill replica may finish its requests before it is stopped.",
+              ),
             decode: seconds(0, limits.drainMaxS)
               .default(600)
               .describe("The same for a decode replica."),
@@ -224,7 +256,9 @@ export const configFile = z
         .describe("Seconds from SIGTERM to SIGKILL when an engine or the proxy is stopped."),
       lease: seconds(0, limits.leaseMaxS)
         .default(86_400)
-        .describe("Seconds without an orchestrator after which engines stop themselves; 0 = never."),
+        .describe(
+          "Seconds without an orchestrator after which engines stop themselves; 0 = never.",
+        ),
     },
     mapping,
   )

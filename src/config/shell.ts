@@ -66,6 +66,7 @@ function readDouble(text: string, start: number): Piece | undefined {
 }
 
 function unbalanced(char: string, at: number): string {
-  if (char === "\\") return "ends in a lone backslash: remove it, or double it to mean a backslash.";
+  if (char === "\\")
+    return "ends in a lone backslash: remove it, or double it to mean a backslash.";
   return `opens a ${char === "'" ? "single" : "double"} quote at character ${at + 1} that is never closed: close it, or put a backslash before it to mean the character.`;
 }

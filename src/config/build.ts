@@ -1,0 +1,86 @@
+import { roles } from "../domain/role.ts";
+import type { Role } from "../domain/role.ts";
+import type { JobSpec, RoleSpec, SchedulerSpec } from "../domain/spec.ts";
+import { kvTransferOf } from "./kv.ts";
+import { mergedParams, paramsOf } from "./merge.ts";
+import { nodeAt } from "./node.ts";
+import type { Path } from "./problem.ts";
+import type { Reading } from "./reading.ts";
+import type { ConfigFile } from "./schema.ts";
+import { splitCommand } from "./shell.ts";
+
+/** The spec of a file without problems: merged, split, defaults filled. */
+export function buildSpec(reading: Reading, file: ConfigFile, name: string): JobSpec {
+  const isCpuJob = roles.some((role) => file[role].num_gpus === 0);
+  return {
+    name,
+    timeoutS: file.timeout,
+    numGpus: file.num_gpus,
+    gpusPerWorker: file.gpus_per_worker,
+    numCpus: file.num_cpus ?? (isCpuJob ? 1 : 0),
+    workingDir: file.working_dir ?? `/tmp/pdjob-${name}`,
+    envs: envsAt(reading, ["envs"]),
+    engineCommand: words(file.engine.command),
+    scheduler: schedulerOf(file),
+    roles: {
+      prefill: roleOf(reading, file, "prefill"),
+      decode: roleOf(reading, file, "decode"),
+    },
+    restart: { restartsMax: file.restart.max_restarts, windowS: file.restart.window },
+    drainS: file.drain,
+    stopGraceS: file.stop_grace,
+    leaseS: file.lease,
+  };
+}
+
+function schedulerOf({ scheduler }: ConfigFile): SchedulerSpec {
+  const { port, command, membership } = { port: 8021, ...scheduler };
+  return command === undefined
+    ? { port, membership: "builtin" }
+    : { port, command: words(command), membership: membership ?? "restart" };
+}
+
+function roleOf(reading: Reading, file: ConfigFile, role: Role): RoleSpec {
+  const {
+    model,
+    // Engines always get their node's address and a port that was bound there.
+    host: _host,
+    port: _port,
+    kv_transfer_config: _kv,
+    _extra_params: _extra,
+    ...params
+  } = mergedParams(reading, role);
+  return {
+    numGpus: file[role].num_gpus,
+    replicas: file[role].replicas,
+    envs: {
+      ...envsAt(reading, ["envs"]),
+      ...envsAt(reading, ["general", "envs"]),
+      ...envsAt(reading, [role, "envs"]),
+    },
+    params,
+    ...(typeof model === "string" ? { model } : {}),
+    kvTransfer: kvTransferOf(reading, role),
+    extraArgs: (["general", role] as const).flatMap((section) => {
+      const extra = paramsOf(reading, section)["_extra_params"];
+      return typeof extra === "string" ? words(extra) : [];
+    }),
+  };
+}
+
+/** Values as they were written: 1.0 stays 1.0 and 0x10 stays 0x10, as in a shell. */
+function envsAt({ root }: Reading, path: Path): Readonly<Record<string, string>> {
+  const node = nodeAt(root, path);
+  if (node === undefined || node.content.kind !== "mapping") return {};
+  const entries = [...node.content.children].map(([name, { content }]) => {
+    if (content.kind !== "scalar") return [name, ""] as const;
+    const { value, plainText } = content;
+    return [name, typeof value === "string" ? value : (plainText ?? String(value))] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+const words = (text: string): readonly string[] => {
+  const split = splitCommand(text);
+  return split.ok ? split.words : [];
+};

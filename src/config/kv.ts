@@ -1,0 +1,96 @@
+import { roles } from "../domain/role.ts";
+import type { Role } from "../domain/role.ts";
+import type { KvTransferConfig } from "../domain/spec.ts";
+import { knownConnector } from "./connectors.ts";
+import { depthMax } from "./limits.ts";
+import { paramPath } from "./merge.ts";
+import { nodeAt, plainValue } from "./node.ts";
+import { problem } from "./problem.ts";
+import type { Path, Problem } from "./problem.ts";
+import { shapeProblems } from "./reading.ts";
+import type { Reading } from "./reading.ts";
+import { kvTransferConfig } from "./schema.ts";
+
+/** One role's `kv_transfer_config`, from JSON text or a mapping, as far as it could be read. */
+export interface ReadKv {
+  readonly path: Path;
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly problems: readonly Problem[];
+}
+
+const example = {
+  prefill: '{"kv_connector":"NixlConnector","kv_role":"kv_producer"}',
+  decode: '{"kv_connector":"NixlConnector","kv_role":"kv_consumer"}',
+} as const satisfies Readonly<Record<Role, string>>;
+
+export function readKv(reading: Reading, role: Role): ReadKv {
+  const path = paramPath(reading, role, "kv_transfer_config");
+  const node = path && nodeAt(reading.root, path);
+  if (path === undefined || node === undefined) {
+    const missing = [role, "params", "kv_transfer_config"];
+    const isReported = reading.isBroken(missing) || reading.isBroken(["general", "params"]);
+    const message = `is missing: give the KV connector, such as '${example[role]}'.`;
+    return { path: missing, problems: isReported ? [] : [problem(missing, message)] };
+  }
+  const value = plainValue(node);
+  if (isMapping(value)) return { path, config: value, problems: [] };
+  // Anything but a mapping and a text, and an empty text, was found by the schema.
+  if (typeof value !== "string" || value === "") return { path, problems: [] };
+  return fromText(path, value, role);
+}
+
+/** The config of a file without problems, the connector in vLLM's spelling. */
+export function kvTransferOf(reading: Reading, role: Role): KvTransferConfig {
+  const config = readKv(reading, role).config as KvTransferConfig;
+  const name = config.kv_connector;
+  const isOwnModule = config["kv_connector_module_path"] !== undefined;
+  return { ...config, kv_connector: isOwnModule ? name : (knownConnector(name) ?? name) };
+}
+
+export const readKvs = (reading: Reading): Readonly<Record<Role, ReadKv>> =>
+  Object.fromEntries(roles.map((role) => [role, readKv(reading, role)] as const)) as Record<
+    Role,
+    ReadKv
+  >;
+
+function fromText(path: Path, text: string, role: Role): ReadKv {
+  const value = parseJson(text);
+  if (value === undefined) return { path, problems: [problem(path, notJson(text, role))] };
+  if (!isMapping(value)) {
+    return { path, problems: [problem(path, `is JSON, but no object: write '${example[role]}'.`)] };
+  }
+  if (isDeeperThan(value, depthMax)) {
+    return { path, problems: [problem(path, `nests more than ${depthMax} deep: flatten it.`)] };
+  }
+  const result = kvTransferConfig.safeParse(value, { reportInput: true });
+  return { path, config: value, problems: shapeProblems(result.error?.issues ?? [], path) };
+}
+
+/** Undefined when the text is no JSON: JSON itself has no undefined. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The two mistakes that are made most get their own advice. What JavaScript says differs by version and quotes the text. */
+function notJson(text: string, role: Role): string {
+  if (text.includes("...")) {
+    return "is not JSON: replace the ... by real keys, or remove it with the comma before it.";
+  }
+  if (/[:[,]\s*\{[A-Z][A-Z_]*[:}]/.test(text)) {
+    return 'is not JSON: put placeholders in quotes, such as "{PORT:kv}".';
+  }
+  return `is not JSON: check its quotes, commas and braces, or write a YAML mapping. An example: '${example[role]}'.`;
+}
+
+/** Looks no deeper than `levels`, so that its own recursion is bounded. */
+const isDeeperThan = (value: unknown, levels: number): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((child) => isDeeperThan(child, levels - 1)));
+
+const isMapping = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

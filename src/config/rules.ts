@@ -1,0 +1,38 @@
+import type { Problem } from "./problem.ts";
+import type { Reading } from "./reading.ts";
+import * as connector from "./rules/connector.ts";
+import * as envs from "./rules/envs.ts";
+import * as flags from "./rules/flags.ts";
+import { enginePlaceholdersAreKnown } from "./rules/placeholders.ts";
+import * as resources from "./rules/resources.ts";
+import * as scheduler from "./rules/scheduler.ts";
+
+type Rule = (reading: Reading) => readonly Problem[];
+
+/** What the schema cannot say of one key alone. Each rule judges what is sound and keeps quiet about the rest. */
+const rules: readonly Rule[] = [
+  resources.gpusAreWholeWorkers,
+  resources.replicasFitTheJob,
+  resources.cpuEnginesReserveCpus,
+  resources.ranksHaveGpus,
+  connector.modelsAreGiven,
+  connector.kvConfigsAreReadable,
+  connector.connectorsAreKnown,
+  connector.rolesShareTheConnector,
+  connector.kvRolesFit,
+  connector.engineIdsAreFresh,
+  flags.paramsAreFlags,
+  flags.extraParamsAreArguments,
+  flags.booleansAreWritten,
+  enginePlaceholdersAreKnown,
+  envs.variablesHaveNames,
+  envs.referencesAreComplete,
+  envs.secretsAreReferences,
+  scheduler.membershipFitsTheProxy,
+  scheduler.commandsAreCommands,
+  scheduler.commandPlaceholdersAreKnown,
+  scheduler.proxyIsToldItsPort,
+];
+
+export const checkRules = (reading: Reading): readonly Problem[] =>
+  rules.flatMap((rule) => rule(reading));
