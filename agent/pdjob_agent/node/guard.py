@@ -2,7 +2,7 @@
 
 Shipped to the nodes as text and run with ``python -I -S -c``: standard library only, nothing imported from us.
 
-Protocol. Standard input: one JSON line ``{argv, env, cwd, log, graceS}``, then ``{"stop": seconds}`` at any time; its end
+Protocol. Standard input: one JSON line ``{argv, env, cwd, log, detach?}``, then ``{"stop": seconds}`` at any time; its end
 means that the owner died. Standard output: ``{"pid": n}`` or ``{"error": text}``, later ``{"exit": {code, signal}}`` once
 the whole tree is gone.
 """
@@ -30,10 +30,11 @@ def prctl(option: int, value: int) -> None:
 
 def main() -> None:
     config = json.loads(read_line(0))
-    # A second fork takes us out of Ray's sight: it kills the children and the process group of a dead worker.
-    if os.fork() > 0:
-        os._exit(0)
-    os.setsid()
+    if config.get("detach", True):
+        # A second fork takes us out of Ray's sight: it kills the children and the process group of a dead worker.
+        if os.fork() > 0:
+            os._exit(0)
+        os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     prctl(PR_SET_CHILD_SUBREAPER, 1)

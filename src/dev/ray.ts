@@ -1,0 +1,177 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectAgent, findPython } from "../ray/agent.ts";
+import type { Agent } from "../ray/agent.ts";
+import { startGuarded } from "./guarded.ts";
+import type { Guarded } from "./guarded.ts";
+import { freePort } from "./ports.ts";
+
+const startTimeoutMs = 90_000;
+/** Enough for actor arguments; Ray's default would be a third of the memory. */
+const objectStoreBytes = 80_000_000;
+/** A killed raylet takes its workers with it, so there is nothing to wait for. */
+const stopGraceS = 0.5;
+/** Ray's workers listen below the range that engines get (20000-31999) and the kernel's own (32768 and up). */
+const workerPortsFrom = 10_000;
+const workerPortsPerNode = 150;
+
+export interface RayOptions {
+  readonly nodes: number;
+  readonly gpusPerNode: number;
+  readonly cpusPerNode: number;
+  readonly logDir: string;
+  readonly onProgress: (text: string) => void;
+}
+
+export interface RayNode {
+  readonly ip: string;
+  readonly process: Guarded;
+}
+
+export interface LocalRay {
+  readonly address: string;
+  readonly head: RayNode;
+  readonly nodes: readonly RayNode[];
+  stop(): Promise<void>;
+}
+
+/**
+ * A Ray cluster on loopback: a head without resources, then the nodes one by one (several at once time out on small
+ * machines). GPUs are declared, not real. Each stack has addresses of its own, since Ray rewrites 127.0.0.1.
+ */
+export async function startRay(options: RayOptions): Promise<LocalRay> {
+  // Ray puts Unix sockets below its temp dir, and their paths may have 107 bytes only.
+  const tempDir = mkdtempSync(join(tmpdir(), "pdjob-"));
+  const subnet = `127.${1 + (process.pid % 250)}.${Math.floor(process.pid / 250) % 250}`;
+  const port = await freePort(16_000 + (process.pid % 3_000));
+  const address = `${subnet}.254:${port}`;
+  const started: RayNode[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.toReversed().map((node) => node.process.stop(stopGraceS)));
+    rmSync(tempDir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  try {
+    const head = await startNode(`${subnet}.254`, headArgs(port, tempDir), "ray-head", 0, options);
+    started.push(head);
+    await untilListening(head, port);
+    await startNodes(options, address, subnet, started);
+    return { address, head, nodes: started.slice(1), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startNodes(
+  options: RayOptions,
+  address: string,
+  subnet: string,
+  started: RayNode[],
+): Promise<void> {
+  const agent = connectAgent({ rayAddress: address });
+  try {
+    await untilAlive(agent, 1, options);
+    for (let index = 1; index <= options.nodes; index++) {
+      const resources = [`--num-cpus=${options.cpusPerNode}`, `--num-gpus=${options.gpusPerNode}`];
+      const node = await startNode(
+        `${subnet}.${index}`,
+        [`--address=${address}`, ...resources],
+        `ray-node-${index}`,
+        index,
+        options,
+      );
+      started.push(node);
+      await untilAlive(agent, index + 1, options);
+      options.onProgress(`Ray node ${node.ip} with ${options.gpusPerNode} declared GPUs`);
+    }
+  } finally {
+    await agent.close();
+  }
+}
+
+const headArgs = (port: number, tempDir: string): readonly string[] => [
+  "--head",
+  `--port=${port}`,
+  "--num-cpus=0",
+  "--num-gpus=0",
+  "--include-dashboard=false",
+  "--disable-usage-stats",
+  `--temp-dir=${tempDir}`,
+];
+
+async function startNode(
+  ip: string,
+  args: readonly string[],
+  name: string,
+  index: number,
+  { logDir }: RayOptions,
+): Promise<RayNode> {
+  const first = workerPortsFrom + (process.pid % 8) * 1_200 + index * workerPortsPerNode;
+  const ports = [
+    `--min-worker-port=${first}`,
+    `--max-worker-port=${first + workerPortsPerNode - 1}`,
+  ];
+  const common = [
+    "start",
+    "--block",
+    `--node-ip-address=${ip}`,
+    `--object-store-memory=${objectStoreBytes}`,
+    ...ports,
+  ];
+  const argv = [findPython(), "-m", "ray.scripts.scripts", ...common, ...args];
+  const process_ = await startGuarded({
+    argv,
+    env: nodeEnv(),
+    cwd: "/",
+    log: join(logDir, `${name}.log`),
+  });
+  return { ip, process: process_ };
+}
+
+/** The simulated engine and the environment's own programs are on the nodes' PATH; nothing of ours in Ray's settings is. */
+function nodeEnv(): Record<string, string | undefined> {
+  const bin = fileURLToPath(new URL("../../bin", import.meta.url));
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("RAY_"));
+  const path = [bin, dirname(findPython()), dirname(process.execPath), process.env["PATH"]].join(
+    delimiter,
+  );
+  return { ...Object.fromEntries(inherited), PATH: path };
+}
+
+async function untilListening({ ip, process: head }: RayNode, port: number): Promise<void> {
+  const untilMs = Date.now() + startTimeoutMs;
+  while (!(await accepts(ip, port))) {
+    if (!head.isRunning()) throw new Error("The Ray head ended while it started.");
+    if (Date.now() > untilMs)
+      throw new Error(
+        `The Ray head did not listen on ${ip}:${port} within ${startTimeoutMs / 1_000} s.`,
+      );
+    await sleep(100);
+  }
+}
+
+function accepts(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port });
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
+}
+
+/** The agent itself cannot join before the head's raylet is up, so its failures count as "not yet". */
+async function untilAlive(agent: Agent, count: number, { logDir }: RayOptions): Promise<void> {
+  const untilMs = Date.now() + startTimeoutMs;
+  for (;;) {
+    const { nodes } = await agent.call("nodes", {}).catch(() => ({ nodes: [] }));
+    if (nodes.filter(({ alive }) => alive).length >= count) return;
+    if (Date.now() > untilMs)
+      throw new Error(
+        `Ray has ${nodes.length} of ${count} nodes after ${startTimeoutMs / 1_000} s. Logs: ${logDir}`,
+      );
+    await sleep(200);
+  }
+}
