@@ -21,12 +21,10 @@ export function readDocument(text: string): ReadDocument {
   const parsed = parseBounded(text);
   if ("message" in parsed) return { findings: [parsed] };
   const { document } = parsed;
-  const unreadable = [...document.errors, ...document.warnings.filter(isRefused)];
-  if (unreadable.length > 0) {
-    return {
-      findings: unreadable.map(({ code, message, pos }) => at(pos[0], explain(code, message))),
-    };
-  }
+  const errors = [...document.errors, ...document.warnings.filter(isRefused)];
+  // Past the parser's depth, one error for each level would follow.
+  const exhausted = errors.find(({ code }) => code === "RESOURCE_EXHAUSTION");
+  if (errors.length > 0) return { findings: (exhausted ? [exhausted] : errors).map(syntaxFinding) };
   const { root, findings } = resolveTree(document.contents);
   if (root === undefined) return { findings };
   const shape = refuseShape(root);
@@ -103,22 +101,26 @@ const tooDeep = `The file nests lists or mappings more than ${depthMax} deep: is
 const isRefused = ({ code }: YAMLError): boolean => code === "TAG_RESOLVE_FAILED";
 
 const advice: Readonly<Partial<Record<YAMLError["code"], string>>> = {
-  BAD_INDENT: "indent the lines of one mapping or list equally.",
-  BLOCK_AS_IMPLICIT_KEY: "put quotes around a value that contains a colon and a space.",
+  BAD_INDENT: "Not valid YAML (indentation): start all keys of one mapping in the same column.",
+  BLOCK_AS_IMPLICIT_KEY:
+    "Not valid YAML (a mapping where a value was expected): put quotes around a value that contains a colon and a space.",
   MULTIPLE_DOCS:
     "The file holds several documents: describe one job a file and remove the other ---.",
   RESOURCE_EXHAUSTION: tooDeep,
-  TAB_AS_INDENT: "Tabs are not allowed as indentation: use spaces.",
+  TAB_AS_INDENT: "Not valid YAML (a tab as indentation): use spaces.",
   TAG_RESOLVE_FAILED:
     "The tag is not known here: write the value without a tag that starts with !.",
 };
 
 /** The parser's own sentence without what it quotes of the file (a secret may stand there), and what to do. */
-function explain(code: YAMLError["code"], message: string): string {
+function syntaxFinding({ code, message, pos }: YAMLError): Finding {
   const own = advice[code];
-  if (own !== undefined && /^[A-Z]/.test(own)) return own;
+  if (own !== undefined) return at(pos[0], own);
   const sentence = message.split(": ")[0] ?? message;
-  return `Not valid YAML: ${sentence}: ${own ?? "check the colons, quotes and brackets on this line and the one before."}`;
+  return at(
+    pos[0],
+    `Not valid YAML (${sentence}): check the colons, quotes and brackets on this line and the one before.`,
+  );
 }
 
 const at = (offset: number, message: string): Finding => ({

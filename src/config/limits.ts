@@ -6,9 +6,11 @@ export const charactersMax = 1024 * 1024;
 export const tokensMax = 50_000;
 /** Values after aliases are expanded: stops alias bombs before they use memory. */
 export const valuesMax = 20_000;
+/** Characters of one text: Linux passes no longer argument or variable to a program (MAX_ARG_STRLEN). */
+export const textMax = 131_071;
 /** Mappings and lists inside each other. */
 export const depthMax = 40;
-/** Problems reported of one file; one more line says how many were left out. */
+/** Problems reported of one file; one more line says that there are others. */
 export const issuesMax = 100;
 
 export const gpusMax = 4096;

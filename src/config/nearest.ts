@@ -7,6 +7,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   const folded = fold(word);
   const allowed = Math.min(3, Math.max(1, Math.floor(folded.length / 3)));
   const ranked = candidates
+    .filter((candidate) => Math.abs(candidate.length - word.length) <= allowed)
     .map((candidate) => ({ candidate, distance: editDistance(folded, fold(candidate)) }))
     .filter(({ distance }) => distance <= allowed)
     .toSorted((a, b) => a.distance - b.distance);

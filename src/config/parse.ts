@@ -118,6 +118,8 @@ function capped(issues: readonly ConfigIssue[]): readonly ConfigIssue[] {
   const shown = (errors.length > 0 ? errors : issues).slice(0, issuesMax);
   const last = shown.at(-1);
   if (last === undefined) return shown;
-  const rest = issues.length - shown.length;
-  return [...shown, { ...last, path: "", message: `${rest} more not shown: repair these first.` }];
+  return [
+    ...shown,
+    { ...last, path: "", message: "There are more problems than these: repair these first." },
+  ];
 }

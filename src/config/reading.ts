@@ -78,9 +78,10 @@ const isMapping = (value: unknown): value is Readonly<Record<string, unknown>> =
 function without(value: unknown, paths: readonly Path[]): unknown {
   if (paths.some((path) => path.length === 0)) return undefined;
   if (paths.length === 0 || !isMapping(value)) return value;
+  const below = new Map<string, Path[]>();
+  for (const [first = "", ...rest] of paths) below.set(first, [...(below.get(first) ?? []), rest]);
   const kept = Object.entries(value).map(([key, child]) => {
-    const below = paths.filter(([first]) => first === key).map((path) => path.slice(1));
-    return [key, without(child, below)] as const;
+    return [key, without(child, below.get(key) ?? [])] as const;
   });
   return Object.fromEntries(kept.filter(([, child]) => child !== undefined));
 }

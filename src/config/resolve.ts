@@ -1,6 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq } from "yaml";
 import type { Node, Pair, Scalar, YAMLMap, YAMLSeq } from "yaml";
-import { depthMax, valuesMax } from "./limits.ts";
+import { depthMax, textMax, valuesMax } from "./limits.ts";
 import type { ConfigNode, ScalarValue } from "./node.ts";
 import type { Finding, Path } from "./problem.ts";
 
@@ -168,15 +168,23 @@ function scalar(walk: Walk, node: Scalar, place: Place): ConfigNode["content"] {
     );
     return { kind: "scalar", value: 0, ...plainText };
   }
+  if (typeof value === "string" && value.length > textMax) {
+    stop(
+      walk,
+      place.offset,
+      `The file holds a text of ${value.length} characters, and no program can be handed more than ${textMax}: shorten it.`,
+    );
+  }
   return { kind: "scalar", value: value as ScalarValue, ...plainText };
 }
 
 function find(walk: Walk, { path, offset }: Place, message: string): void {
-  walk.findings.push({ path, offset, message, severity: "error" });
+  // Past a limit the rest is unknown, and nothing can be said of it.
+  if (!walk.stopped) walk.findings.push({ path, offset, message, severity: "error" });
 }
 
 function stop(walk: Walk, offset: number, message: string): void {
-  if (!walk.stopped) walk.findings.push({ path: [], offset, message, severity: "error" });
+  find(walk, { path: [], offset }, message);
   walk.stopped = true;
 }
 

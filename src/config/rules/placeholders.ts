@@ -1,4 +1,4 @@
-import { portSpanMax } from "../limits.ts";
+import { issuesMax, portSpanMax } from "../limits.ts";
 import { sections } from "../merge.ts";
 import { didYouMean } from "../nearest.ts";
 import { nodeAt, scalarsBelow } from "../node.ts";
@@ -31,27 +31,34 @@ export function enginePlaceholdersAreKnown({ root }: Reading): readonly Problem[
       [section, "params"],
     ]),
   ];
-  return places.flatMap((place) => {
+  const problems: Problem[] = [];
+  for (const place of places) {
     const node = nodeAt(root, place);
-    if (node === undefined) return [];
-    return [...scalarsBelow(node, place)].flatMap(({ path, value }) =>
-      typeof value === "string" ? strangePlaceholders(path, value, engineNames) : [],
-    );
-  });
+    if (node === undefined) continue;
+    for (const { path, value } of scalarsBelow(node, place)) {
+      if (typeof value !== "string") continue;
+      problems.push(...strangePlaceholders(path, value, engineNames));
+      if (problems.length > issuesMax) return problems;
+    }
+  }
+  return problems;
 }
 
-/** Problems of the `{…}` placeholders in one text. */
+/** Problems of the `{…}` placeholders in one text: each once, and no more than are reported. */
 export function strangePlaceholders(
   path: Path,
   text: string,
   known: readonly string[],
 ): readonly Problem[] {
-  return [...text.matchAll(pattern)].flatMap(({ 0: whole, 1: name = "", 2: rest, index }) => {
+  const problems = new Map<string, Problem>();
+  for (const { 0: whole, 1: name = "", 2: rest, index } of text.matchAll(pattern)) {
     const isTemplate = text[index - 1] === "{" && text[index + whole.length] === "}";
-    if (isTemplate) return [];
+    if (isTemplate || problems.has(whole)) continue;
     const message = known.includes(name) ? faultyRest(whole, name, rest) : unknown(name, known);
-    return message === undefined ? [] : [problem(path, message)];
-  });
+    if (message !== undefined) problems.set(whole, problem(path, message));
+    if (problems.size > issuesMax) break;
+  }
+  return [...problems.values()];
 }
 
 const unknown = (name: string, known: readonly string[]): string => {

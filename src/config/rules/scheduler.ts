@@ -14,7 +14,9 @@ const placeholders = ["PREFILL", "DECODE"].flatMap((role) => [
   `${role}_COUNT`,
 ]);
 
-const variable = /\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))/g;
+/** Different variables of a command that are looked at: more than 256 replicas a role can name, in both spellings. */
+const variablesMax = 4000;
+const variable = /\$(?:\{[A-Za-z_][A-Za-z0-9_]*\}|[A-Za-z_][A-Za-z0-9_]*)/g;
 const numbered = /^(PREFILL|DECODE)_(?:HOST|PORT|URL)_(\d+)$/;
 const shells = /(?:^|\/)(?:ba|da|z|k)?sh$/;
 
@@ -61,15 +63,15 @@ export function commandPlaceholdersAreKnown({ draft }: Reading): readonly Proble
   const text = draft.scheduler?.command;
   if (text === undefined) return [];
   const replicas = { prefill: draft.prefill?.replicas, decode: draft.decode?.replicas };
+  const variables = [...new Set(text.match(variable))].slice(0, variablesMax);
   const isShell = shells.test(text.trim().split(/\s/, 1)[0] ?? "");
   return [
     ...strangePlaceholders(commandPath, text.replaceAll("${", "$\0"), ["PORT"]),
-    ...[...text.matchAll(variable)].flatMap(([whole, braced, bare]) => {
-      const name = braced ?? bare ?? "";
+    ...variables.flatMap((whole) => {
+      const name = whole.replace(/[${}]/g, "");
       if (numbered.test(name)) return indexProblems(whole, name, replicas);
-      return placeholders.includes(name) && !name.endsWith("_N")
-        ? []
-        : strange(whole, name, isShell);
+      const isKnown = placeholders.includes(name) && !name.endsWith("_N");
+      return isKnown ? [] : strange(whole, name, isShell);
     }),
   ];
 }
