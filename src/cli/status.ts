@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import type { JobStatus } from "../domain/status.ts";
+import { withClient, withConnection } from "./connection.ts";
+import type { ConnectionFlags } from "./connection.ts";
+import { isOver } from "./follow.ts";
+import { colour, columns, print, printJson } from "./output.ts";
+
+const watchEveryMs = 1_000;
+const eventsShown = 10;
+
+export function addStatus(program: Command): void {
+  withConnection(program.command("status"))
+    .description("show how a job stands")
+    .argument("<job>", "the job's name")
+    .option("--json", "print the status as JSON")
+    .option("--watch", "print it again whenever it changes, until the job ends")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  pdjob-client status quickstart\n  pdjob-client status quickstart --watch\n  pdjob-client status quickstart --json | jq .replicas",
+    )
+    .action(async (job: string, flags: ConnectionFlags & { json?: boolean; watch?: boolean }) => {
+      await withClient(flags, async (client) => {
+        let last = "";
+        for (;;) {
+          const status = await client.status(job);
+          const text = flags.json ? JSON.stringify(status) : renderStatus(status);
+          if (text !== last) {
+            if (flags.json) printJson(status);
+            else print(last === "" ? text : `\n${text}`);
+          }
+          last = text;
+          if (!flags.watch || isOver(status.phase)) return;
+          await sleep(watchEveryMs);
+        }
+      });
+    });
+}
+
+export function renderStatus({
+  job,
+  phase,
+  reason,
+  desired,
+  ready,
+  replicas,
+  proxy,
+  inFlight,
+  events,
+  failure,
+}: JobStatus): string {
+  const rows = replicas.map(({ name, generation, phase: state, url, note }) => [
+    name,
+    `g${generation}`,
+    state,
+    url ?? "",
+    note ?? "",
+  ]);
+  const counts = (["prefill", "decode"] as const)
+    .map((role) => `${ready[role]}/${desired[role]} ${role}`)
+    .join(", ");
+  return [
+    `${colour("bold", job)}  ${phase}  ${failure ? "" : reason}`.trimEnd(),
+    ...(failure ? [`failure: ${failure.code}: ${failure.message}`] : []),
+    `ready: ${counts}`,
+    `proxy: ${[proxy.phase, proxy.builtin ? "built-in" : "external", proxy.url ?? "", proxy.note ?? ""].filter(Boolean).join("  ")}`,
+    "",
+    columns([["REPLICA", "GEN", "STATE", "ADDRESS", "NOTE"], ...rows]),
+    "",
+    `doing: ${inFlight.length > 0 ? inFlight.join(", ") : "nothing"}`,
+    ...events
+      .slice(-eventsShown)
+      .map(({ atMs, text }) =>
+        colour("dim", `${new Date(atMs).toISOString()}  ${text.split("\n", 1)[0]}`),
+      ),
+  ].join("\n");
+}
