@@ -24,7 +24,8 @@ export function readDocument(text: string): ReadDocument {
   const errors = [...document.errors, ...document.warnings.filter(isRefused)];
   // Past the parser's depth, one error for each level would follow.
   const exhausted = errors.find(({ code }) => code === "RESOURCE_EXHAUSTION");
-  if (errors.length > 0) return { findings: (exhausted ? [exhausted] : errors).map(syntaxFinding) };
+  if (errors.length > 0)
+    return { findings: (exhausted ? [exhausted] : onePerPlace(errors)).map(syntaxFinding) };
   const { root, findings } = resolveTree(document.contents);
   if (root === undefined) return { findings };
   const shape = refuseShape(root);
@@ -98,12 +99,18 @@ function refuseShape({ content, start }: ConfigNode): Finding | undefined {
 
 const tooDeep = `The file nests lists or mappings more than ${depthMax} deep: is this the right file?`;
 
+/** What follows at the same place is a consequence. */
+const onePerPlace = (errors: readonly YAMLError[]): readonly YAMLError[] => [
+  ...new Map(errors.toReversed().map((error) => [error.pos[0], error])).values(),
+];
+
 const isRefused = ({ code }: YAMLError): boolean => code === "TAG_RESOLVE_FAILED";
 
 const advice: Readonly<Partial<Record<YAMLError["code"], string>>> = {
-  BAD_INDENT: "Not valid YAML (indentation): start all keys of one mapping in the same column.",
   BLOCK_AS_IMPLICIT_KEY:
-    "Not valid YAML (a mapping where a value was expected): put quotes around a value that contains a colon and a space.",
+    "Not valid YAML (a mapping where a value was expected): line its keys up with the others, or put quotes around a value that contains a colon and a space.",
+  MULTILINE_IMPLICIT_KEY:
+    "Not valid YAML (text that is neither a key nor a value): put a colon and a space after each key.",
   MULTIPLE_DOCS:
     "The file holds several documents: describe one job a file and remove the other ---.",
   RESOURCE_EXHAUSTION: tooDeep,

@@ -43,7 +43,10 @@ export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
   const { root, findings } = readDocument(body);
   const inFile = toIssues(body, options.file);
   if (root === undefined) return { ok: false, issues: inFile(findings) };
-  const { reading, problems } = checkShape(root);
+  const { reading, problems } = checkShape(
+    root,
+    findings.map(({ path }) => path),
+  );
   const all = [...problems, ...nameProblems(options.name), ...checkRules(reading)];
   const issues = inFile([
     ...findings,

@@ -25,19 +25,25 @@ export interface Reading {
   readonly isBroken: (path: Path) => boolean;
 }
 
-export function checkShape(root: ConfigNode): {
-  readonly reading: Reading;
-  readonly problems: readonly Problem[];
-} {
+/** `faulty`: paths of which something is known to be wrong already; nothing more is said of them. */
+export function checkShape(
+  root: ConfigNode,
+  faulty: readonly Path[],
+): { readonly reading: Reading; readonly problems: readonly Problem[] } {
   const value = plainValue(root);
   const result = configFile.safeParse(value, { reportInput: true });
-  if (result.success) {
+  if (result.success && faulty.length === 0) {
     const reading = { root, draft: result.data, file: result.data, isBroken: () => false };
     return { reading, problems: [] };
   }
-  const problems = shapeProblems(result.error.issues, []);
-  const broken = problems.map(({ path }) => path);
-  const draft = without(value, broken) as Partially<ConfigFile>;
+  const texts = new Set(faulty.map((path) => path.join("\0")));
+  const problems = shapeProblems(result.error?.issues ?? [], []).filter(
+    ({ path }) => !texts.has(path.join("\0")),
+  );
+  const broken = [...problems.map(({ path }) => path), ...faulty].filter(
+    ({ length }) => length > 0,
+  );
+  const draft = without(result.data ?? value, broken) as Partially<ConfigFile>;
   const isBroken = (path: Path): boolean =>
     broken.some((one) => one.every((key, at) => path[at] === key));
   return { reading: { root, draft, isBroken }, problems };
@@ -76,7 +82,7 @@ const isMapping = (value: unknown): value is Readonly<Record<string, unknown>> =
 
 /** The value without what stands at these paths. */
 function without(value: unknown, paths: readonly Path[]): unknown {
-  if (paths.some((path) => path.length === 0)) return undefined;
+  if (paths.some(({ length }) => length === 0)) return undefined;
   if (paths.length === 0 || !isMapping(value)) return value;
   const below = new Map<string, Path[]>();
   for (const [first = "", ...rest] of paths) below.set(first, [...(below.get(first) ?? []), rest]);

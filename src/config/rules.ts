@@ -16,6 +16,7 @@ const rules: readonly Rule[] = [
   resources.cpuEnginesReserveCpus,
   resources.ranksHaveGpus,
   connector.modelsAreGiven,
+  connector.rolesShareTheModel,
   connector.kvConfigsAreReadable,
   connector.connectorsAreKnown,
   connector.rolesShareTheConnector,

@@ -41,6 +41,8 @@ const seconds = (min: number, max: number) => whole(min, max, " of seconds");
 /** What `jobNamePattern` allows, in words. */
 export const legalName = "1 to 40 lower-case letters, digits and inner dashes";
 
+export const defaultEngineCommand = "vllm serve";
+
 const anything = (description: string) => z.unknown().describe(description).optional();
 
 const mapping = mustBe("a mapping of keys");
@@ -132,7 +134,7 @@ const role = (what: string) =>
         envs: envs.describe("Environment of this role's engines; wins over the global envs."),
         params: paramsDescribed,
       },
-      mapping,
+      mustBe("a mapping with num_gpus, replicas and params"),
     )
     .describe(what);
 
@@ -197,7 +199,7 @@ export const configFile = z
         .strictObject(
           {
             command: text("a command, as text")
-              .default("vllm serve")
+              .default(defaultEngineCommand)
               .describe(
                 "Command that starts an engine, split as a shell would; flags are added to it.",
               ),

@@ -3,11 +3,12 @@ import type { Role } from "../../domain/role.ts";
 import { connectors, knownConnector } from "../connectors.ts";
 import { readKv } from "../kv.ts";
 import type { ReadKv } from "../kv.ts";
-import { paramPath } from "../merge.ts";
+import { mergedParams, paramPath } from "../merge.ts";
 import { didYouMean } from "../nearest.ts";
 import { problem, quoted, warning } from "../problem.ts";
 import type { Problem } from "../problem.ts";
 import type { Reading } from "../reading.ts";
+import { defaultEngineCommand } from "../schema.ts";
 
 export function kvConfigsAreReadable(reading: Reading): readonly Problem[] {
   return roles.flatMap((role) => readKv(reading, role).problems);
@@ -82,8 +83,8 @@ export function engineIdsAreFresh(reading: Reading): readonly Problem[] {
 
 /** Without a model there is nothing to serve; only a command of the user's own may know better. */
 export function modelsAreGiven(reading: Reading): readonly Problem[] {
-  const { engine } = reading.draft;
-  if (engine?.command !== "vllm serve") return [];
+  const command = reading.draft.engine?.command ?? defaultEngineCommand;
+  if (command !== defaultEngineCommand || reading.isBroken(["engine", "command"])) return [];
   return roles.flatMap((role) => {
     const path = [role, "params", "model"];
     const isReported = reading.isBroken(path) || reading.isBroken(["general", "params"]);
@@ -92,6 +93,21 @@ export function modelsAreGiven(reading: Reading): readonly Problem[] {
       problem(path, "is missing: give the name or path of a model here or in general.params."),
     ];
   });
+}
+
+/** Even two paths to the same files: engines compare what was written before they exchange KV. */
+export function rolesShareTheModel(reading: Reading): readonly Problem[] {
+  const [prefill, decode] = roles.map((role) => mergedParams(reading, role)["model"]);
+  const path = paramPath(reading, "decode", "model");
+  if (path === undefined || typeof prefill !== "string" || typeof decode !== "string") return [];
+  return prefill === decode
+    ? []
+    : [
+        warning(
+          path,
+          "is not the model of prefill, so the KV of one is of no use to the other: write the same in both, best in general.params.",
+        ),
+      ];
 }
 
 const isFresh = ({ engine_id: id }: Readonly<Record<string, unknown>>): boolean =>

@@ -121,7 +121,7 @@ function strange(whole: string, name: string, isShell: boolean): readonly Proble
 /** A proxy that is not told its port listens elsewhere, and nobody finds it. */
 export function proxyIsToldItsPort({ draft }: Reading): readonly Problem[] {
   const { command, port } = draft.scheduler ?? {};
-  if (command === undefined || port === undefined) return [];
+  if (command === undefined || port === undefined || command.trim() === "") return [];
   if (command.includes("{PORT}") || command.includes(String(port))) return [];
   return [
     warning(
