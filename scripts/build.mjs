@@ -4,10 +4,17 @@ import { pathToFileURL } from "node:url";
 import { at, digest, marker, run, step } from "./steps.mjs";
 
 export async function build() {
-  const made = marker(at("dist", ".made-from"), digest("src", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "scripts/build.mjs"));
+  const made = marker(
+    at("dist", ".made-from"),
+    digest("src", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "scripts/build.mjs"),
+  );
   await step("build", made.isCurrent, async () => {
     rmSync(at("dist"), { recursive: true, force: true });
-    await run(process.execPath, [at("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
+    await run(process.execPath, [
+      at("node_modules", "typescript", "bin", "tsc"),
+      "-p",
+      "tsconfig.build.json",
+    ]);
     await Promise.all([bundleProxy(), bundleWorkflows()]);
     for (const name of readdirSync(at("bin"))) chmodSync(at("bin", name), 0o755);
     made.write();
@@ -25,13 +32,18 @@ async function bundleProxy() {
     target: "node20",
     logLevel: "error",
     // undici is CommonJS and requires Node's modules at run time.
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+    banner: {
+      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    },
   });
 }
 
 async function bundleWorkflows() {
   const { bundleWorkflowCode, DefaultLogger } = await import("@temporalio/worker");
-  const { code } = await bundleWorkflowCode({ workflowsPath: at("dist", "workflows", "index.js"), logger: new DefaultLogger("WARN") });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: at("dist", "workflows", "index.js"),
+    logger: new DefaultLogger("WARN"),
+  });
   const { writeFile } = await import("node:fs/promises");
   await writeFile(at("dist", "workflow-bundle.js"), code);
 }

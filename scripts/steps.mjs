@@ -2,7 +2,15 @@
 // because this runs before anything is installed.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -25,7 +33,11 @@ export async function step(name, isDone, work) {
 /** Runs a command; its output is shown only when it fails. */
 export function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], ...options });
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      ...options,
+    });
     const output = [];
     child.stdout?.on("data", (part) => output.push(part));
     child.stderr?.on("data", (part) => output.push(part));
@@ -33,7 +45,8 @@ export function run(command, args, options = {}) {
     child.on("close", (code) => {
       const text = Buffer.concat(output).toString();
       if (code === 0) resolve(text);
-      else reject(new Error(`${command} ${args.join(" ")} failed (${code}):\n${text.slice(-6_000)}`));
+      else
+        reject(new Error(`${command} ${args.join(" ")} failed (${code}):\n${text.slice(-6_000)}`));
     });
   });
 }
@@ -41,7 +54,8 @@ export function run(command, args, options = {}) {
 /** A digest of files and folders, by path and content. */
 export function digest(...paths) {
   const hash = createHash("sha256").update(process.version);
-  for (const path of paths.flatMap((one) => filesBelow(at(one)))) hash.update(relative(root, path)).update("\0").update(readFileSync(path));
+  for (const path of paths.flatMap((one) => filesBelow(at(one))))
+    hash.update(relative(root, path)).update("\0").update(readFileSync(path));
   return hash.digest("hex");
 }
 
@@ -66,7 +80,8 @@ export async function locked(work) {
   const untilMs = Date.now() + lockWaitMs;
   while (!tryLock(lock)) {
     if (isAbandoned(lock)) rmSync(lock, { recursive: true, force: true });
-    else if (Date.now() > untilMs) throw new Error(`Another set-up holds ${lock}. If none runs, remove that folder.`);
+    else if (Date.now() > untilMs)
+      throw new Error(`Another set-up holds ${lock}. If none runs, remove that folder.`);
     else await new Promise((resolve) => setTimeout(resolve, 500));
   }
   try {

@@ -53,12 +53,14 @@ def perform(cluster: Any, verb: str, args: dict[str, Any]) -> dict[str, Any]:
 def join(address: str, namespace: str) -> Any:
     """Ray waits long and says little about an address that nobody answers, so that is checked first."""
     if not gcs_answers(address):
-        text = f"Nothing answers at the Ray address {address}. Is the cluster up, and is the address its GCS (ray start --head --port)?"
+        text = (
+            f"Nothing answers at the Ray address {address}. Is the cluster up, and is this its GCS (ray start --head)?"
+        )
         raise AgentError("RayUnreachable", text)
     try:
         from .ray_cluster import RayCluster  # noqa: PLC0415
     except ImportError as error:
-        text = f"Python {sys.executable} cannot import Ray ({error}). Install the cluster's Ray version there, or name another Python."
+        text = f"{sys.executable} cannot import Ray ({error}). Install the cluster's Ray version there."
         raise AgentError("SpecInvalid", text) from error
     try:
         return RayCluster(address, namespace)
@@ -95,7 +97,7 @@ def watch_gcs(address: str) -> None:
     while failures < GCS_FAILURES_MAX:
         time.sleep(GCS_CHECK_S)
         failures = 0 if gcs_answers(address) else failures + 1
-    print(f"the Ray address {address} does not answer any more: leaving", file=sys.stderr)
+    sys.stderr.write(f"the Ray address {address} does not answer any more: leaving\n")
     os._exit(3)
 
 

@@ -11,8 +11,6 @@ class AgentError(Exception):
         self.message = message
 
     def as_json(self) -> dict[str, str]:
-        if self.code in RETRYABLE:
-            kind = "retryable"
-        else:
-            kind = "clusterChanged" if self.code in CLUSTER_CHANGED else "fatal"
+        known = {**dict.fromkeys(RETRYABLE, "retryable"), **dict.fromkeys(CLUSTER_CHANGED, "clusterChanged")}
+        kind = known.get(self.code, "fatal")
         return {"class": kind, "code": self.code, "message": self.message}

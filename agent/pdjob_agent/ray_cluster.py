@@ -1,7 +1,8 @@
-# pyright: basic
+# pyright: basic, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 """The only file that calls Ray from the agent's side. (Ray's own types are partial, hence the weaker check.)"""
 
 import contextlib
+import logging
 import platform
 import time
 from importlib.resources import files
@@ -43,13 +44,13 @@ class RayCluster:
     def __init__(self, address: str, namespace: str) -> None:
         # The nodes have Ray and nothing of ours, so our code travels inside the pickles.
         cloudpickle.register_pickle_by_value(node)
-        ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
         self._namespace = namespace
         self._guard_source = files(node).joinpath("guard.py").read_text()
         self._handles: dict[str, Any] = {}
 
     def hello(self) -> Json:
-        session = ray._private.worker.global_worker.node.session_name  # type: ignore[union-attr]
+        session = ray._private.worker.global_worker.node.session_name
         return {
             "protocol": 1,
             "rayVersion": ray.__version__,
@@ -142,9 +143,10 @@ class RayCluster:
                 "The cluster has no head node that is alive, so the proxy has no place.",
             )
         strategy = NodeAffinitySchedulingStrategy(head, soft=False)
-        self._create(ProxyActor, name, strategy, 0, 0, [parsed.generation, lease_s])
+        needs = {"num_cpus": 0, "num_gpus": 0, "scheduling_strategy": strategy}
+        self._create(ProxyActor, name, needs, [parsed.generation, lease_s])
 
-    def _create(self, kind: type, name: str, strategy: Any, cpus: float, gpus: float, args: list[Any]) -> None:
+    def _create(self, kind: type, name: str, needs: dict[str, Any], args: list[Any]) -> None:
         options = {
             "name": name,
             "lifetime": "detached",
@@ -152,9 +154,7 @@ class RayCluster:
             "max_restarts": 0,
             "max_task_retries": 0,
             "max_concurrency": ACTOR_CONCURRENCY,
-            "num_cpus": cpus,
-            "num_gpus": gpus,
-            "scheduling_strategy": strategy,
+            **needs,
         }
         try:
             self._handles[name] = ray.remote(kind).options(**options).remote(name, *args, self._guard_source)

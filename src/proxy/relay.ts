@@ -81,13 +81,11 @@ export function createRelay({ pool, legs, metrics, log }: RelaySetup) {
 
   function choosePair({ tried }: Job): Record<Role, Member> | undefined {
     const pick = (role: Role): Member | undefined => {
-      const candidates = pool
-        .members(role)
-        .map((member) => ({
-          member,
-          inFlight: pool.countOf(member.name),
-          suspect: pool.isSuspect(member.name),
-        }));
+      const candidates = pool.members(role).map((member) => ({
+        member,
+        inFlight: pool.countOf(member.name),
+        suspect: pool.isSuspect(member.name),
+      }));
       return choose(candidates, tried, turn);
     };
     turn += 1;

@@ -4,7 +4,7 @@ import os
 
 
 def engine_env(wanted: dict[str, str]) -> dict[str, str]:
-    """RAY_* would make a child join the cluster by accident (or show it our token); Ray sets OMP_NUM_THREADS to its CPUs."""
+    """RAY_* could make a child join the cluster, and shows it our token. OMP_NUM_THREADS is Ray's own idea."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("RAY_") and name != "OMP_NUM_THREADS"
     }

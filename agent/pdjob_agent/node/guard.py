@@ -2,11 +2,12 @@
 
 Shipped to the nodes as text and run with ``python -I -S -c``: standard library only, nothing imported from us.
 
-Protocol. Standard input: one JSON line ``{argv, env, cwd, log, detach?}``, then ``{"stop": seconds}`` at any time; its end
-means that the owner died. Standard output: ``{"pid": n}`` or ``{"error": text}``, later ``{"exit": {code, signal}}`` once
-the whole tree is gone.
+Protocol. Standard input: one JSON line ``{argv, env, cwd, log, detach?}``, then ``{"stop": seconds}`` at any
+time; its end means that the owner died. Standard output: ``{"pid": n}`` or ``{"error": text}``, later
+``{"exit": {code, signal}}`` once the whole tree is gone.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -57,10 +58,9 @@ def read_line(fd: int) -> bytes:
 
 
 def say(message: "dict[str, object]") -> None:
-    try:
+    # The owner may be gone; the tree is what matters then.
+    with contextlib.suppress(OSError):
         os.write(1, json.dumps(message).encode() + b"\n")
-    except OSError:
-        pass  # The owner is gone; the tree is what matters now.
 
 
 def spawn(config: "dict[str, object]") -> "tuple[int, str]":
@@ -71,7 +71,7 @@ def spawn(config: "dict[str, object]") -> "tuple[int, str]":
         try:
             execute(config)
         except BaseException as error:
-            os.write(write_end, str(error).encode())
+            os.write(write_end, (getattr(error, "strerror", None) or str(error)).encode())
         os._exit(127)
     os.close(write_end)
     error = b""
@@ -102,15 +102,10 @@ def execute(config: "dict[str, object]") -> None:
 
 def undo_ray_priorities() -> None:
     """Ray runs workers at nice 15 and as the kernel's first choice to kill; an engine is neither."""
-    try:
+    with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
-    except OSError:
-        pass
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("0")
-    except OSError:
-        pass
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("0")
 
 
 def watch(pid: int) -> "dict[str, object]":
@@ -140,10 +135,8 @@ def watch(pid: int) -> "dict[str, object]":
             grace = float(json.loads(line)["stop"])
         if grace is not None:
             deadline = min(deadline or now + grace, now + grace)
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
 
 
 def reap(engine: int) -> "dict[str, object] | None":
@@ -167,15 +160,13 @@ def describe(status: int) -> "dict[str, object]":
 
 
 def kill_descendants(engine: int = -1) -> "dict[str, object] | None":
-    """SIGKILL, again and again: a tree that forks while it dies must not escape. As subreaper we inherit all orphans."""
+    """SIGKILL, again and again: a tree that forks while it dies must not escape. We inherit all orphans."""
     ended = None
     until = time.monotonic() + KILL_WAIT_S
     while time.monotonic() < until:
         for pid in descendants(os.getpid()):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         ended = reap(engine) or ended
         if not descendants(os.getpid()):
             break

@@ -31,7 +31,7 @@ class ProxyActor:
         self._name = name
         self._generation = generation
         self._guard_source = guard_source
-        self._host = ray.util.get_node_ip_address()
+        self._host = str(ray.util.get_node_ip_address())  # pyright: ignore
         self._process: GuardedProcess | None = None
         self._prober: Prober | None = None
         self._spec: dict[str, Any] = {}
@@ -103,7 +103,9 @@ class ProxyActor:
     def stop(self, grace_s: float) -> bool:
         if self._prober:
             self._prober.stop()
-        return self._process.stop(grace_s) if self._process else True
+        stopped = self._process.stop(grace_s) if self._process else True
+        self._clear_socket()
+        return stopped
 
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
         return read_log(self._log, offset, max_bytes)
@@ -128,7 +130,7 @@ class ProxyActor:
             )
         self._process = process
         self._spec = spec
-        own = self._host if host == "0.0.0.0" else host
+        own: str = self._host if host == "0.0.0.0" else host
         probe = self._ask_status if self._admin else (lambda: accepts_tcp(own, port, CONNECT_TIMEOUT_S))
         self._prober = Prober(probe, PROBE_INTERVAL_S)
         return None
@@ -137,7 +139,7 @@ class ProxyActor:
         try:
             os.makedirs(spec["cwd"], exist_ok=True)
             for file in spec["files"]:
-                path = os.path.join(spec["cwd"], file["path"])
+                path = os.path.join(str(spec["cwd"]), str(file["path"]))
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "w") as target:
                     target.write(file["text"])

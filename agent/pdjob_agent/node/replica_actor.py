@@ -31,7 +31,7 @@ class ReplicaActor:
         self._name = name
         self._identity = identity
         self._guard_source = guard_source
-        self._host = ray.util.get_node_ip_address()
+        self._host = str(ray.util.get_node_ip_address())  # pyright: ignore
         self._held = HeldPorts(self._host, ports)
         self._node_id = ray.get_runtime_context().get_node_id()
         self._engine: GuardedProcess | None = None
