@@ -1,4 +1,3 @@
-import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import type { KvTransferConfig } from "../domain/spec.ts";
 import { knownConnector } from "./connectors.ts";
@@ -46,12 +45,6 @@ export function kvTransferOf(reading: Reading, role: Role): KvTransferConfig {
   const isOwnModule = config["kv_connector_module_path"] !== undefined;
   return { ...config, kv_connector: isOwnModule ? name : (knownConnector(name) ?? name) };
 }
-
-export const readKvs = (reading: Reading): Readonly<Record<Role, ReadKv>> =>
-  Object.fromEntries(roles.map((role) => [role, readKv(reading, role)] as const)) as Record<
-    Role,
-    ReadKv
-  >;
 
 function fromText(path: Path, text: string, role: Role): ReadKv {
   const value = parseJson(text);

@@ -17,7 +17,7 @@ const mustBe = (expected: string) => ({
 });
 
 /** Kinds, not contents: whatever the user wrote may be a secret. */
-export function described(value: unknown): string {
+function described(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a mapping";
@@ -108,10 +108,10 @@ const params = z
         .optional(),
       _extra_params: z
         .string(mustBe("text with further command line arguments"))
+        .nullish()
         .describe(
           "Further arguments, split as a shell would; general's come first, then the role's.",
-        )
-        .nullish(),
+        ),
       host: anything("Accepted and ignored: engines listen on their node's address."),
       port: anything("Accepted and ignored: engines get a free port of their node."),
     },
