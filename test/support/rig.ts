@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { request } from "undici";
+import { connect } from "../../src/client.ts";
+import type { PdjobClient } from "../../src/client.ts";
+import { freePort } from "../../src/dev/ports.ts";
+import { startStack } from "../../src/dev/stack.ts";
+import type { Stack } from "../../src/dev/stack.ts";
+import type { JobSpec } from "../../src/domain/spec.ts";
+import type { JobStatus } from "../../src/domain/status.ts";
+import { connectAgent } from "../../src/ray/agent.ts";
+import type { Agent } from "../../src/ray/agent.ts";
+import { eventually } from "./eventually.ts";
+import { processesOf } from "./processes.ts";
+import { makeSpec } from "./spec.ts";
+
+export interface Rig {
+  readonly stack: Stack;
+  readonly client: PdjobClient;
+  readonly agent: Agent;
+  readonly dir: string;
+  stop(): Promise<void>;
+}
+
+/** Real Temporal, real Ray (a head and two nodes with 8 declared GPUs each), a real worker. */
+export async function startRig(workerEnv: Readonly<Record<string, string>> = {}): Promise<Rig> {
+  const dir = mkdtempSync(join(tmpdir(), "pdjob-rig-"));
+  const stack = await startStack({ stateDir: dir, workerEnv, port: 17_233, uiPort: 18_233 });
+  const client = await connect({
+    address: stack.temporalAddress,
+    taskQueue: stack.taskQueue,
+    fallbackAddress: stack.temporalAddress,
+  });
+  const agent = connectAgent({ rayAddress: stack.rayAddress });
+  const stop = async (): Promise<void> => {
+    await agent.close();
+    await client.close();
+    await stack.stop();
+    rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  return { stack, client, agent, dir, stop };
+}
+
+/** A spec of simulated engines in the rig's folder, with a proxy port of its own. */
+export async function rigSpec(
+  { dir }: Rig,
+  name: string,
+  overrides: Parameters<typeof makeSpec>[0] = {},
+): Promise<JobSpec> {
+  const port = await freePort(28_000 + Math.floor(Math.random() * 2_000));
+  return makeSpec({
+    name,
+    workingDir: join(dir, name),
+    stopGraceS: 2,
+    leaseS: 3_600,
+    scheduler: { port, membership: "builtin" },
+    ...overrides,
+  });
+}
+
+export const untilPhase = (
+  client: PdjobClient,
+  job: string,
+  phase: JobStatus["phase"],
+  timeoutMs = 60_000,
+): Promise<JobStatus> =>
+  eventually(
+    `${job} is ${phase}`,
+    async () => {
+      const status = await client.status(job);
+      if (status.phase === "FAILED" && phase !== "FAILED")
+        throw new Error(`failed: ${status.failure?.message}`);
+      return status.phase === phase ? status : undefined;
+    },
+    timeoutMs,
+  );
+
+/** What is left of a job: in Ray, as processes, and listening. Empty when everything is released. */
+export async function leftOf(
+  { agent }: Rig,
+  { name, scheduler }: JobSpec,
+): Promise<readonly string[]> {
+  const { replicas, placementGroups, proxies } = await agent.call("list", { job: name });
+  const listening = await request(`http://127.0.0.1:${scheduler.port}/health`).then(
+    () => [`port ${scheduler.port}`],
+    () => [],
+  );
+  const processes = processesOf(name).map((pid) => `process ${pid}`);
+  return [
+    ...[...replicas, ...placementGroups, ...proxies].map((one) => one.name),
+    ...processes,
+    ...listening,
+  ];
+}
+
+export async function complete(
+  { scheduler }: JobSpec,
+  body: Readonly<Record<string, unknown>>,
+  path = "/v1/completions",
+) {
+  const url = `http://127.0.0.1:${scheduler.port}${path}`;
+  const answer = await request(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "sim", ...body }),
+  });
+  return { status: answer.statusCode, text: await answer.body.text() };
+}
