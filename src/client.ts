@@ -1,4 +1,5 @@
 import {
+  CancelledFailure,
   Client,
   Connection,
   WorkflowExecutionAlreadyStartedError,
@@ -126,7 +127,7 @@ export async function connect({
       return (await handleOf(job).result()) as JobResult;
     } catch (error) {
       if (error instanceof WorkflowFailedError)
-        throw new ClientError("JobFailed", error.cause?.message ?? error.message, error);
+        throw new ClientError("JobFailed", reasonOf(job, error), error);
       throw explain(job, error);
     }
   }
@@ -213,6 +214,13 @@ export async function connect({
 
 const noWorker = (taskQueue: string): string =>
   `No worker answers on task queue ${taskQueue}. Start one on a machine of the Ray cluster: pdjob-worker --ray-address HOST:PORT --task-queue ${taskQueue}`;
+
+/** A cancelled workflow's own words do not reach the client, so they are repeated here. */
+function reasonOf(job: string, { cause, message }: WorkflowFailedError): string {
+  if (cause instanceof CancelledFailure)
+    return `Job ${job} was cancelled; everything of it is released.`;
+  return cause?.message ?? message;
+}
 
 /** Temporal's errors as ours; what we do not know stays as it is. */
 function explain(job: string, error: unknown): unknown {

@@ -124,14 +124,8 @@ class RayCluster:
             )
         identity = {"role": parsed.role, "index": parsed.index, "generation": parsed.generation}
         strategy = PlacementGroupSchedulingStrategy(group_handle(row), placement_group_bundle_index=0)
-        self._create(
-            ReplicaActor,
-            name,
-            strategy,
-            args["cpus"],
-            args["gpus"],
-            [identity, args["ports"], args["leaseS"]],
-        )
+        needs = {"num_cpus": args["cpus"], "num_gpus": args["gpus"], "scheduling_strategy": strategy}
+        self._create(ReplicaActor, name, needs, [identity, args["ports"], args["leaseS"]])
 
     def create_proxy(self, name: str, lease_s: float) -> None:
         parsed = parse_proxy(name)

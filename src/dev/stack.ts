@@ -27,6 +27,8 @@ export interface StackOptions {
   readonly port?: number;
   readonly uiPort?: number;
   readonly stateDir?: string;
+  /** The program that is run as the worker, for tests of its death. Default: the worker. */
+  readonly workerProgram?: string;
   /** Added to the worker's environment. */
   readonly workerEnv?: Readonly<Record<string, string>>;
   readonly onProgress?: (text: string) => void;
@@ -93,7 +95,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       rayAddress: ray.address,
       taskQueue: defaultTaskQueue,
     };
-    const worker = await keepWorker(where, logDir, options.workerEnv ?? {});
+    const worker = await keepWorker(where, logDir, options);
     stops.push(worker.stop);
     onProgress(`worker on task queue ${defaultTaskQueue}`);
     writeDevState({ pid: process.pid, ...where }, stateDir);
@@ -121,11 +123,11 @@ async function allOrNone<A, B>([a, b]: [Promise<A>, Promise<B>]): Promise<[A, B]
 async function keepWorker(
   where: { temporalAddress: string; rayAddress: string; taskQueue: string },
   logDir: string,
-  extra: Readonly<Record<string, string>>,
+  { workerProgram = workerPath, workerEnv = {} }: StackOptions,
 ) {
   const argv = [
     process.execPath,
-    workerPath,
+    workerProgram,
     "--address",
     where.temporalAddress,
     "--ray-address",
@@ -133,7 +135,7 @@ async function keepWorker(
     "--task-queue",
     where.taskQueue,
   ];
-  const env = { ...process.env, ...extra };
+  const env = { ...process.env, ...workerEnv };
   const start = (): Promise<Guarded> =>
     startGuarded({ argv, env, cwd: "/", log: join(logDir, "worker.log") });
   let current = await start();

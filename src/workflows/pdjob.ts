@@ -52,10 +52,7 @@ export async function PDJobWorkflow(input: JobInput): Promise<JobResult> {
   await CancellationScope.nonCancellable(() => runTurns(state, input));
   if (state.failure)
     throw ApplicationFailure.nonRetryable(state.failure.message, state.failure.code);
-  if (cancelled)
-    throw new CancelledFailure(
-      `Job ${input.spec.name} was cancelled; everything of it is released.`,
-    );
+  if (cancelled) throw new CancelledFailure("the job was cancelled; everything of it is released");
   return { phase: "STOPPED" };
 }
 

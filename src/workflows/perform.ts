@@ -13,7 +13,7 @@ const retry = {
   backoffCoefficient: 2,
   maximumInterval: "10 seconds",
 } as const;
-const heartbeatTimeout = "10 seconds";
+const heartbeatTimeout = "6 seconds";
 
 /** Reads and pure work. */
 export const quick = proxyActivities<Activities>({

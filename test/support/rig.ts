@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { request } from "undici";
@@ -6,7 +7,7 @@ import { connect } from "../../src/client.ts";
 import type { PdjobClient } from "../../src/client.ts";
 import { freePort } from "../../src/dev/ports.ts";
 import { startStack } from "../../src/dev/stack.ts";
-import type { Stack } from "../../src/dev/stack.ts";
+import type { Stack, StackOptions } from "../../src/dev/stack.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
 import { connectAgent } from "../../src/ray/agent.ts";
@@ -24,9 +25,11 @@ export interface Rig {
 }
 
 /** Real Temporal, real Ray (a head and two nodes with 8 declared GPUs each), a real worker. */
-export async function startRig(workerEnv: Readonly<Record<string, string>> = {}): Promise<Rig> {
+export async function startRig(
+  options: Pick<StackOptions, "workerEnv" | "workerProgram"> = {},
+): Promise<Rig> {
   const dir = mkdtempSync(join(tmpdir(), "pdjob-rig-"));
-  const stack = await startStack({ stateDir: dir, workerEnv, port: 17_233, uiPort: 18_233 });
+  const stack = await startStack({ stateDir: dir, ...options, port: 17_233, uiPort: 18_233 });
   const client = await connect({
     address: stack.temporalAddress,
     taskQueue: stack.taskQueue,
@@ -82,10 +85,7 @@ export async function leftOf(
   { name, scheduler }: JobSpec,
 ): Promise<readonly string[]> {
   const { replicas, placementGroups, proxies } = await agent.call("list", { job: name });
-  const listening = await request(`http://127.0.0.1:${scheduler.port}/health`).then(
-    () => [`port ${scheduler.port}`],
-    () => [],
-  );
+  const listening = (await isListening(scheduler.port)) ? [`port ${scheduler.port}`] : [];
   const processes = processesOf(name).map((pid) => `process ${pid}`);
   return [
     ...[...replicas, ...placementGroups, ...proxies].map((one) => one.name),
@@ -106,4 +106,12 @@ export async function complete(
     body: JSON.stringify({ model: "sim", ...body }),
   });
   return { status: answer.statusCode, text: await answer.body.text() };
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: "127.0.0.1", port });
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
 }

@@ -1,0 +1,133 @@
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { execa } from "execa";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { findTemporal } from "../../src/dev/temporal.ts";
+import { expectedText } from "../../src/sim/text.ts";
+import { eventually } from "../support/eventually.ts";
+import { processesOf } from "../support/processes.ts";
+import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
+import type { Rig } from "../support/rig.ts";
+import type { JobSpec } from "../../src/domain/spec.ts";
+
+let rig: Rig;
+let spec: JobSpec;
+
+beforeAll(async () => {
+  rig = await startRig();
+  spec = await rigSpec(rig, "faults");
+  await rig.client.start(spec);
+  await untilPhase(rig.client, "faults", "READY");
+});
+afterAll(async () => rig.stop());
+
+const enginePid = async (name: string): Promise<number> => {
+  const { replicas } = await rig.agent.call("list", { job: "faults" });
+  return replicas.find((one) => `${one.role}-${one.index}` === name)?.pid ?? 0;
+};
+
+/** The replica is back under a newer generation, and no process of the older one is left. */
+async function healed(name: string, after: number): Promise<void> {
+  await eventually(`${name} is READY after g${after}`, async () => {
+    const { phase, replicas } = await rig.client.status("faults");
+    return phase === "READY" && replicas.some((one) => one.name === name && one.generation > after);
+  });
+  const leftover = processesOf("faults").filter((pid) =>
+    readFileSync(`/proc/${pid}/environ`, "utf8").includes(
+      `PDJOB_INCARNATION=faults-${name}-g${after}\0`,
+    ),
+  );
+  expect(leftover).toEqual([]);
+  const { text } = await complete(spec, { prompt: name, max_tokens: 4 });
+  expect(JSON.parse(text).choices[0].text).toBe(expectedText("sim/tiny", name, 4));
+}
+
+const generationOf = async (name: string): Promise<number> =>
+  (await rig.client.status("faults")).replicas.find((one) => one.name === name)?.generation ?? 0;
+
+test("a SIGKILLed engine is replaced, its orphaned engine core included", async () => {
+  const generation = await generationOf("decode-1");
+  process.kill(await enginePid("decode-1"), "SIGKILL");
+  await healed("decode-1", generation);
+});
+
+test("a replica whose actor is SIGKILLed is replaced", async () => {
+  const generation = await generationOf("prefill-1");
+  const actor = parentActorOf(await enginePid("prefill-1"), `faults-prefill-1-g${generation}`);
+  process.kill(actor, "SIGKILL");
+  await healed("prefill-1", generation);
+});
+
+test("a SIGKILLed proxy is replaced and gets its members again", async () => {
+  const { proxies } = await rig.agent.call("list", { job: "faults" });
+  process.kill(proxies[0]?.pid ?? 0, "SIGKILL");
+  await eventually("the proxy has a newer generation", async () =>
+    (await rig.agent.call("list", { job: "faults" })).proxies.some(
+      ({ generation }) => generation === 2,
+    ),
+  );
+  await untilPhase(rig.client, "faults", "READY");
+  expect((await complete(spec, { prompt: "x", max_tokens: 1 })).status).toBe(200);
+});
+
+test("requests are answered and nothing restarts while the worker is down", async () => {
+  const before = (await rig.client.status("faults")).replicas.map(
+    ({ name, generation }) => `${name} g${generation}`,
+  );
+  rig.stack.killWorker();
+  for (let turn = 0; turn < 20; turn++)
+    expect((await complete(spec, { prompt: `turn ${turn}`, max_tokens: 3 })).status).toBe(200);
+  await untilPhase(rig.client, "faults", "READY");
+  expect(
+    (await rig.client.status("faults")).replicas.map(
+      ({ name, generation }) => `${name} g${generation}`,
+    ),
+  ).toEqual(before);
+});
+
+test("cancelling the workflow releases everything", async () => {
+  const { path } = await findTemporal();
+  await execa(path, [
+    "--address",
+    rig.stack.temporalAddress,
+    "workflow",
+    "cancel",
+    "-w",
+    "pdjob-faults",
+  ]);
+  await expect(rig.client.result("faults")).rejects.toThrow(
+    "Job faults was cancelled; everything of it is released.",
+  );
+  expect(await leftOf(rig, spec)).toEqual([]);
+});
+
+/** The Ray worker process that holds the other end of the pipe from which the engine's guard reads. */
+function parentActorOf(engine: number, incarnation: string): number {
+  const guard = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${engine}/status`, "utf8"))?.[1]);
+  const pipe = linkOf(`/proc/${guard}/fd/0`);
+  const holder = pidsWithPipe(pipe).find((pid) => pid !== guard);
+  if (holder === undefined) throw new Error(`nobody holds the guard of ${incarnation}`);
+  return holder;
+}
+
+function pidsWithPipe(pipe: string): readonly number[] {
+  const pids = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry));
+  return pids
+    .filter((pid) => fdsOf(pid).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === pipe))
+    .map(Number);
+}
+
+function fdsOf(pid: string): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`);
+  } catch {
+    return []; // It ended meanwhile.
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
