@@ -1,14 +1,14 @@
 import type { Action } from "../../src/domain/action.ts";
-import { actionKey, targetOf } from "../../src/domain/action.ts";
+import { actionKey } from "../../src/domain/action.ts";
 import type { InFlightAction } from "../../src/domain/action.ts";
 import { emptyMemory } from "../../src/domain/memory.ts";
-import type { Desired, Memory } from "../../src/domain/memory.ts";
+import type { Desired } from "../../src/domain/memory.ts";
 import { incarnationName, proxyName } from "../../src/domain/names.ts";
 import type { EngineState, Observed, ObservedReplica } from "../../src/domain/observed.ts";
 import type { Plan } from "../../src/domain/plan.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
-import { rememberFailure, rememberStart, rememberSuccess } from "../../src/workflows/remember.ts";
+import { rememberStart, rememberSuccess } from "../../src/workflows/remember.ts";
 
 /** Turns after which a job that should be quiet is declared to be spinning. */
 const turnsMax = 400;
@@ -60,16 +60,6 @@ export function fakeCluster(spec: JobSpec) {
           ? { builtin: true, argv: [], members: action.members }
           : undefined;
     state.memory = rememberSuccess(state.memory, action, result, spec.name);
-  }
-
-  function failAction(action: Action, code: "EngineExited" | "PlacementInfeasible"): void {
-    state.log.push(`${actionKey(action)} FAILED`);
-    state.memory = rememberFailure(
-      rememberStart(state.memory, action, state.nowMs),
-      action,
-      { code, message: `${code} of ${targetOf(action)}` },
-      state.nowMs,
-    );
   }
 
   function apply(action: Action): void {
@@ -153,11 +143,7 @@ export function fakeCluster(spec: JobSpec) {
     state.observed = { ...state.observed, replicas: state.observed.replicas.map(change) };
   }
 
-  const setMemory = (memory: Partial<Memory>): void => {
-    state.memory = { ...state.memory, ...memory };
-  };
-
-  return { state, turn, settle, run, failAction, setState, setMemory };
+  return { state, turn, settle, run, apply, setState };
 }
 
 function actorOf(

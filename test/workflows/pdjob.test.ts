@@ -1,0 +1,152 @@
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
+import type { WorkflowHandle } from "@temporalio/client";
+import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { Worker } from "@temporalio/worker";
+import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { JobStatus } from "../../src/domain/status.ts";
+import type { JobInput } from "../../src/workflows/messages.ts";
+import { eventually } from "../support/eventually.ts";
+import { makeSpec } from "../support/spec.ts";
+import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
+
+const histories = fileURLToPath(new URL("../histories/", import.meta.url));
+let env: TestWorkflowEnvironment;
+let workflowBundle: WorkflowBundleWithSourceMap;
+
+beforeAll(async () => {
+  [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
+}, 60_000);
+afterAll(async () => env.teardown());
+
+const start = (name: string, input: JobInput): Promise<WorkflowHandle> =>
+  env.client.workflow.start("PDJobWorkflow", {
+    args: [input],
+    taskQueue,
+    workflowId: `pdjob-${name}`,
+  });
+
+const untilReady = (handle: WorkflowHandle, decode: number): Promise<JobStatus> =>
+  eventually("the job is READY", async () => {
+    const status = await handle.query<JobStatus>("status");
+    return status.phase === "READY" && status.ready.decode === decode ? status : undefined;
+  });
+
+/** A whole life: deploy, scale by signal and update, heal, stop. */
+async function live(name: string, extra: Partial<JobInput> = {}): Promise<WorkflowHandle> {
+  const spec = makeSpec({ name });
+  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle);
+  return worker.runUntil(async () => {
+    const handle = await start(name, { spec, ...extra });
+    await untilReady(handle, 2);
+    await handle.signal("scaleTo", { role: "decode", replicas: 3 });
+    await untilReady(handle, 3);
+    await handle.executeUpdate("scale", { args: [{ role: "decode", replicas: 1 }] });
+    await untilReady(handle, 1);
+    cluster.setState(`${name}-decode-0-g1`, "exited");
+    await eventually("decode-0 is replaced", async () =>
+      (await untilReady(handle, 1)).replicas.some(
+        (one) => one.name === "decode-0" && one.generation === 2,
+      ),
+    );
+    await handle.executeUpdate("stop");
+    await expect(handle.result()).resolves.toEqual({ phase: "STOPPED" });
+    expect(cluster.state.observed).toMatchObject({
+      placementGroups: [],
+      replicas: [],
+      proxies: [],
+    });
+    return handle;
+  });
+}
+
+test("a job deploys, scales by signal and update, heals and stops", async () => {
+  const handle = await live("life");
+  const history = await handle.fetchHistory();
+  await Worker.runReplayHistory({ workflowBundle }, history);
+  // Regenerate never, only add: set PDJOB_RECORD to a name to keep the history of today's code.
+  const record = process.env["PDJOB_RECORD"];
+  if (record) writeFileSync(`${histories}${record}.json`, historyToJSON(history));
+});
+
+describe("histories recorded by earlier code replay", () => {
+  test.each(readdirSync(histories).filter((file) => file.endsWith(".json")))("%s", async (file) => {
+    await Worker.runReplayHistory(
+      { workflowBundle },
+      JSON.parse(readFileSync(`${histories}${file}`, "utf8")),
+    );
+  });
+});
+
+test("a job continues as new when its history is long, and loses neither state nor messages", async () => {
+  await live("again", { historyEventsMax: 60 });
+  const runs = new Set<string>();
+  for await (const one of env.client.workflow.list({ query: 'WorkflowId = "pdjob-again"' }))
+    runs.add(one.runId);
+  expect(runs.size).toBeGreaterThan(1);
+});
+
+test("an idempotency key makes a repeated request count once", async () => {
+  const spec = makeSpec({ name: "keys" });
+  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  await worker.runUntil(async () => {
+    const handle = await start("keys", { spec });
+    await untilReady(handle, 2);
+    await handle.signal("scaleTo", { role: "decode", replicas: 3, key: "ops-1" });
+    await handle.signal("scaleTo", { role: "decode", replicas: 1 });
+    await handle.signal("scaleTo", { role: "decode", replicas: 3, key: "ops-1" });
+    expect((await untilReady(handle, 1)).desired.decode).toBe(1);
+    await handle.cancel();
+    await expect(handle.result()).rejects.toThrow();
+  });
+});
+
+test.each([
+  [{ role: "gpu", replicas: 1 }, "A scale request is"],
+  [{ role: "decode", replicas: 0 }, "A scale request is"],
+  [{ role: "decode", replicas: 1.5 }, "A scale request is"],
+  [
+    { role: "decode", replicas: 7 },
+    "2 prefill × 2 + 7 decode × 2 = 18 GPUs, but num_gpus of job refused is 16.",
+  ],
+])("the update validator refuses %j without a trace in history", async (request, message) => {
+  const spec = makeSpec({ name: "refused" });
+  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  await worker.runUntil(async () => {
+    const handle = await start("refused", { spec });
+    await untilReady(handle, 2);
+    await expect(handle.executeUpdate("scale", { args: [request] })).rejects.toMatchObject({
+      cause: { message: expect.stringContaining(message) },
+    });
+    const { events } = await handle.fetchHistory();
+    expect(events?.some((event) => event.workflowExecutionUpdateAcceptedEventAttributes)).toBe(
+      false,
+    );
+    await handle.terminate();
+  });
+});
+
+test("a step that fails for good during the first deployment fails the job with that step's reason", async () => {
+  const spec = makeSpec({ name: "doomed" });
+  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, (action) =>
+    action.kind === "waitHealthy" && action.replica.role === "decode"
+      ? "The engine exited with code 1"
+      : undefined,
+  );
+  await worker.runUntil(async () => {
+    const handle = await start("doomed", { spec });
+    await expect(handle.result()).rejects.toMatchObject({
+      cause: { type: "EngineExited", message: "The engine exited with code 1" },
+    });
+    expect(cluster.state.observed.replicas).toEqual([]);
+    expect((await handle.query<JobStatus>("status")).phase).toBe("FAILED");
+  });
+});
+
+test("workflows bundle without activity code, Node built-ins or zod", () => {
+  expect(workflowBundle.code).not.toContain("src/activities/conduct");
+  expect(workflowBundle.code).not.toContain("node:child_process");
+  expect(workflowBundle.code).not.toContain("zod");
+});
