@@ -18,6 +18,8 @@ const stopGraceS = 0.5;
 /** Ray's workers listen below the range that engines get (20000-31999) and the kernel's own (32768 and up). */
 const workerPortsFrom = 10_000;
 const workerPortsPerNode = 150;
+/** Above every worker range, since Ray refuses a port that lies in one. */
+const gcsPortsFrom = 19_000;
 
 export interface RayOptions {
   readonly nodes: number;
@@ -47,7 +49,7 @@ export async function startRay(options: RayOptions): Promise<LocalRay> {
   // Ray puts Unix sockets below its temp dir, and their paths may have 107 bytes only.
   const tempDir = mkdtempSync(join(tmpdir(), "pdjob-"));
   const subnet = `127.${1 + (process.pid % 250)}.${Math.floor(process.pid / 250) % 250}`;
-  const port = await freePort(16_000 + (process.pid % 3_000));
+  const port = await freePort(gcsPortsFrom + (process.pid % 800));
   const address = `${subnet}.254:${port}`;
   const started: RayNode[] = [];
   const stop = async (): Promise<void> => {
@@ -110,7 +112,7 @@ async function startNode(
   index: number,
   { logDir }: RayOptions,
 ): Promise<RayNode> {
-  const first = workerPortsFrom + (process.pid % 8) * 1_200 + index * workerPortsPerNode;
+  const first = workerPortsFrom + (process.pid % 7) * 1_200 + index * workerPortsPerNode;
   const ports = [
     `--min-worker-port=${first}`,
     `--max-worker-port=${first + workerPortsPerNode - 1}`,

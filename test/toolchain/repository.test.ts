@@ -1,0 +1,74 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { execa } from "execa";
+import { expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const read = (path: string): string => readFileSync(`${root}${path}`, "utf8");
+const { stdout } = await execa("git", ["ls-files"], { cwd: root });
+const files = stdout.split("\n");
+const texts = files.filter(
+  (file) =>
+    /\.(ts|mjs|py|md|ya?ml|json|txt|toml|in)$|Dockerfile|run$/.test(file) &&
+    !file.startsWith("test/histories/"),
+);
+
+test("no file names a machine's path or a package registry", () => {
+  // Split, so that this file does not name them itself.
+  const banned = [
+    "/wo" + "rk/",
+    "/ro" + "ot/",
+    "registry." + "npmjs",
+    "py" + "pi.org",
+    "python" + "hosted",
+    "/far" + "m/",
+  ];
+  const found = texts.flatMap((file) =>
+    banned.filter((word) => read(file).includes(word)).map((word) => `${file}: ${word}`),
+  );
+  expect(found).toEqual([]);
+});
+
+test("every Temporal package has one exact version, and protobufjs 8 is pinned directly", () => {
+  const { dependencies, devDependencies } = JSON.parse(read("package.json")) as Record<
+    "dependencies" | "devDependencies",
+    Record<string, string>
+  >;
+  const versions = Object.entries({ ...dependencies, ...devDependencies }).filter(([name]) =>
+    name.startsWith("@temporalio/"),
+  );
+  expect(new Set(versions.map(([, version]) => version))).toEqual(new Set(["1.24.0"]));
+  // Without it npm nests several copies, and a history cannot be replayed.
+  expect(dependencies["protobufjs"]).toMatch(/^\^8\./);
+  expect(read("package-lock.json")).not.toContain('"resolved"');
+});
+
+test("no source file is longer than 400 lines", () => {
+  const sources = files.filter((file) =>
+    /^(src|scripts)\/.*\.(ts|mjs)$|^agent\/pdjob_agent\/.*\.py$/.test(file),
+  );
+  expect(sources.filter((file) => read(file).split("\n").length > 401)).toEqual([]);
+});
+
+test("every Python pin has a hash", () => {
+  for (const file of [
+    "agent/requirements.txt",
+    "agent/requirements-dev.txt",
+    "agent/requirements-vllm.txt",
+  ]) {
+    const pins = read(file)
+      .split(/\n(?=\S)/)
+      .filter((pin) => /^[a-z0-9]/i.test(pin));
+    expect(pins.length).toBeGreaterThan(5);
+    expect(pins.filter((pin) => !pin.includes("--hash=sha256:"))).toEqual([]);
+  }
+});
+
+test("the README names commands that exist", () => {
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+  const named = [
+    ...read("README.md").matchAll(/npm (?:run )?(quickstart|test:slow|test|check)\b/g),
+  ].map(([, name]) => name ?? "");
+  expect(named.length).toBeGreaterThan(4);
+  expect(named.filter((name) => !(name in scripts))).toEqual([]);
+});
