@@ -1,0 +1,61 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { rigSpec, startRig, untilPhase } from "../support/rig.ts";
+import type { Rig } from "../support/rig.ts";
+
+/** Where distributions put it; PDJOB_CHROMIUM names another one. */
+const browsers = [
+  process.env["PDJOB_CHROMIUM"],
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+];
+const quiet = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const picture = fileURLToPath(new URL("../../docs/web-ui.png", import.meta.url));
+let rig: Rig;
+
+beforeAll(async () => {
+  rig = await startRig();
+});
+afterAll(async () => rig.stop());
+
+test("the Web UI's page of a READY job shows the steps by name and the details block", async () => {
+  const executablePath = browsers.find((path) => path !== undefined && existsSync(path));
+  if (executablePath === undefined)
+    throw new Error(
+      "No Chromium was found. Install it (Debian: apt-get install chromium), or set PDJOB_CHROMIUM.",
+    );
+  const spec = await rigSpec(rig, "shown");
+  await rig.client.start(spec);
+  await untilPhase(rig.client, "shown", "READY");
+  const browser = await chromium.launch({ executablePath, args: quiet });
+  try {
+    const page = await browser.newPage({ viewport: { width: 1500, height: 2600 } });
+    await page.goto(`${rig.stack.uiUrl}/namespaces/default/workflows/pdjob-shown`, {
+      waitUntil: "domcontentloaded",
+    });
+    await page.getByText("startPrefill").first().waitFor({ timeout: 60_000 });
+    const text = await page.locator("body").innerText();
+    for (const name of ["reservePlacementGroup", "startPrefill", "startDecode", "waitHealthy"])
+      expect(text).toContain(name);
+    await page.screenshot({ path: picture, fullPage: true });
+    await page.goto(`${rig.stack.uiUrl}/namespaces/default/workflows/pdjob-shown/user-metadata`, {
+      waitUntil: "domcontentloaded",
+    });
+    await page.getByText("shown: READY").first().waitFor({ timeout: 30_000 });
+  } finally {
+    await browser.close();
+  }
+  await rig.client.stop("shown");
+  await rig.client.result("shown");
+});
