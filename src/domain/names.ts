@@ -1,7 +1,5 @@
 import type { ReplicaId, Role } from "./role.ts";
 
-/** Ray namespace that holds everything of ours. */
-export const rayNamespace = "pdjob";
 /** Temporal task queue that workers poll unless told otherwise. */
 export const defaultTaskQueue = "pdjob";
 /** Temporal workflow type. */

@@ -53,5 +53,3 @@ export function createMetrics(model: string) {
     render,
   };
 }
-
-export type Metrics = ReturnType<typeof createMetrics>;

@@ -70,13 +70,13 @@ export async function startProxy(engines: readonly FakeEngine[]) {
 export const prefillAnswer =
   (kv: unknown = { remote_request_id: "r1" }): Answer =>
   (_request, response) =>
-    void json(response, 200, {
+    json(response, 200, {
       choices: [{ finish_reason: "length", text: "x" }],
       kv_transfer_params: kv,
     });
 
 export const echoAnswer: Answer = ({ body }, response) =>
-  void json(response, 200, { choices: [{ finish_reason: "stop", text: "echo" }], body });
+  json(response, 200, { choices: [{ finish_reason: "stop", text: "echo" }], body });
 
 export function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));

@@ -18,7 +18,7 @@ const bootTimeoutMs = 400_000;
 const prompts = [
   "The quick brown fox",
   "prefill and decode share one cache",
-  "a",
+  "a cache of keys",
   "keys and values, values and keys, again and again and again",
   "lazy dog jumps over",
 ];

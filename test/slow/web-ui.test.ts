@@ -21,7 +21,7 @@ const quiet = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const picture = fileURLToPath(new URL("../../docs/web-ui.png", import.meta.url));
+const pictures = fileURLToPath(new URL("../../docs/", import.meta.url));
 let rig: Rig;
 
 beforeAll(async () => {
@@ -40,7 +40,7 @@ test("the Web UI's page of a READY job shows the steps by name and the details b
   await untilPhase(rig.client, "shown", "READY");
   const browser = await chromium.launch({ executablePath, args: quiet });
   try {
-    const page = await browser.newPage({ viewport: { width: 1500, height: 2600 } });
+    const page = await browser.newPage({ viewport: { width: 1500, height: 1750 } });
     await page.goto(`${rig.stack.uiUrl}/namespaces/default/workflows/pdjob-shown`, {
       waitUntil: "domcontentloaded",
     });
@@ -48,11 +48,10 @@ test("the Web UI's page of a READY job shows the steps by name and the details b
     const text = await page.locator("body").innerText();
     for (const name of ["reservePlacementGroup", "startPrefill", "startDecode", "waitHealthy"])
       expect(text).toContain(name);
-    await page.screenshot({ path: picture, fullPage: true });
-    await page.goto(`${rig.stack.uiUrl}/namespaces/default/workflows/pdjob-shown/user-metadata`, {
-      waitUntil: "domcontentloaded",
-    });
+    await page.screenshot({ path: `${pictures}web-ui.png` });
+    await page.getByText("User Metadata").first().click();
     await page.getByText("shown: READY").first().waitFor({ timeout: 30_000 });
+    await page.screenshot({ path: `${pictures}web-ui-details.png` });
   } finally {
     await browser.close();
   }
