@@ -80,7 +80,8 @@ def explain(error: Exception, address: str) -> AgentError:
             "SpecInvalid",
             f"The Ray cluster at {address} runs another version of Ray or Python: {text[:300]}",
         )
-    return AgentError("RayUnreachable", f"Joining the Ray cluster at {address} failed: {text[:300]}")
+    hint = "If it uses token authentication, check RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH."
+    return AgentError("RayUnreachable", f"Joining the Ray cluster at {address} failed: {text[:300]}. {hint}")
 
 
 def gcs_answers(address: str) -> bool:

@@ -1,0 +1,43 @@
+"""Looking at process trees from outside."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pdjob_agent.node.guarded import MARKER
+
+GONE_S = 5.0
+
+
+def marked(name: str) -> list[int]:
+    """Every process of this machine that belongs to the tree `name`."""
+    wanted = f"{MARKER}={name}".encode()
+    found: list[int] = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                environ = Path(f"/proc/{entry}/environ").read_bytes()
+            except OSError:
+                continue
+            if wanted in environ.split(b"\0"):
+                found.append(int(entry))
+    return found
+
+
+def parent_of(pid: int) -> int:
+    stat = Path(f"/proc/{pid}/stat").read_bytes()
+    return int(stat.rsplit(b")", 1)[1].split()[1])
+
+
+def within(seconds: float, look: Callable[[], bool]) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if look():
+            return True
+        time.sleep(0.05)
+    return look()
+
+
+def all_gone(name: str) -> bool:
+    return within(GONE_S, lambda: marked(name) == [])

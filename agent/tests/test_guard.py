@@ -1,0 +1,112 @@
+import os
+import signal
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from pdjob_agent import node
+from pdjob_agent.node.guarded import GuardedProcess
+
+from .processes import all_gone, marked, parent_of, within
+
+SOURCE = files(node).joinpath("guard.py").read_text()
+AGENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Like vLLM: a server, a child of its own session, and a grandchild.
+TREE = "setsid sleep 300 & (sleep 300 & sleep 300) & exec sleep 300"
+
+
+class Tree:
+    """One guarded shell command with a name of its own."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.log = folder / "log"
+        self.process = GuardedProcess(name, SOURCE)
+        self._folder = folder
+
+    def run(self, script: str, processes: int = 1) -> "Tree":
+        env = {"PATH": os.environ["PATH"], "TOKEN": "hf_secret"}
+        self.process.start(["bash", "-c", script], env, str(self._folder), str(self.log), on_exit=lambda: None)
+        assert within(5, lambda: len(marked(self.name)) >= processes)
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+
+@pytest.fixture
+def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Tree:
+    return Tree(f"t-{os.getpid()}-{request.node.name}", tmp_path)
+
+
+def exit_of(tree: Tree) -> tuple[int | None, str | None]:
+    assert within(10, lambda: tree.process.exit is not None)
+    exit_ = tree.process.exit or {}
+    return exit_["code"], exit_["signal"]
+
+
+def test_an_exit_code_is_reported_and_the_output_is_in_the_log(tree: Tree) -> None:
+    tree.run("echo hello; echo problem >&2; sleep 0.3; exit 7")
+    assert exit_of(tree) == (7, None)
+    assert tree.log.read_text() == "hello\nproblem\n"
+
+
+def test_stop_is_sigterm_to_the_engines_own_process_only(tree: Tree) -> None:
+    child = "bash -c 'trap \"echo child got it\" TERM; while :; do sleep 0.1; done'"
+    tree.run(f"trap 'echo parent got it; exit 0' TERM; {child} & while :; do sleep 0.1; done", 2)
+    assert tree.process.stop(5)
+    assert exit_of(tree) == (0, None)
+    assert tree.log.read_text() == "parent got it\n"
+    assert all_gone(tree.name)
+
+
+def test_what_ignores_sigterm_is_killed_after_the_grace(tree: Tree) -> None:
+    tree.run("trap '' TERM; while :; do sleep 0.1; done")
+    assert tree.process.stop(0.5)
+    assert exit_of(tree) == (None, "SIGKILL")
+    assert all_gone(tree.name)
+
+
+def test_nothing_of_the_tree_outlives_a_killed_engine(tree: Tree) -> None:
+    tree.run(TREE, 4)
+    os.kill(tree.pid, signal.SIGKILL)
+    assert exit_of(tree) == (None, "SIGKILL")
+    assert all_gone(tree.name)
+
+
+def test_nothing_of_the_tree_outlives_a_killed_guard(tree: Tree) -> None:
+    tree.run(TREE, 4)
+    os.kill(parent_of(tree.pid), signal.SIGKILL)
+    assert exit_of(tree) == (None, "SIGKILL")
+    assert all_gone(tree.name)
+
+
+def test_nothing_of_the_tree_outlives_a_killed_owner(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    name = f"t-{os.getpid()}-{request.node.name}"
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom tests.test_guard import Tree, TREE\n"
+        f"Tree({name!r}, Path({str(tmp_path)!r})).run(TREE, 4)\nprint('up', flush=True)\ntime.sleep(300)\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=AGENT)
+    assert owner.stdout is not None and owner.stdout.readline() == b"up\n"
+    owner.kill()
+    owner.wait()
+    assert all_gone(name)
+
+
+def test_a_command_that_does_not_exist_is_an_error_and_no_process(tree: Tree) -> None:
+    tree.process.start(["no-such-program"], {"PATH": "/bin"}, "/", "/dev/null", on_exit=lambda: None)
+    assert tree.process.error == "No such file or directory"
+    assert marked(tree.name) == []
+
+
+def test_secrets_are_in_no_command_line(tree: Tree) -> None:
+    tree.run("sleep 300")
+    for pid in (tree.pid, parent_of(tree.pid)):
+        assert b"hf_secret" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    tree.process.stop(1)

@@ -1,0 +1,271 @@
+# pyright: basic
+"""The verbs on a real Ray cluster, whose nodes cannot import anything of ours."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from pdjob_agent.errors import AgentError
+from pdjob_agent.ray_cluster import RayCluster
+from pdjob_agent.verbs import VERBS
+
+from .processes import all_gone, marked, within
+from .ray_rig import START_S, LocalRay, free_port, kill_node
+
+pytestmark = pytest.mark.ray
+AGENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PROBE = {"path": "/", "intervalS": 0.1, "timeoutS": 2}
+# A server, and a child in a session of its own that only a guard finds.
+ENGINE = "setsid sleep 300 & exec {python} -m http.server {port} --bind {host}"
+
+
+class Agent:
+    """Calls verbs as the protocol does."""
+
+    def __init__(self, cluster: RayCluster) -> None:
+        self._cluster = cluster
+
+    def __call__(self, verb: str, **args: Any) -> Any:
+        return VERBS[verb](self._cluster, args)
+
+    def code_of(self, verb: str, **args: Any) -> str:
+        with pytest.raises(AgentError) as caught:
+            self(verb, **args)
+        return caught.value.code
+
+    def reserve(self, name: str, gpus: int = 2) -> None:
+        assert within(
+            10, lambda: self("ensurePlacementGroup", name=name, bundles=[{"GPU": gpus}])["state"] == "CREATED"
+        )
+
+    def replica(self, name: str, lease_s: float = 0) -> Any:
+        self.reserve(name)
+        ports = [{"name": "http", "span": 1}, {"name": "side", "span": 4}]
+        return self(
+            "ensureReplica",
+            name=name,
+            placementGroup=name,
+            gpus=2,
+            cpus=0,
+            ports=ports,
+            workingDir="/tmp",
+            leaseS=lease_s,
+        )
+
+    def engine(self, name: str, cwd: Path, lease_s: float = 0) -> Any:
+        endpoint = self.replica(name, lease_s)["endpoint"]
+        script = ENGINE.format(python=sys.executable, port=endpoint["ports"]["http"], host=endpoint["host"])
+        self.start(name, ["bash", "-c", script], cwd)
+        assert within(10, lambda: self("replicaStatus", name=name)["state"] == "healthy")
+        return self("replicaStatus", name=name)
+
+    def start(self, name: str, argv: list[str], cwd: Path, spec: str = "s") -> Any:
+        return self("startEngine", name=name, argv=argv, env={"A": "1"}, cwd=str(cwd), specHash=spec, probe=PROBE)
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[LocalRay]:
+    rig = LocalRay()
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture(scope="module")
+def agent(local_ray: LocalRay) -> Iterator[Agent]:
+    cluster: list[RayCluster] = []
+
+    def join() -> bool:
+        try:
+            cluster.append(RayCluster(local_ray.address, "pdjob"))
+        except (ConnectionError, RuntimeError, ValueError):
+            return False
+        return True
+
+    assert within(START_S, join)
+    local_ray.add_node(8)
+    assert within(START_S, lambda: sum(node["total"]["GPU"] for node in cluster[0].nodes()) == 8)
+    yield Agent(cluster[0])
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def clean(agent: Agent) -> Iterator[None]:
+    yield
+    for job in agent("jobs")["jobs"]:
+        agent("sweep", job=job["job"], dryRun=False)
+
+
+def test_groups_are_created_once_and_removed(agent: Agent) -> None:
+    agent.reserve("a-prefill-0-g1", 8)
+    waiting = agent("ensurePlacementGroup", name="a-decode-0-g1", bundles=[{"GPU": 1}])
+    assert waiting["state"] == "PENDING"
+    reason = lambda: agent("placementGroupStatus", name="a-decode-0-g1").get("schedulingState")  # noqa: E731
+    assert within(5, lambda: reason() == "NO_RESOURCES"), reason()
+    assert agent("removePlacementGroup", name="a-prefill-0-g1") == {"removed": True}
+    assert agent("removePlacementGroup", name="a-prefill-0-g1") == {"removed": False}
+    assert within(5, lambda: agent("placementGroupStatus", name="a-decode-0-g1")["state"] == "CREATED")
+
+
+def test_a_group_that_can_never_fit_says_so(agent: Agent) -> None:
+    agent("ensurePlacementGroup", name="a-prefill-0-g1", bundles=[{"GPU": 99}])
+    status = lambda: agent("placementGroupStatus", name="a-prefill-0-g1")  # noqa: E731
+    assert within(5, lambda: status().get("schedulingState") == "INFEASIBLE")
+
+
+def test_an_engine_starts_once_serves_and_stops(agent: Agent, tmp_path: Path) -> None:
+    status = agent.engine("a-prefill-0-g1", tmp_path)
+    assert status["endpoint"]["ports"]["side"] + 3 <= 31_999
+    again = agent.start("a-prefill-0-g1", ["other"], tmp_path)
+    assert again["pid"] == status["pid"]
+    assert (
+        agent.code_of("startEngine", name="a-prefill-0-g1", argv=[], env={}, cwd="/", specHash="t", probe=PROBE)
+        == "StaleGeneration"
+    )
+    environ = Path(f"/proc/{status['pid']}/environ").read_bytes().decode()
+    assert "CUDA_VISIBLE_DEVICES=" in environ
+    assert "RAY_" not in environ and "OMP_NUM_THREADS" not in environ
+    log = agent("logs", name="a-prefill-0-g1", maxBytes=10_000)
+    assert "GET / HTTP" in log["text"]
+    assert agent("logs", name="a-prefill-0-g1", offset=log["offset"], maxBytes=10)["offset"] >= log["offset"]
+    assert agent("stopReplica", name="a-prefill-0-g1", graceS=2) == {"stopped": True}
+    assert all_gone("a-prefill-0-g1")
+    assert agent("list", job="a")["replicas"] == []
+
+
+def test_an_engine_that_cannot_be_executed_says_why(agent: Agent, tmp_path: Path) -> None:
+    agent.replica("a-prefill-0-g1")
+    with pytest.raises(AgentError, match="no-such-engine: No such file or directory") as caught:
+        agent.start("a-prefill-0-g1", ["no-such-engine"], tmp_path)
+    assert caught.value.code == "EngineNotStarted"
+
+
+def test_a_killed_engine_is_seen_with_its_last_lines(agent: Agent, tmp_path: Path) -> None:
+    agent.replica("a-prefill-0-g1")
+    agent.start("a-prefill-0-g1", ["bash", "-c", "setsid sleep 300 & echo last words; exit 3"], tmp_path)
+    assert within(5, lambda: agent("replicaStatus", name="a-prefill-0-g1")["state"] == "exited")
+    status = agent("replicaStatus", name="a-prefill-0-g1")
+    assert (status["exit"]["code"], status["logTail"]) == (3, "last words")
+    assert all_gone("a-prefill-0-g1")
+
+
+def test_no_process_outlives_a_killed_actor(agent: Agent, tmp_path: Path) -> None:
+    agent.engine("a-prefill-0-g1", tmp_path)
+    os.kill(actor_pid("a-prefill-0-g1"), signal.SIGKILL)
+    assert all_gone("a-prefill-0-g1")
+    assert within(5, lambda: agent("list", job="a")["replicas"] == [])
+
+
+def test_no_process_outlives_a_killed_raylet(agent: Agent, local_ray: LocalRay, tmp_path: Path) -> None:
+    agent.reserve("hold-prefill-0-g1", 8)
+    node = local_ray.add_node(2)
+    agent.engine("a-prefill-0-g1", tmp_path)
+    kill_node(node)
+    assert all_gone("a-prefill-0-g1")
+
+
+def test_a_hung_actor_is_lost_and_the_others_are_not(agent: Agent, tmp_path: Path) -> None:
+    agent.engine("a-prefill-0-g1", tmp_path)
+    agent.engine("a-decode-0-g1", tmp_path)
+    hung = actor_pid("a-prefill-0-g1")
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        states = {one["name"]: one["state"] for one in agent("list", job="a")["replicas"]}
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert states == {"a-prefill-0-g1": "lost", "a-decode-0-g1": "healthy"}
+
+
+def test_a_newer_generation_leaves_nothing_of_the_older(agent: Agent, tmp_path: Path) -> None:
+    agent.engine("a-prefill-0-g1", tmp_path)
+    agent.engine("a-prefill-0-g2", tmp_path)
+    assert marked("a-prefill-0-g1") == []
+    listed = agent("list", job="a")
+    assert [one["name"] for one in listed["replicas"] + listed["placementGroups"]] == ["a-prefill-0-g2"] * 2
+    assert agent.code_of("ensurePlacementGroup", name="a-prefill-0-g1", bundles=[{"GPU": 2}]) == "StaleGeneration"
+
+
+def test_racing_requests_make_one_actor_and_one_engine(agent: Agent, tmp_path: Path) -> None:
+    agent.reserve("a-prefill-0-g1")
+    pids: list[int] = []
+
+    def race() -> None:
+        agent.replica("a-prefill-0-g1")
+        pids.append(agent.start("a-prefill-0-g1", ["sleep", "300"], tmp_path)["pid"])
+
+    threads = [threading.Thread(target=race) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(pids) == 4 and len(set(pids)) == 1
+    assert marked("a-prefill-0-g1") == [pids[0]]
+
+
+def test_a_lapsed_lease_gives_everything_back(agent: Agent, tmp_path: Path) -> None:
+    agent.engine("a-prefill-0-g1", tmp_path, lease_s=2)
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert len(agent("list", job="a", leaseS=2)["replicas"]) == 1
+        time.sleep(0.3)
+    assert within(10, lambda: marked("a-prefill-0-g1") == [])
+    assert within(10, lambda: agent("jobs")["jobs"] == [])
+
+
+def test_an_external_proxy_is_up_when_its_port_answers_and_seen_when_it_ends(agent: Agent, tmp_path: Path) -> None:
+    port = free_port()
+    proxy: dict[str, Any] = {"name": "a-proxy-g1", "env": {}, "cwd": str(tmp_path), "host": "0.0.0.0", "port": port}
+    proxy |= {"builtin": False, "files": [], "specHash": "p", "leaseS": 0, "startTimeoutS": 10}
+    proxy |= {"argv": [sys.executable, "-m", "http.server", str(port)]}
+    status = agent("ensureProxy", **proxy)
+    assert (status["state"], status["port"]) == ("healthy", port)
+    assert agent("ensureProxy", **proxy)["pid"] == status["pid"]
+    assert agent.code_of("setMembership", name="a-proxy-g1", membership={}) == "BadRequest"
+    assert agent.code_of("ensureProxy", **{**proxy, "name": "b-proxy-g1"}) == "ProxyNotStarted"
+    os.kill(status["pid"], signal.SIGKILL)
+    assert within(5, lambda: agent("list", job="a")["proxies"][0]["state"] == "exited")
+    assert agent("stopProxy", name="a-proxy-g1", graceS=1) == {"stopped": True}
+
+
+def test_sweep_leaves_nothing_of_one_job_and_all_of_another(agent: Agent, tmp_path: Path) -> None:
+    agent.engine("a-prefill-0-g1", tmp_path)
+    agent.engine("a-b-prefill-0-g1", tmp_path)
+    assert len(agent("sweep", job="a", dryRun=False)["removed"]) == 2
+    assert marked("a-prefill-0-g1") == []
+    assert agent("list", job="a-b")["replicas"][0]["state"] == "healthy"
+
+
+def test_a_cluster_with_token_authentication(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("x" * 32)
+    auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    rig = LocalRay(auth)
+    try:
+        assert within(START_S, lambda: "hello" in greeting(rig.address, auth))
+        refused = greeting(rig.address, {**auth, "RAY_AUTH_TOKEN_PATH": str(tmp_path / "missing")})
+        assert (refused["fatal"]["class"], refused["fatal"]["code"]) == ("fatal", "AuthDenied")
+        assert "RAY_AUTH_TOKEN_PATH" in refused["fatal"]["message"]
+    finally:
+        rig.stop()
+
+
+def greeting(address: str, env: dict[str, str]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "pdjob_agent", "--address", address]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    full = {**inherited, **env, "PYTHONPATH": AGENT}
+    done = subprocess.run(command, env=full, input="", capture_output=True, text=True, timeout=60, check=False)
+    return json.loads(done.stdout or '{"none":true}')
+
+
+def actor_pid(name: str) -> int:
+    actor = ray.get_actor(name)
+    return ray.get(actor.__ray_call__.remote(lambda _self: os.getpid()))

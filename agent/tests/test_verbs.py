@@ -1,0 +1,171 @@
+import pytest
+
+from pdjob_agent.errors import AgentError
+from pdjob_agent.names import parse
+from pdjob_agent.verbs import VERBS
+
+from .fake_cluster import FakeCluster, Json
+
+GPU = [{"GPU": 2}]
+REPLICA: Json = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "ports": [], "workingDir": "/w", "leaseS": 0}
+PROXY: Json = {"name": "a-proxy-g1", "port": 1, "leaseS": 0, "startTimeoutS": 0.05}
+
+
+def call(cluster: FakeCluster, verb: str, **args: object) -> Json:
+    return VERBS[verb](cluster, args)
+
+
+def code_of(cluster: FakeCluster, verb: str, **args: object) -> str:
+    with pytest.raises(AgentError) as caught:
+        call(cluster, verb, **args)
+    return caught.value.code
+
+
+def test_a_group_is_created_once_and_shown_without_its_bundles() -> None:
+    cluster = FakeCluster()
+    expected = {"name": "a-prefill-0-g1", "state": "CREATED", "nodeIps": ["10.0.0.1"]}
+    assert call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU) == expected
+    assert call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU) == expected
+    assert cluster.calls == ["create_group a-prefill-0-g1"]
+
+
+def test_a_pending_group_says_why() -> None:
+    cluster = FakeCluster()
+    cluster.full = True
+    group = call(cluster, "ensurePlacementGroup", name="a-decode-0-g1", bundles=GPU)
+    assert group == {"name": "a-decode-0-g1", "state": "PENDING", "schedulingState": "NO_RESOURCES", "nodeIps": []}
+
+
+def test_a_group_of_another_shape_is_a_clash() -> None:
+    cluster = FakeCluster()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
+    assert code_of(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=[{"GPU": 4}]) == "StaleGeneration"
+
+
+def test_a_newer_generation_stops_and_removes_the_older_one_first() -> None:
+    cluster = FakeCluster()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
+    call(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA)
+    call(cluster, "ensurePlacementGroup", name="a-prefill-1-g1", bundles=GPU)
+    cluster.calls.clear()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g2", bundles=GPU)
+    assert cluster.calls == [
+        "stop a-prefill-0-g1",
+        "kill a-prefill-0-g1",
+        "remove_group a-prefill-0-g1",
+        "create_group a-prefill-0-g2",
+    ]
+    assert [group["name"] for group in cluster.groups()] == ["a-prefill-1-g1", "a-prefill-0-g2"]
+
+
+def test_an_older_generation_is_refused() -> None:
+    cluster = FakeCluster()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g2", bundles=GPU)
+    assert code_of(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU) == "StaleGeneration"
+    assert code_of(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA) == "StaleGeneration"
+
+
+def test_a_replica_waits_for_its_group() -> None:
+    cluster = FakeCluster()
+    assert code_of(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA) == "PlacementPending"
+    cluster.full = True
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
+    assert code_of(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA) == "PlacementPending"
+    assert cluster.actors == {}
+
+
+def test_a_replica_is_created_once() -> None:
+    cluster = FakeCluster()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
+    for _ in range(2):
+        assert call(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA)["state"] == "idle"
+    assert cluster.calls.count("create_replica a-prefill-0-g1") == 1
+
+
+def test_an_actors_own_error_keeps_its_code() -> None:
+    cluster = FakeCluster()
+    cluster.actors["a-prefill-0-g1"] = {"start_engine": {"error": {"code": "EngineNotStarted", "message": "no"}}}
+    args: Json = {"argv": [], "env": {}, "cwd": "/", "specHash": "x", "probe": {}}
+    assert code_of(cluster, "startEngine", name="a-prefill-0-g1", **args) == "EngineNotStarted"
+
+
+def test_stopping_what_is_absent_is_success() -> None:
+    cluster = FakeCluster()
+    assert call(cluster, "stopReplica", name="a-prefill-0-g1", graceS=1) == {"stopped": False}
+    assert call(cluster, "stopProxy", name="a-proxy-g1", graceS=1) == {"stopped": False}
+    assert call(cluster, "removePlacementGroup", name="a-prefill-0-g1") == {"removed": False}
+    assert call(cluster, "replicaStatus", name="a-prefill-0-g1") == {"name": "a-prefill-0-g1", "state": "absent"}
+    assert call(cluster, "placementGroupStatus", name="x")["state"] == "ABSENT"
+
+
+def test_list_shows_an_actor_that_does_not_answer_as_lost_and_the_others_as_they_are() -> None:
+    cluster = FakeCluster()
+    cluster.actors["a-decode-1-g3"] = {}
+    cluster.actors["a-decode-0-g1"] = {"status": {"name": "a-decode-0-g1", "state": "healthy"}}
+    cluster.actors["a-proxy-g2"] = {}
+    cluster.actors["a-b-decode-0-g1"] = {"status": {"name": "another job"}}
+    listed = call(cluster, "list", job="a")
+    assert listed["replicas"] == [
+        {"name": "a-decode-1-g3", "role": "decode", "index": 1, "generation": 3, "state": "lost"},
+        {"name": "a-decode-0-g1", "state": "healthy"},
+    ]
+    assert listed["proxies"] == [{"name": "a-proxy-g2", "generation": 2, "state": "lost"}]
+
+
+def test_sweep_takes_exactly_one_job() -> None:
+    cluster = FakeCluster()
+    for job in ("a", "a-b"):
+        call(cluster, "ensurePlacementGroup", name=f"{job}-prefill-0-g1", bundles=GPU)
+        cluster.create_replica(f"{job}-prefill-0-g1", {})
+        cluster.create_proxy(f"{job}-proxy-g1", 0)
+    expected = [
+        {"kind": "actor", "name": "a-prefill-0-g1"},
+        {"kind": "actor", "name": "a-proxy-g1"},
+        {"kind": "placementGroup", "name": "a-prefill-0-g1"},
+    ]
+    assert call(cluster, "sweep", job="a", dryRun=True) == {"removed": expected}
+    assert len(cluster.actors) == 4
+    assert call(cluster, "sweep", job="a", dryRun=False) == {"removed": expected}
+    assert sorted(cluster.actors) == ["a-b-prefill-0-g1", "a-b-proxy-g1"]
+    assert call(cluster, "jobs") == {"jobs": [{"job": "a-b", "replicas": 1, "placementGroups": 1, "proxies": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [
+        ({"state": "exited", "exit": {"code": 3, "signal": None}, "logTail": "boom"}, "ProxyExited", "code 3"),
+        ({"state": "exited", "exit": {"code": None, "signal": "SIGKILL"}}, "ProxyExited", "SIGKILL"),
+        ({"state": "starting"}, "ProxyTimeout", "port 1 within 0.05 s"),
+        ({"error": {"code": "ProxyNotStarted", "message": "no node"}}, "ProxyNotStarted", "no node"),
+    ],
+)
+def test_a_proxy_that_does_not_come_up(status: Json, code: str, text: str) -> None:
+    cluster = FakeCluster()
+    cluster.actors["a-proxy-g1"] = {"start": status, "status": status, "read_log": {"text": "tail"}}
+    with pytest.raises(AgentError, match=text) as caught:
+        call(cluster, "ensureProxy", **PROXY)
+    assert caught.value.code == code
+    # One that never started leaves no actor behind; one with a process is the planner's to stop.
+    assert ("a-proxy-g1" in cluster.actors) == (code != "ProxyNotStarted")
+
+
+@pytest.mark.parametrize(
+    ("full", "expected"),
+    [
+        ("a-prefill-0-g1", ("a", "a-prefill-0", 1)),
+        ("my-job-decode-12-g34", ("my-job", "my-job-decode-12", 34)),
+        ("a-prefill-0-g1-decode-0-g2", ("a-prefill-0-g1", "a-prefill-0-g1-decode-0", 2)),
+        ("a-proxy-g7", ("a", "a-proxy", 7)),
+        ("a-router-0-g1", None),
+        ("prefill-0-g1", None),
+        ("a-prefill-0", None),
+    ],
+)
+def test_names_are_read_from_the_end(full: str, expected: tuple[str, str, int] | None) -> None:
+    name = parse(full)
+    assert (name and (name.job, name.base, name.generation)) == expected
+
+
+def test_a_name_that_is_none_is_refused() -> None:
+    assert code_of(FakeCluster(), "ensurePlacementGroup", name="x", bundles=[]) == "BadRequest"
+    assert code_of(FakeCluster(), "ensureProxy", name="a-prefill-0-g1") == "BadRequest"
