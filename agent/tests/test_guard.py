@@ -31,6 +31,8 @@ class Tree:
         env = {"PATH": os.environ["PATH"], "TOKEN": "hf_secret"}
         self.process.start(["bash", "-c", script], env, str(self._folder), str(self.log), on_exit=lambda: None)
         assert within(5, lambda: len(marked(self.name)) >= processes)
+        # A script that traps signals says when it does: a signal before that is no test of it.
+        assert within(5, lambda: self.log.read_text().count("up\n") == script.count("echo up"))
         return self
 
     @property
@@ -57,16 +59,16 @@ def test_an_exit_code_is_reported_and_the_output_is_in_the_log(tree: Tree) -> No
 
 
 def test_stop_is_sigterm_to_the_engines_own_process_only(tree: Tree) -> None:
-    child = "bash -c 'trap \"echo child got it\" TERM; while :; do sleep 0.1; done'"
-    tree.run(f"trap 'echo parent got it; exit 0' TERM; {child} & while :; do sleep 0.1; done", 2)
+    child = "bash -c 'trap \"echo child got it\" TERM; echo up; while :; do sleep 0.1; done'"
+    tree.run(f"trap 'echo parent got it; exit 0' TERM; echo up; {child} & while :; do sleep 0.1; done", 2)
     assert tree.process.stop(5)
     assert exit_of(tree) == (0, None)
-    assert tree.log.read_text() == "parent got it\n"
+    assert tree.log.read_text() == "up\nup\nparent got it\n"
     assert all_gone(tree.name)
 
 
 def test_what_ignores_sigterm_is_killed_after_the_grace(tree: Tree) -> None:
-    tree.run("trap '' TERM; while :; do sleep 0.1; done")
+    tree.run("trap '' TERM; echo up; while :; do sleep 0.1; done")
     assert tree.process.stop(0.5)
     assert exit_of(tree) == (None, "SIGKILL")
     assert all_gone(tree.name)
