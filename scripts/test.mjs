@@ -63,9 +63,10 @@ const settle = (count, code) =>
   code !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count;
 const crashed = (code) => settle({ passed: 0, failed: 0, skipped: 0 }, code || 1);
 
-const show = (command, args, cwd = at()) =>
-  new Promise((resolve, reject) => {
+function show(command, args, cwd = at()) {
+  return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
     child.on("error", reject);
     child.on("close", (code) => resolve(code ?? 1));
   });
+}

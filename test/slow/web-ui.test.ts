@@ -50,7 +50,12 @@ test("the Web UI's page of a READY job shows the steps by name and the details b
       expect(text).toContain(name);
     await page.screenshot({ path: `${pictures}web-ui.png` });
     await page.getByText("User Metadata").first().click();
-    await page.getByText("shown: READY").first().waitFor({ timeout: 30_000 });
+    // The UI renders the block's markdown in a frame of its own.
+    await page
+      .frameLocator("iframe")
+      .getByText("shown: READY")
+      .first()
+      .waitFor({ timeout: 30_000 });
     await page.screenshot({ path: `${pictures}web-ui-details.png` });
   } finally {
     await browser.close();
