@@ -59,9 +59,13 @@ async function pytest() {
 }
 
 /** A runner that fails without a failed test (an error outside any test) counts as one failure. */
-const settle = (count, code) =>
-  code !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count;
-const crashed = (code) => settle({ passed: 0, failed: 0, skipped: 0 }, code || 1);
+function settle(count, code) {
+  return code !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count;
+}
+
+function crashed(code) {
+  return settle({ passed: 0, failed: 0, skipped: 0 }, code || 1);
+}
 
 function show(command, args, cwd = at()) {
   return new Promise((resolve, reject) => {

@@ -52,7 +52,7 @@ test("the Web UI's page of a READY job shows the steps by name and the details b
     await page.getByText("User Metadata").first().click();
     // The UI renders the block's markdown in a frame of its own.
     await page
-      .frameLocator("iframe")
+      .frameLocator("#user-metadata-current-details")
       .getByText("shown: READY")
       .first()
       .waitFor({ timeout: 30_000 });

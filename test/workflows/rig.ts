@@ -10,7 +10,11 @@ import { reconcile } from "../../src/plan/reconcile.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { fakeCluster } from "../support/cluster.ts";
 
-Runtime.install({ logger: new DefaultLogger("ERROR"), shutdownSignals: [] });
+Runtime.install({
+  logger: new DefaultLogger("ERROR"),
+  shutdownSignals: [],
+  telemetryOptions: { logging: { filter: "ERROR", forward: {} } },
+});
 
 export const taskQueue = "pdjob-test";
 export const workflowsPath = fileURLToPath(
