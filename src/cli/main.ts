@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { addCompletion } from "./completion.ts";
 import { addDev } from "./dev.ts";
 import { addDoctor } from "./doctor.ts";
 import { exitOf } from "./exit.ts";
@@ -42,6 +43,7 @@ for (const add of [
   addDoctor,
   addDev,
   addQuickstart,
+  addCompletion,
 ])
   add(program);
 for (const command of program.commands) command.exitOverride();

@@ -22,6 +22,7 @@ const verbs = [
   "doctor",
   "dev",
   "quickstart",
+  "completion",
 ];
 
 beforeAll(async () => void (await execa(process.execPath, [`${root}scripts/build.mjs`])));
@@ -215,4 +216,15 @@ test("columns line up and shell lines split into the same words", () => {
     ]),
   ).toBe("a    bb\nccc  d   e");
   expect(shellLine(["a", "it's", "", "x=1"])).toBe(`a 'it'\\''s' '' x=1`);
+});
+
+test("bash completes verbs, and the flags of a verb", async () => {
+  const { stdout: script } = await run("completion", "bash");
+  const complete = async (...words: string[]) => {
+    const line = `${script}\nCOMP_WORDS=(pdjob-client ${words.join(" ")}); COMP_CWORD=${words.length}; _pdjob_client; echo "\${COMPREPLY[@]}"`;
+    return (await execa("bash", ["-c", line])).stdout;
+  };
+  expect(await complete("st")).toBe("start status stop");
+  expect(await complete("plan", "--")).toBe("--json --endpoints --help");
+  expect((await run("completion", "fish")).exitCode).toBe(2);
 });

@@ -2,6 +2,9 @@
 
 Shipped to the nodes as text and run with ``python -I -S -c``: standard library only, nothing imported from us.
 
+It is two processes. The guard proper is the parent of the command and adopts every orphan of its tree. Its keeper
+is the guard's parent and adopts the tree should the guard be killed. Each ends everything when the other is gone.
+
 Protocol. Standard input: one JSON line ``{argv, env, cwd, log, detach?}``, then ``{"stop": seconds}`` at any
 time; its end means that the owner died. Standard output: ``{"pid": n}`` or ``{"error": text}``, later
 ``{"exit": {code, signal}}`` once the whole tree is gone.
@@ -20,7 +23,6 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 # How long the tree may end by itself when its owner died: short, since nobody is left to ask for more.
 ORPHAN_GRACE_S = 2.0
-TICK_S = 0.1
 # A process that SIGKILL does not end within this time hangs in the kernel: we report and leave.
 KILL_WAIT_S = 10.0
 
@@ -38,13 +40,42 @@ def main() -> None:
         os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    undo_ray_priorities()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    keeper_is_here, held_by_keeper = os.pipe()
+    guard = os.fork()
+    if guard > 0:
+        os.close(keeper_is_here)
+        keep(guard)
+    else:
+        os.close(held_by_keeper)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        run(config, keeper_is_here)
+
+
+def keep(guard: int) -> None:
+    """Waits for the guard. Should it be killed, its tree is now ours, and ends."""
+    # The end of standard input is for the guard to see, and for nobody else to delay.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    _, status = os.waitpid(guard, 0)
+    if status != 0:
+        kill_descendants()
+        say({"exit": {"code": None, "signal": "SIGKILL"}})
+
+
+def run(config: "dict[str, object]", keeper_is_here: int) -> None:
+    # A byte arrives here when a child ended, so that nothing has to be polled.
+    child_ended, told_by_signal = os.pipe()
+    os.set_blocking(told_by_signal, False)
+    os.set_blocking(child_ended, False)
+    signal.set_wakeup_fd(told_by_signal, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     pid, error = spawn(config)
     if error:
         say({"error": error})
         return
     say({"pid": pid})
-    say({"exit": watch(pid)})
+    say({"exit": watch(pid, keeper_is_here, child_ended)})
 
 
 def read_line(fd: int) -> bytes:
@@ -88,7 +119,6 @@ def execute(config: "dict[str, object]") -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    undo_ray_priorities()
     os.chdir(str(config["cwd"]))
     log = os.open(str(config["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -101,18 +131,18 @@ def execute(config: "dict[str, object]") -> None:
 
 
 def undo_ray_priorities() -> None:
-    """Ray runs workers at nice 15 and as the kernel's first choice to kill; an engine is neither."""
+    """Ray runs workers at nice 15 and as the kernel's first choice to kill; guards and engines are neither."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("0")
 
 
-def watch(pid: int) -> "dict[str, object]":
+def watch(pid: int, keeper_is_here: int, child_ended: int) -> "dict[str, object]":
     """Until the engine ended, was told to stop, or lost its owner. Then nothing of its tree is left."""
     deadline = None
-    owner = True
     pending = b""
+    sources = [0, keeper_is_here, child_ended]
     while True:
         ended = reap(pid)
         if ended is not None:
@@ -121,15 +151,16 @@ def watch(pid: int) -> "dict[str, object]":
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             return kill_descendants(pid) or {"code": None, "signal": "SIGKILL"}
-        ready, _, _ = select.select([0] if owner else [], [], [], TICK_S)
-        if not ready:
-            continue
-        chunk = os.read(0, 4096)
-        pending += chunk
+        ready, _, _ = select.select(sources, [], [], None if deadline is None else deadline - now)
         grace = None
-        if not chunk:
-            owner = False
-            grace = ORPHAN_GRACE_S
+        for source in ready:
+            chunk = os.read(source, 4096)
+            if source == 0:
+                pending += chunk
+            if not chunk:
+                # The owner or the keeper is gone.
+                sources.remove(source)
+                grace = ORPHAN_GRACE_S
         while b"\n" in pending:
             line, pending = pending.split(b"\n", 1)
             grace = float(json.loads(line)["stop"])
