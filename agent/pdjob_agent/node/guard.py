@@ -117,10 +117,14 @@ def spawn(config: "dict[str, object]") -> "tuple[int, str]":
 def execute(config: "dict[str, object]") -> None:
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    # Python itself ignores the last two, and what is ignored stays so across exec.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    os.chdir(str(config["cwd"]))
-    log = os.open(str(config["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.chdir(str(config["cwd"]))
+        log = os.open(str(config["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        raise RuntimeError(f"{error.filename}: {error.strerror}") from None
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(log, 1)

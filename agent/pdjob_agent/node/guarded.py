@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -10,8 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# Marks every process of a tree, so that it can be found even when its guard is gone.
+# For people and tests who look at /proc.
 MARKER = "PDJOB_INCARNATION"
+# Differs for each run, so that what is left of a tree is found when all its guards are gone, and no other tree is:
+# another cluster on the same machine may use the same names.
+TREE_MARKER = "PDJOB_TREE"
 START_WAIT_S = 10.0
 # A hung kernel call can keep a SIGKILLed process; past this we report the exit anyway.
 SWEEP_WAIT_S = 5.0
@@ -26,6 +30,7 @@ class GuardedProcess:
         self.error: str | None = None
         self.exit: dict[str, Any] | None = None
         self._guard_source = guard_source
+        self._tree = secrets.token_hex(16)
         self._answered = threading.Event()
         self._ended = threading.Event()
         self._control: Any = None
@@ -40,14 +45,18 @@ class GuardedProcess:
             start_new_session=True,
             env={"PATH": os.environ.get("PATH", "")},
         )
-        config = {"argv": argv, "env": {**env, MARKER: self.name}, "cwd": cwd, "log": log}
+        # Without SPT_NOENV, a Python process that sets its title (as vLLM's do) overwrites the environment in /proc.
+        marks = {MARKER: self.name, TREE_MARKER: self._tree, "SPT_NOENV": "1"}
+        config = {"argv": argv, "env": {**env, **marks}, "cwd": cwd, "log": log}
         assert guard.stdin is not None and guard.stdout is not None
         self._control = guard.stdin
         self._send(config)
         threading.Thread(target=self._listen, args=(guard.stdout, on_exit), daemon=True).start()
         if not self._answered.wait(START_WAIT_S):
-            self.error = f"the guard did not start within {START_WAIT_S:.0f} s"
-        guard.wait(timeout=START_WAIT_S)  # Only its first half: the guard itself forked away.
+            self.error = f"its guard did not start within {START_WAIT_S:.0f} s"
+        if self.error is not None:
+            self._control.close()  # Should it start after all, it ends at once.
+        threading.Thread(target=guard.wait, daemon=True).start()  # Only its first part: the guard itself forked away.
 
     def stop(self, grace_s: float) -> bool:
         """SIGTERM, then SIGKILL of the whole tree after `grace_s`. False when it is still not gone."""
@@ -56,6 +65,7 @@ class GuardedProcess:
             self._ended.wait(grace_s + SWEEP_WAIT_S)
         if self.exit is None and self.pid is not None:
             self._sweep()
+            self._control.close()
         return self.exit is not None or self.pid is None
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -70,16 +80,18 @@ class GuardedProcess:
             message = json.loads(line)
             self.pid = message.get("pid", self.pid)
             self.error = message.get("error", self.error)
-            if "exit" in message:
+            if "exit" in message and self.pid is not None:
                 self._finish(message["exit"])
             self._answered.set()
         if self.pid is not None and self.exit is None:
-            self._sweep()  # The guard was killed: nobody else knows the tree any more.
+            self._sweep()  # All of the guard was killed: nobody else knows the tree any more.
+        if self.pid is None and self.error is None:
+            self.error = "its guard was killed"
         self._answered.set()
         on_exit()
 
     def _sweep(self) -> None:
-        kill_marked(self.name)
+        kill_marked(self._tree)
         self._finish({"code": None, "signal": "SIGKILL"})
 
     def _finish(self, how: dict[str, Any]) -> None:
@@ -87,9 +99,9 @@ class GuardedProcess:
         self._ended.set()
 
 
-def kill_marked(name: str) -> None:
-    """SIGKILL to every process of this node whose environment carries the marker of `name`."""
-    wanted = f"{MARKER}={name}".encode()
+def kill_marked(tree: str) -> None:
+    """SIGKILL to every process of this node whose environment carries the mark of that tree."""
+    wanted = f"{TREE_MARKER}={tree}".encode()
     until = time.monotonic() + SWEEP_WAIT_S
     while time.monotonic() < until:
         found = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_marked(pid, wanted)]

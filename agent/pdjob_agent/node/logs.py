@@ -7,10 +7,14 @@ TAIL_BYTES = 4_000
 TAIL_LINES = 20
 
 
-def log_path(cwd: str, name: str) -> str:
+def new_log(cwd: str, name: str) -> str:
+    """Path of an empty log. What an earlier job of the same name wrote is kept beside it, once."""
     folder = os.path.join(cwd, ".pdjob", "logs")
     os.makedirs(folder, exist_ok=True)
-    return os.path.join(folder, f"{name}.log")
+    path = os.path.join(folder, f"{name}.log")
+    if os.path.exists(path):
+        os.replace(path, f"{path}.previous")
+    return path
 
 
 def read_log(path: str | None, offset: int | None, max_bytes: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .environment import engine_env
 from .guarded import GuardedProcess
 from .health import Prober, accepts_tcp
 from .lease import Lease
-from .logs import log_path, read_log, tail
+from .logs import new_log, read_log, tail
 from .ports import bound
 
 PROBE_INTERVAL_S = 0.25
@@ -120,7 +120,7 @@ class ProxyActor:
             digest = hashlib.sha256(f"{cwd}\0{self._name}".encode()).hexdigest()[:12]
             self._admin = f"/tmp/pdjob-{digest}.sock"
             env["PDJOB_ADMIN_SOCKET"] = self._admin
-        self._log = log_path(cwd, self._name)
+        self._log = new_log(cwd, self._name)
         process = GuardedProcess(self._name, self._guard_source)
         process.start(spec["argv"], env, cwd, self._log, on_exit=self._clear_socket)
         if process.error:

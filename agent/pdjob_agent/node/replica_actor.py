@@ -11,7 +11,7 @@ from .environment import engine_env
 from .guarded import GuardedProcess
 from .health import Prober, answers_http
 from .lease import Lease
-from .logs import log_path, read_log, tail
+from .logs import new_log, read_log, tail
 from .ports import HeldPorts
 
 LAPSE_GRACE_S = 30.0
@@ -86,7 +86,7 @@ class ReplicaActor:
     def _launch(self, argv: list[str], env: dict[str, str], cwd: str, probe: dict[str, Any]) -> str | None:
         try:
             os.makedirs(cwd, exist_ok=True)
-            self._log = log_path(cwd, self._name)
+            self._log = new_log(cwd, self._name)
         except OSError as error:
             return f"The working directory {cwd} cannot be used on {self._host}: {error}."
         self._held.release()
