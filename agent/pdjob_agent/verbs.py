@@ -107,9 +107,11 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
         time.sleep(PROXY_POLL_S)
         status = answer_of(cluster, name.full, "status", [], FIRST_ANSWER_TIMEOUT_S)
     if status["state"] == "exited":
-        how = status["exit"]["signal"] or f"code {status['exit']['code']}"
-        text = f"The proxy ended with {how} before it answered."
-        raise AgentError("ProxyExited", f"{text} Its last lines:\n{status.get('logTail', '')}".rstrip())
+        # The same words as the planner's, which may see the exit first.
+        signal, code = status["exit"]["signal"], status["exit"]["code"]
+        how = f"was ended by {signal}" if signal else f"exited with code {code}"
+        tail = status.get("logTail")
+        raise AgentError("ProxyExited", f"The proxy {how}." + (f" Its last lines:\n{tail}" if tail else ""))
     if status["state"] == "starting":
         log = cluster.ask(name.full, "read_log", [None, 2_000], STATUS_TIMEOUT_S) or {"text": ""}
         text = f"The proxy did not answer on port {args['port']} within {args['startTimeoutS']} s."

@@ -10,7 +10,7 @@ import pytest
 from pdjob_agent import node
 from pdjob_agent.node.guarded import GuardedProcess
 
-from .processes import all_gone, marked, parent_of, within
+from .processes import GONE_S, all_gone, marked, parent_of, within
 
 SOURCE = files(node).joinpath("guard.py").read_text()
 AGENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -88,6 +88,35 @@ def test_nothing_of_the_tree_outlives_a_killed_guard(tree: Tree) -> None:
     assert all_gone(tree.name)
 
 
+def test_nothing_of_the_tree_outlives_a_killed_keeper(tree: Tree) -> None:
+    tree.run(TREE, 4)
+    os.kill(parent_of(parent_of(tree.pid)), signal.SIGKILL)
+    assert all_gone(tree.name)
+    assert exit_of(tree) == (None, "SIGTERM")
+
+
+def test_nothing_of_the_tree_outlives_guard_and_keeper_killed_together(tree: Tree) -> None:
+    tree.run(TREE, 4)
+    guard = parent_of(tree.pid)
+    for pid in (parent_of(guard), guard):
+        os.kill(pid, signal.SIGKILL)
+    assert exit_of(tree) == (None, "SIGKILL")
+    assert all_gone(tree.name)
+
+
+def test_another_tree_of_the_same_name_is_left_alone(tree: Tree, tmp_path: Path) -> None:
+    other = Tree(tree.name, tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    other.run("sleep 300")
+    tree.run(TREE, 5)
+    guard = parent_of(tree.pid)
+    for pid in (parent_of(guard), guard):
+        os.kill(pid, signal.SIGKILL)
+    assert within(GONE_S, lambda: marked(tree.name) == [other.pid])
+    assert other.process.exit is None
+    assert other.process.stop(1)
+
+
 def test_nothing_of_the_tree_outlives_a_killed_owner(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     name = f"t-{os.getpid()}-{request.node.name}"
     program = (
@@ -105,6 +134,42 @@ def test_a_command_that_does_not_exist_is_an_error_and_no_process(tree: Tree) ->
     tree.process.start(["no-such-program"], {"PATH": "/bin"}, "/", "/dev/null", on_exit=lambda: None)
     assert tree.process.error == "No such file or directory"
     assert marked(tree.name) == []
+
+
+def test_a_folder_that_does_not_exist_is_named(tree: Tree) -> None:
+    tree.process.start(["true"], {"PATH": "/bin"}, "/no/such/folder", "/dev/null", on_exit=lambda: None)
+    assert tree.process.error == "/no/such/folder: No such file or directory"
+
+
+def test_a_guard_that_is_killed_before_it_starts_anything_is_an_error(tmp_path: Path) -> None:
+    process = GuardedProcess("t-dead-guard", "import os; os.kill(os.getpid(), 9)")
+    process.start(["true"], {}, str(tmp_path), str(tmp_path / "log"), on_exit=lambda: None)
+    assert process.error == "its guard was killed"
+
+
+def test_the_engine_has_default_signals_and_ordinary_priority(tree: Tree) -> None:
+    tree.run("sleep 300")
+    status = Path(f"/proc/{tree.pid}/status").read_text()
+    assert "SigIgn:\t0000000000000000\n" in status
+    assert os.getpriority(os.PRIO_PROCESS, tree.pid) == 0
+    assert Path(f"/proc/{tree.pid}/oom_score_adj").read_text() == "0\n"
+    assert os.getsid(tree.pid) == tree.pid
+    tree.process.stop(1)
+
+
+def test_an_idle_guard_uses_no_time(tree: Tree) -> None:
+    tree.run("sleep 300")
+
+    def ticks() -> list[list[bytes]]:
+        pids = (parent_of(tree.pid), parent_of(parent_of(tree.pid)))
+        return [Path(f"/proc/{pid}/sched").read_bytes().splitlines()[0:1] + switches(pid) for pid in pids]
+
+    def switches(pid: int) -> list[bytes]:
+        lines = Path(f"/proc/{pid}/status").read_bytes().splitlines()
+        return [line for line in lines if b"ctxt_switches" in line]
+
+    assert within(5, lambda: (before := ticks()) is not None and not within(0.5, lambda: ticks() != before))
+    tree.process.stop(1)
 
 
 def test_secrets_are_in_no_command_line(tree: Tree) -> None:

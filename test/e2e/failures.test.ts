@@ -115,7 +115,7 @@ describe("a job that cannot start ends FAILED, releases everything and says why:
       scheduler: { port: 27_992, membership: "restart", command },
     });
     expect(reason).toBe(
-      "The proxy ended with code 1 before it answered. Its last lines:\nproxy: bad --prefiller-hosts",
+      "The proxy exited with code 1. Its last lines:\nproxy: bad --prefiller-hosts",
     );
   });
 
