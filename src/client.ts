@@ -228,9 +228,9 @@ function explain(job: string, error: unknown): unknown {
   if (error instanceof WorkflowUpdateFailedError)
     return new ClientError("Refused", error.cause?.message ?? error.message, error);
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  if (/NotFound|not found/i.test(text))
-    return new ClientError("NoSuchJob", `There is no job ${job}. See pdjob-client list.`, error);
   if (/already completed/i.test(text))
     return new ClientError("NoSuchJob", `Job ${job} has ended already.`, error);
+  if (/NotFound|not found/i.test(text))
+    return new ClientError("NoSuchJob", `There is no job ${job}. See pdjob-client list.`, error);
   return error;
 }

@@ -68,7 +68,9 @@ function describe({
   return [
     ...replicas.map(({ name, generation, phase: state, url, note }) => ({
       key: name,
-      text: [name, `g${generation}`, state, url ?? "", note ?? ""].filter(Boolean).join(" "),
+      text: [name, generation > 0 ? `g${generation}` : "", state, url ?? "", note ?? ""]
+        .filter(Boolean)
+        .join(" "),
     })),
     {
       key: "proxy",

@@ -56,7 +56,7 @@ async function incarnationOf(agent: Agent, job: string, replica: string): Promis
   });
   const newest = found.toSorted((a, b) => b.generation - a.generation)[0];
   if (newest) return newest.name;
-  const names = [...replicas.map(replicaName), ...(proxies.length > 0 ? ["proxy"] : [])];
+  const names = [...replicas.map(replicaName).toSorted(), ...(proxies.length > 0 ? ["proxy"] : [])];
   const known =
     names.length > 0 ? `It has: ${names.join(", ")}.` : "Nothing of that job runs on this cluster.";
   throw new Exit(4, `Job ${job} has no ${replica} on this cluster. ${known}`);

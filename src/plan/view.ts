@@ -1,3 +1,4 @@
+import type { Memory } from "../domain/memory.ts";
 import type { JobView, PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import type { JobPhase, ProxyStatus, ReplicaPhase, ReplicaStatus } from "../domain/status.ts";
@@ -6,7 +7,7 @@ import { condemnedProxy, eligibleMembers } from "./proxy.ts";
 import { inFlightOf } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
 import { memberOf, sameMembers } from "./world.ts";
-import type { ReplicaWorld, World } from "./world.ts";
+import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 
 /** How the job stands, from what was observed. The phase is the first of the rules in `phaseOf` that holds. */
 export function viewOf(world: World, input: PlanInput): JobView {
@@ -47,12 +48,13 @@ function changingPhase(world: World, input: PlanInput): JobPhase {
   const heals =
     condemnedProxy(world, input) !== undefined ||
     world.replicas.some((replica) => replica.wanted && condemned(replica, input) !== undefined) ||
-    world.replicas.some(
-      ({ name, current }) =>
-        (input.memory.failures[name]?.generation ?? 0) === (current?.generation ?? 0) - 1,
-    );
+    world.replicas.some(({ name, current }) => replaces(name, current, input.memory));
   return heals ? "HEALING" : "SCALING";
 }
+
+/** Is this generation the successor of one that failed? */
+const replaces = (name: string, current: Incarnation | undefined, { failures }: Memory): boolean =>
+  current !== undefined && failures[name]?.generation === current.generation - 1;
 
 const describeReady = (world: World): string =>
   roles

@@ -152,6 +152,10 @@ test("stop leaves no actor, no placement group, no process and no listening port
   await rig.client.stop("main");
   await expect(rig.client.result("main")).resolves.toEqual({ phase: "STOPPED" });
   expect(await leftOf(rig, spec)).toEqual([]);
+  await expect(rig.client.stop("main")).rejects.toThrow("Job main has ended already.");
+  await expect(rig.client.stop("other")).rejects.toThrow(
+    "There is no job other. See pdjob-client list.",
+  );
 });
 
 async function rigReady(ready: { prefill: number; decode: number }): Promise<void> {

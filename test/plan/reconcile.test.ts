@@ -162,6 +162,17 @@ describe("scaling", () => {
   });
 });
 
+test("phases name what goes on: SCALING for a change that was asked for, HEALING for one that was not", () => {
+  const cluster = fakeCluster(makeSpec());
+  cluster.settle();
+  cluster.state.desired = { replicas: { prefill: 2, decode: 3 } };
+  cluster.turn().actions.forEach(cluster.run);
+  expect(cluster.turn().view.phase).toBe("SCALING");
+  cluster.settle();
+  cluster.setState("demo-decode-2-g1", "exited");
+  expect(cluster.turn().view.phase).toBe("HEALING");
+});
+
 describe("healing", () => {
   test("takes a dead replica out of the proxy and replaces it without touching the others", () => {
     const cluster = fakeCluster(makeSpec());
