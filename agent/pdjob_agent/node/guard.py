@@ -145,7 +145,7 @@ def undo_ray_priorities() -> None:
 def watch(pid: int, keeper_is_here: int, child_ended: int) -> "dict[str, object]":
     """Until the engine ended, was told to stop, or lost its owner. Then nothing of its tree is left."""
     deadline = None
-    pending = b""
+    pending: bytes = b""
     sources = [0, keeper_is_here, child_ended]
     while True:
         ended = reap(pid)
@@ -155,19 +155,20 @@ def watch(pid: int, keeper_is_here: int, child_ended: int) -> "dict[str, object]
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             return kill_descendants(pid) or {"code": None, "signal": "SIGKILL"}
-        ready, _, _ = select.select(sources, [], [], None if deadline is None else deadline - now)
+        wait = None if deadline is None else deadline - now
+        ready = select.select(sources, [], [], wait)[0]
         grace = None
         for source in ready:
-            chunk = os.read(source, 4096)
+            chunk = bytes(os.read(int(source), 4096))
             if source == 0:
                 pending += chunk
             if not chunk:
                 # The owner or the keeper is gone.
                 sources.remove(source)
                 grace = ORPHAN_GRACE_S
-        while b"\n" in pending:
-            line, pending = pending.split(b"\n", 1)
-            grace = float(json.loads(line)["stop"])
+        *orders, pending = pending.split(b"\n")
+        for order in orders:
+            grace = float(json.loads(order)["stop"])
         if grace is not None:
             deadline = min(deadline or now + grace, now + grace)
             with contextlib.suppress(ProcessLookupError):

@@ -1,5 +1,6 @@
 """Log files of engines and proxies: where they are, and pieces of them."""
 
+import codecs
 import os
 from typing import Any
 
@@ -29,7 +30,26 @@ def read_log(path: str | None, offset: int | None, max_bytes: int) -> dict[str, 
     with open(path, "rb") as file:
         file.seek(start)
         piece = file.read(max_bytes)
-    return {"text": piece.decode(errors="replace"), "offset": start + len(piece), "size": size}
+    whole = _without_cut_end(piece)
+    text = _without_cut_start(whole) if offset is None and start > 0 else whole
+    return {"text": text.decode(errors="replace"), "offset": start + len(whole), "size": size}
+
+
+def _without_cut_end(piece: bytes) -> bytes:
+    """A character that goes on in the next piece is left to it."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(piece)
+    cut = len(decoder.getstate()[0])
+    # Nothing but such a piece is no character at all: on with it, or the reader would never get past it.
+    return piece[:-cut] if 0 < cut < len(piece) else piece
+
+
+def _without_cut_start(piece: bytes) -> bytes:
+    """The last bytes of a file may begin in the middle of a character."""
+    skip = 0
+    while skip < min(3, len(piece)) and piece[skip] & 0b1100_0000 == 0b1000_0000:
+        skip += 1
+    return piece[skip:]
 
 
 def tail(path: str | None) -> str:

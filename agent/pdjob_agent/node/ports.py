@@ -2,36 +2,40 @@
 
 import random
 import socket
+from typing import Any
 
 # Below the kernel's ephemeral range, above what services use.
 FIRST_PORT = 20_000
 LAST_PORT = 31_999
 TRIES_MAX = 200
+HAS_IPV6 = socket.has_dualstack_ipv6()
 
 
 class HeldPorts:
-    """Runs of free ports, bound so that nobody else takes them before `release`."""
+    """Runs of free ports, bound so that nobody else takes them before `release`. `http` is always among them."""
 
-    def __init__(self, host: str, requests: list[dict[str, object]]) -> None:
+    def __init__(self, requests: list[dict[str, Any]]) -> None:
         self.ports: dict[str, int] = {}
         self._sockets: list[socket.socket] = []
-        for request in requests:
-            self.ports[str(request["name"])] = self._hold(host, int(str(request["span"])))
+        spans = {"http": 1, **{str(request["name"]): int(request["span"]) for request in requests}}
+        for name, span in spans.items():
+            self.ports[name] = self._hold(span)
 
-    def _hold(self, host: str, span: int) -> int:
+    def _hold(self, span: int) -> int:
         for _ in range(TRIES_MAX):
-            first = random.randint(FIRST_PORT, LAST_PORT - span)
+            first = random.randint(FIRST_PORT, LAST_PORT - span + 1)
             held: list[socket.socket] = []
             try:
                 for port in range(first, first + span):
-                    held.append(bound(host, port))
+                    held.append(held_port(port))
             except OSError:
                 for one in held:
                     one.close()
                 continue
             self._sockets.extend(held)
             return first
-        raise OSError(f"no run of {span} free ports in {FIRST_PORT}-{LAST_PORT} on {host}")
+        self.release()
+        raise OSError(f"no run of {span} free ports in {FIRST_PORT}-{LAST_PORT}")
 
     def release(self) -> None:
         for one in self._sockets:
@@ -39,13 +43,27 @@ class HeldPorts:
         self._sockets.clear()
 
 
-def bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    one = socket.socket(family, socket.SOCK_STREAM)
+def held_port(port: int) -> socket.socket:
+    """On every address, since engines listen on several; without SO_REUSEADDR, with which two could hold one port."""
+    one = socket.socket(socket.AF_INET6 if HAS_IPV6 else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind((host, port))
+        if HAS_IPV6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        one.bind(("", port))
     except OSError:
         one.close()
         raise
     return one
+
+
+def port_problem(host: str, port: int) -> str | None:
+    """Why nobody can listen there now; TIME_WAIT is no reason."""
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((host, port))
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        one.close()
+    return None

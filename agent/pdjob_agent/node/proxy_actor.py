@@ -16,12 +16,13 @@ from .guarded import GuardedProcess
 from .health import Prober, accepts_tcp
 from .lease import Lease
 from .logs import new_log, read_log, tail
-from .ports import bound
+from .ports import port_problem
 
 PROBE_INTERVAL_S = 0.25
 CONNECT_TIMEOUT_S = 2.0
 LAPSE_GRACE_S = 30.0
 NODE_MIN = (20, 19)
+NODE_ANSWER_S = 10.0
 
 
 class ProxyActor:
@@ -39,6 +40,7 @@ class ProxyActor:
         self._admin: str | None = None
         self._answer: dict[str, Any] | None = None
         self._lock = threading.Lock()
+        self._hearing = threading.Lock()
         self._lease = Lease(lease_s, self._lapse)
 
     def start(self, spec: dict[str, Any]) -> dict[str, Any]:
@@ -46,11 +48,11 @@ class ProxyActor:
             running = self._spec.get("specHash")
             if running is not None and running != spec["specHash"]:
                 text = f"{self._name} already runs another command (spec {running}, asked for {spec['specHash']})."
-                return {"error": {"code": "StaleGeneration", "message": text}}
+                return failure("StaleGeneration", text)
             if self._process is None:
                 error = self._launch(spec)
                 if error:
-                    return {"error": {"code": "ProxyNotStarted", "message": error}}
+                    return failure("ProxyNotStarted", error)
         return self.status()
 
     def status(self, lease_s: float | None = None) -> dict[str, Any]:
@@ -74,30 +76,17 @@ class ProxyActor:
         return {key: value for key, value in facts.items() if value is not None}
 
     def set_membership(self, membership: dict[str, Any]) -> dict[str, Any]:
+        if self._process is None:
+            return failure("RayUnreachable", f"{self._name} was not started yet.")
         if self._admin is None:
-            return {
-                "error": {
-                    "code": "BadRequest",
-                    "message": f"{self._name} is an external proxy: it has no membership to set.",
-                }
-            }
+            return failure("BadRequest", f"{self._name} is an external proxy: it has no membership to set.")
         answer = ask(self._admin, "PUT", "/membership", membership)
         if answer is None:
-            return {
-                "error": {
-                    "code": "RayUnreachable",
-                    "message": f"{self._name} does not answer on its admin socket.",
-                }
-            }
+            return failure("RayUnreachable", f"{self._name} does not answer on its admin socket.")
         status, body = answer
         if status != 200:
-            return {
-                "error": {
-                    "code": "StaleGeneration",
-                    "message": f"{self._name} refused the membership ({status}): {body}",
-                }
-            }
-        self._answer = body
+            return failure("StaleGeneration", f"{self._name} refused the membership ({status}): {body}")
+        self._hear(body)
         return {"acknowledged": body["generation"]}
 
     def stop(self, grace_s: float) -> bool:
@@ -112,12 +101,13 @@ class ProxyActor:
 
     def _launch(self, spec: dict[str, Any]) -> str | None:
         host, port, cwd = spec["host"], spec["port"], spec["cwd"]
-        error = self._prepare(spec) or port_problem(host, port)
+        env = engine_env(spec["env"])
+        error = self._prepare(spec, env["PATH"])
         if error:
             return f"The proxy cannot be started on the head node {self._host}: {error}"
-        env = engine_env(spec["env"])
         if spec["builtin"]:
-            digest = hashlib.sha256(f"{cwd}\0{self._name}".encode()).hexdigest()[:12]
+            # The pid, so that a proxy that ends late cannot remove the socket of one that came after it.
+            digest = hashlib.sha256(f"{cwd}\0{self._name}\0{os.getpid()}".encode()).hexdigest()[:12]
             self._admin = f"/tmp/pdjob-{digest}.sock"
             env["PDJOB_ADMIN_SOCKET"] = self._admin
         self._log = new_log(cwd, self._name)
@@ -135,24 +125,34 @@ class ProxyActor:
         self._prober = Prober(probe, PROBE_INTERVAL_S)
         return None
 
-    def _prepare(self, spec: dict[str, Any]) -> str | None:
+    def _prepare(self, spec: dict[str, Any], path: str) -> str | None:
         try:
             os.makedirs(spec["cwd"], exist_ok=True)
             for file in spec["files"]:
-                path = os.path.join(str(spec["cwd"]), str(file["path"]))
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "w") as target:
+                place = os.path.join(str(spec["cwd"]), str(file["path"]))
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                with open(place, "w") as target:
                     target.write(file["text"])
         except OSError as error:
             return f"the working directory {spec['cwd']} cannot be used: {error}."
-        return node_problem() if spec["builtin"] else None
+        problem = node_problem(path) if spec["builtin"] else None
+        taken = port_problem(spec["host"], spec["port"])
+        if taken and not problem:
+            problem = f"port {spec['port']} cannot be taken ({taken}). Free it, or choose another `scheduler.port`."
+        return problem
 
     def _ask_status(self) -> bool:
         answer = ask(self._admin or "", "GET", "/status")
         if answer is None or answer[0] != 200:
             return False
-        self._answer = answer[1]
+        self._hear(answer[1])
         return True
+
+    def _hear(self, body: dict[str, Any]) -> None:
+        """A status that was asked for before a newer membership arrived tells the past."""
+        with self._hearing:
+            if self._answer is None or body["generation"] >= self._answer["generation"]:
+                self._answer = body
 
     def _state(self) -> str:
         if self._process is None:
@@ -173,23 +173,24 @@ class ProxyActor:
         os._exit(0)
 
 
-def port_problem(host: str, port: int) -> str | None:
-    try:
-        bound(host, port).close()
-    except OSError as error:
-        return f"port {port} cannot be taken ({error.strerror}). Free it, or choose another `scheduler.port`."
-    return None
+def failure(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
 
 
-def node_problem() -> str | None:
+def node_problem(path: str) -> str | None:
     """The built-in proxy is a Node program; nothing else of ours needs Node on a Ray node."""
     wanted = ".".join(str(part) for part in NODE_MIN)
     advice = (
         f"Install Node.js {wanted} or newer there (nodejs.org, or your system's packages), or set `scheduler.command`."
     )
-    program = shutil.which("node")
+    program = shutil.which("node", path=path)
     if program is None:
         return f"Node.js is not on its PATH, and the built-in proxy needs it. {advice}"
-    text = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
-    version = tuple(int(part) for part in text.strip().lstrip("v").split(".")[:2] if part.isdigit())
-    return None if version >= NODE_MIN else f"its Node.js is {text.strip() or 'broken'}. {advice}"
+    try:
+        command = [program, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=NODE_ANSWER_S, check=False)
+        text = done.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        text = ""
+    version = tuple(int(part) for part in text.lstrip("v").split(".")[:2] if part.isdigit())
+    return None if version >= NODE_MIN else f"its Node.js ({program}) is {text or 'broken'}. {advice}"

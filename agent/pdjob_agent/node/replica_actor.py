@@ -32,7 +32,13 @@ class ReplicaActor:
         self._identity = identity
         self._guard_source = guard_source
         self._host = str(ray.util.get_node_ip_address())  # pyright: ignore
-        self._held = HeldPorts(self._host, ports)
+        self._problem: str | None = None
+        self._held: HeldPorts | None = None
+        try:
+            self._held = HeldPorts(ports)
+        except OSError as error:
+            # An exception here would only reach the caller as "the actor died".
+            self._problem = f"{name} cannot start on {self._host}: {error}."
         self._node_id = ray.get_runtime_context().get_node_id()
         self._engine: GuardedProcess | None = None
         self._prober: Prober | None = None
@@ -45,6 +51,8 @@ class ReplicaActor:
     def status(self, lease_s: float | None = None) -> dict[str, Any]:
         if lease_s is not None:
             self._lease.renew(lease_s)
+        if self._held is None:
+            return {"error": {"code": "EngineNotStarted", "message": self._problem}}
         state = self._state()
         engine = self._engine
         facts: dict[str, Any] = {
@@ -89,7 +97,10 @@ class ReplicaActor:
             self._log = new_log(cwd, self._name)
         except OSError as error:
             return f"The working directory {cwd} cannot be used on {self._host}: {error}."
-        self._held.release()
+        held = self._held
+        if held is None:
+            return self._problem
+        held.release()
         engine = GuardedProcess(self._name, self._guard_source)
         engine.start(argv, engine_env(env), cwd, self._log, on_exit=lambda: None)
         if engine.error:
@@ -99,7 +110,7 @@ class ReplicaActor:
             )
         self._engine = engine
         self._started_at_ms = int(time.time() * 1000)
-        host, port = self._host, self._held.ports["http"]
+        host, port = self._host, held.ports["http"]
         path, timeout_s = probe["path"], probe["timeoutS"]
         self._prober = Prober(lambda: answers_http(host, port, path, timeout_s), probe["intervalS"])
         return None

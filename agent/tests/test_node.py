@@ -1,0 +1,130 @@
+import os
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from pdjob_agent.node.health import Prober, answers_http
+from pdjob_agent.node.lease import Lease
+from pdjob_agent.node.logs import TAIL_BYTES, TAIL_LINES, new_log, read_log, tail
+from pdjob_agent.node.ports import FIRST_PORT, LAST_PORT, HeldPorts, held_port, port_problem
+
+from .processes import within
+
+
+def test_ports_are_contiguous_runs_that_nobody_else_gets_until_they_are_released() -> None:
+    held = HeldPorts([{"name": "side", "span": 4}])
+    assert sorted(held.ports) == ["http", "side"]
+    everything = [held.ports["http"], *range(held.ports["side"], held.ports["side"] + 4)]
+    assert len(set(everything)) == 5
+    assert all(FIRST_PORT <= port <= LAST_PORT for port in everything)
+    for port in everything:
+        assert port_problem("127.0.0.9", port) == "Address already in use"
+        with pytest.raises(OSError):
+            held_port(port)
+    held.release()
+    assert [port_problem("127.0.0.9", port) for port in everything] == [None] * 5
+
+
+def test_a_port_on_which_somebody_listens_on_another_address_is_not_chosen() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.7", 0))
+        other.listen()
+        with pytest.raises(OSError):
+            held_port(other.getsockname()[1])
+
+
+def test_a_span_that_does_not_exist_is_an_error_that_holds_nothing() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    # More than the kernel lets one process bind, or than the range has.
+    with pytest.raises((OSError, ValueError)):
+        HeldPorts([{"name": "huge", "span": LAST_PORT - FIRST_PORT + 2}])
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_a_log_is_read_on_from_where_it_was_left(tmp_path: Path) -> None:
+    path = str(tmp_path / "log")
+    Path(path).write_text("one two three")
+    assert read_log(path, None, 5) == {"text": "three", "offset": 13, "size": 13}
+    assert read_log(path, 4, 3) == {"text": "two", "offset": 7, "size": 13}
+    assert read_log(path, 99, 3) == {"text": "", "offset": 13, "size": 13}
+    assert read_log(None, None, 3) == {"text": "", "offset": 0, "size": 0}
+
+
+def test_pieces_of_a_log_do_not_cut_characters(tmp_path: Path) -> None:
+    text = "aä€😀" * 50
+    path = str(tmp_path / "log")
+    Path(path).write_text(text)
+    for size in (1, 2, 3, 4, 5, 7):
+        offset, read = 0, ""
+        while True:
+            piece = read_log(path, offset, size)
+            if piece["offset"] == offset:
+                break
+            offset, read = piece["offset"], read + piece["text"]
+        assert offset == len(text.encode())
+        if size >= 4:
+            assert read == text
+            assert read_log(path, None, size)["text"] == text.encode()[-size:].decode(errors="ignore")
+
+
+def test_a_tail_is_the_last_lines_and_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("\n".join(f"line {n}" for n in range(100)) + "\n\n")
+    assert tail(str(path)).splitlines() == [f"line {n}" for n in range(100 - TAIL_LINES, 100)]
+    path.write_text("x" * 100_000)
+    assert tail(str(path)) == "x" * TAIL_BYTES
+
+
+def test_an_earlier_log_of_the_same_name_is_kept_beside_the_new_one(tmp_path: Path) -> None:
+    for run in ("first", "second", "third"):
+        path = Path(new_log(str(tmp_path), "a-prefill-0-g1"))
+        assert not path.exists()
+        path.write_text(run)
+    assert Path(f"{path}.previous").read_text() == "second"
+
+
+def test_healthy_needs_one_answer_unhealthy_three_failures_and_one_answer_heals() -> None:
+    answers = iter([False, False, False, False, True, False, False, True, False, False, False, True])
+    states: list[str] = []
+    done = threading.Event()
+
+    def probe() -> bool:
+        states.append(prober.state)
+        answer = next(answers, None)
+        if answer is None:
+            done.set()
+        return bool(answer)
+
+    prober = Prober(probe, 0.002)
+    assert done.wait(5)
+    prober.stop()
+    expected = ["starting"] * 5 + ["healthy"] * 6 + ["unhealthy", "healthy"]
+    assert states[: len(expected)] == expected
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (302, False)])
+def test_only_status_200_is_healthy(status: int, healthy: bool) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health" else 200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    assert answers_http("127.0.0.1", server.server_port, "/health", 2) is healthy
+    server.shutdown()
+    server.server_close()
+    assert answers_http("127.0.0.1", server.server_port, "/health", 2) is False
+
+
+def test_a_lease_of_zero_never_lapses_and_another_lapses_once() -> None:
+    lapses: list[str] = []
+    for seconds, name in ((0.0, "never"), (0.05, "soon")):
+        Lease(seconds, lambda name=name: lapses.append(name))
+    assert within(5, lambda: lapses == ["soon"])
