@@ -48,6 +48,8 @@ export async function startGuarded({ argv, env, cwd, log }: GuardedCommand): Pro
   }).finally(() => {
     running = false;
   });
+  // The guard's own processes end a moment after the tree: only then is nothing left.
+  const closed = new Promise<void>((resolve) => lines.once("close", () => resolve()));
   const pid = await new Promise<number>((resolve, reject) => {
     guard.on("error", reject);
     lines.once("line", (line) => {
@@ -70,7 +72,7 @@ export async function startGuarded({ argv, env, cwd, log }: GuardedCommand): Pro
     const late = new Promise<void>((resolve) =>
       setTimeout(resolve, graceS * 1_000 + reapTimeoutMs).unref(),
     );
-    await Promise.race([exited, late]);
+    await Promise.race([Promise.all([exited, closed]), late]);
     guard.stdin.end();
   }
 }
