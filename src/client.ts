@@ -4,6 +4,7 @@ import {
   Connection,
   WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
+  WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from "@temporalio/client";
 import type { WorkflowHandle } from "@temporalio/client";
@@ -12,7 +13,13 @@ import { workflowIdOf, workflowType } from "./domain/names.ts";
 import type { ScaleRequest } from "./domain/scale.ts";
 import type { JobSpec } from "./domain/spec.ts";
 import type { JobStatus } from "./domain/status.ts";
-import type { JobInput, JobResult, ScaleAnswer } from "./workflows/messages.ts";
+import type {
+  JobInput,
+  JobResult,
+  RestartAnswer,
+  RestartRequest,
+  ScaleAnswer,
+} from "./workflows/messages.ts";
 
 /** A server that does not answer by then is called unreachable. */
 const connectTimeout = "5 seconds";
@@ -118,6 +125,24 @@ export async function connect({
       }),
     );
 
+  const restart = (job: string, replica: string): Promise<RestartAnswer> =>
+    bounded(
+      job,
+      handleOf(job).executeUpdate<RestartAnswer, [RestartRequest]>("restartReplica", {
+        args: [{ replica }],
+      }),
+    );
+
+  /** Does a workflow look after this job now? */
+  async function isRunning(job: string): Promise<boolean> {
+    try {
+      return (await handleOf(job).describe()).status.name === "RUNNING";
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    }
+  }
+
   const stop = async (job: string): Promise<void> =>
     void (await bounded(job, handleOf(job).executeUpdate<unknown, []>("stop")));
 
@@ -202,6 +227,8 @@ export async function connect({
     start,
     status,
     scale,
+    restart,
+    isRunning,
     stop,
     result,
     list,

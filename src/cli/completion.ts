@@ -19,7 +19,7 @@ export function addCompletion(program: Command): void {
 }
 
 /** Verbs that take a job's name first: it is asked from the server, quietly, and only then. */
-const jobVerbs = ["status", "scale", "logs", "stop"];
+const jobVerbs = ["status", "scale", "restart", "logs", "stop", "cleanup"];
 
 function completionScript({ commands }: Command, shell: "bash" | "zsh"): string {
   const flags = commands.map((command) => {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { addCleanup } from "./cleanup.ts";
 import { addCompletion } from "./completion.ts";
 import { addDev } from "./dev.ts";
 import { addDoctor } from "./doctor.ts";
@@ -9,6 +10,7 @@ import { addLogs } from "./logs.ts";
 import { warn } from "./output.ts";
 import { addPlan } from "./plan.ts";
 import { addQuickstart } from "./quickstart.ts";
+import { addRestart } from "./restart.ts";
 import { addScale } from "./scale.ts";
 import { addStart } from "./start.ts";
 import { addStatus } from "./status.ts";
@@ -38,8 +40,10 @@ for (const add of [
   addStatus,
   addList,
   addScale,
+  addRestart,
   addLogs,
   addStop,
+  addCleanup,
   addDoctor,
   addDev,
   addQuickstart,

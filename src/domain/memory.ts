@@ -7,6 +7,8 @@ export interface Desired {
   readonly replicas: Readonly<Record<Role, number>>;
   /** Present once the whole job is to go. `drain`: let requests in flight end first. */
   readonly stop?: { readonly drain: boolean };
+  /** By target: generations up to this one are to be replaced, although they may be healthy. */
+  readonly retired?: Readonly<Record<string, number>>;
 }
 
 /** The last failure of a target, and of which of its generations. */

@@ -40,6 +40,7 @@ export interface ReplicaStatus {
 export interface ProxyStatus {
   readonly phase: "PENDING" | "STARTING" | "READY" | "DOWN";
   readonly builtin: boolean;
+  readonly generation?: number;
   readonly url?: string;
   readonly membershipGeneration?: number;
   readonly note?: string;

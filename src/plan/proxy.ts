@@ -6,14 +6,20 @@ import { roles } from "../domain/role.ts";
 import { condemned, describeExit, firstLine, lastLines } from "./condemn.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
-import { memberOf, sameMembers } from "./world.ts";
+import { isRetired, memberOf, sameMembers } from "./world.ts";
 import type { World } from "./world.ts";
 
 /** The replicas that the proxy may use now: wanted and healthy. */
 export function eligibleMembers(world: World, input: PlanInput): readonly Member[] {
   return world.replicas.flatMap((replica) => {
     const actor = replica.current?.actor;
-    if (!replica.wanted || actor?.state !== "healthy" || condemned(replica, input)) return [];
+    if (
+      !replica.wanted ||
+      replica.retired ||
+      actor?.state !== "healthy" ||
+      condemned(replica, input)
+    )
+      return [];
     return memberOf(actor) ?? [];
   });
 }
@@ -53,6 +59,8 @@ export function stepProxy(world: World, input: PlanInput): ReplicaStep {
   const verdict = condemnedProxy(world, input);
   if (proxy && verdict) return { action: stop(proxy, input, firstLine(verdict), verdict) };
   if (!proxy) return deploy(members, world, input, verdict !== undefined);
+  if (isRetired("proxy", proxy.generation, input.desired))
+    return { action: stop(proxy, input, "a new generation was asked for") };
   if (proxy.state !== "healthy") return resume(proxy, input);
   return input.spec.scheduler.membership === "builtin"
     ? pointBuiltin(proxy, members, input)
@@ -85,8 +93,12 @@ function deploy(
 }
 
 function renderThenRun(members: readonly Member[], input: PlanInput, reason: string): ReplicaStep {
-  const { memory, spec, nowMs } = input;
-  const spent = Math.max(memory.started["proxy"] ?? 0, memory.failures["proxy"]?.generation ?? 0);
+  const { desired, memory, spec, nowMs } = input;
+  const spent = Math.max(
+    memory.started["proxy"] ?? 0,
+    memory.failures["proxy"]?.generation ?? 0,
+    desired.retired?.["proxy"] ?? 0,
+  );
   const rendered = memory.proxyCommand;
   if (rendered && rendered.generation > spent && sameMembers(rendered.command.members, members)) {
     return {

@@ -8,7 +8,7 @@ import type { ReplicaStep } from "./replica.ts";
 import { stepTeardown, teardownKinds } from "./teardown.ts";
 import { viewOf } from "./view.ts";
 import { lookAt } from "./world.ts";
-import type { World } from "./world.ts";
+import type { ReplicaWorld, World } from "./world.ts";
 
 /**
  * The whole policy: what is wanted, what is there, what is being done → what to do next.
@@ -50,7 +50,7 @@ function tearDown(world: World, input: PlanInput, view: Plan["view"]): Plan {
 function fatalFailure(world: World, input: PlanInput): Failure | undefined {
   if (input.memory.served) return undefined;
   const verdicts = [
-    ...world.replicas.filter(({ wanted }) => wanted).map((replica) => condemned(replica, input)),
+    ...world.replicas.filter(isInUse).map((replica) => condemned(replica, input)),
     condemnedProxy(world, input),
   ];
   const fatal = verdicts.find((verdict) => verdict !== undefined && !isClusterFault(verdict));
@@ -61,8 +61,11 @@ const replicaSteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>
   world.replicas
     .filter((replica) => !world.busy.has(replica.name))
     .map((replica) =>
-      replica.wanted ? stepWanted(replica, input) : stepUnwanted(replica, world, input),
+      isInUse(replica) ? stepWanted(replica, input) : stepUnwanted(replica, world, input),
     );
+
+/** A retired generation goes as an unwanted replica does; its successor is then reserved as a wanted one. */
+const isInUse = ({ wanted, retired }: ReplicaWorld): boolean => wanted && !retired;
 
 const proxySteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>
   world.busy.has("proxy") ? [] : [stepProxy(world, input)];
@@ -84,7 +87,9 @@ function kvIpStep(world: World, { memory, inFlight }: PlanInput): readonly Repli
 
 /** Waits for a replica that nobody wants any more. What changes things (start, stop) is left to end by itself. */
 function unwantedActions(world: World, { inFlight }: PlanInput): readonly string[] {
-  const unwanted = new Set(world.replicas.filter(({ wanted }) => !wanted).map(({ name }) => name));
+  const unwanted = new Set(
+    world.replicas.filter((replica) => !isInUse(replica)).map(({ name }) => name),
+  );
   const known = new Set(world.replicas.map(({ name }) => name));
   const waits: ReadonlySet<Action["kind"]> = new Set<Action["kind"]>([
     "reservePlacementGroup",

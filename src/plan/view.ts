@@ -47,7 +47,9 @@ function changingPhase(world: World, input: PlanInput): JobPhase {
   if (!input.memory.served) return "DEPLOYING";
   const heals =
     condemnedProxy(world, input) !== undefined ||
-    world.replicas.some((replica) => replica.wanted && condemned(replica, input) !== undefined) ||
+    world.replicas.some(
+      (replica) => replica.retired || (replica.wanted && condemned(replica, input) !== undefined),
+    ) ||
     world.replicas.some(({ name, current }) => replaces(name, current, input.memory));
   return heals ? "HEALING" : "SCALING";
 }
@@ -104,8 +106,8 @@ function replicaPhase(
   world: World,
   input: PlanInput,
 ): { phase: ReplicaPhase; note?: string } {
-  const { current, name, wanted } = replica;
-  if (!wanted)
+  const { current, name, wanted, retired } = replica;
+  if (!wanted || retired)
     return {
       phase: world.proxy?.state === "healthy" && !input.desired.stop ? "DRAINING" : "STOPPING",
     };
@@ -145,6 +147,7 @@ function proxyStatus(world: World, input: PlanInput): ProxyStatus {
   return {
     phase: proxy.state === "healthy" ? "READY" : "STARTING",
     builtin,
+    generation: proxy.generation,
     ...(proxy.host === undefined
       ? {}
       : { url: `http://${proxy.host}:${proxy.port ?? scheduler.port}` }),

@@ -5,6 +5,7 @@ import type {
   ObservedProxy,
   ObservedReplica,
 } from "../domain/observed.ts";
+import type { Desired } from "../domain/memory.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import type { ReplicaId } from "../domain/role.ts";
@@ -22,6 +23,8 @@ export interface ReplicaWorld {
   readonly id: ReplicaId;
   readonly name: string;
   readonly wanted: boolean;
+  /** `current` is to make way for a newer generation, as somebody asked. */
+  readonly retired: boolean;
   /** Newest generation that exists, if any. */
   readonly current?: Incarnation;
   /** Older generations that still exist; only a crash between two steps leaves any. */
@@ -53,7 +56,8 @@ export function lookAt({ spec, desired, observed, inFlight }: PlanInput): World 
       .filter((one) => replicaName(one.id) === name)
       .toSorted((a, b) => b.generation - a.generation);
     const [current, ...stale] = own;
-    return { id, name, wanted: wanted.has(name), stale, ...(current ? { current } : {}) };
+    const retired = current !== undefined && isRetired(name, current.generation, desired);
+    return { id, name, wanted: wanted.has(name), retired, stale, ...(current ? { current } : {}) };
   });
   const [proxy, ...staleProxies] = observed.proxies.toSorted((a, b) => b.generation - a.generation);
   return {
@@ -63,6 +67,10 @@ export function lookAt({ spec, desired, observed, inFlight }: PlanInput): World 
     busy: new Set(inFlight.map((action) => action.target)),
   };
 }
+
+/** Was a newer generation of this target asked for? */
+export const isRetired = (target: string, generation: number, { retired }: Desired): boolean =>
+  generation <= (retired?.[target] ?? 0);
 
 function incarnationsOf(job: string, { placementGroups, replicas }: PlanInput["observed"]) {
   const groups = new Map(placementGroups.map((group) => [group.name, group]));

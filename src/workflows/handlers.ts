@@ -1,8 +1,9 @@
 import { ApplicationFailure, setHandler } from "@temporalio/workflow";
 import { scaleProblem } from "../domain/scale.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
-import { scaleToSignal, scaleUpdate, statusQuery, stopUpdate } from "./messages.ts";
-import { claimKey, note, statusOf, stopWanted } from "./state.ts";
+import { restartProblem } from "../domain/restart.ts";
+import { restartUpdate, scaleToSignal, scaleUpdate, statusQuery, stopUpdate } from "./messages.ts";
+import { claimKey, note, retire, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
 
 /** Registers every handler, synchronously, before the first await: an update without a handler is rejected. */
@@ -33,6 +34,21 @@ export function registerHandlers(state: JobState): void {
         if (problem) throw ApplicationFailure.nonRetryable(problem, "ScaleRefused");
       },
       description: "Ask for a number of replicas of a role, with an answer.",
+    },
+  );
+
+  setHandler(
+    restartUpdate,
+    ({ replica }) => {
+      note(state, `restart of ${replica} was asked for`, Date.now());
+      return { replica, retired: retire(state, replica) };
+    },
+    {
+      validator: (request) => {
+        const problem = restartProblem(request, state.spec.name, state.desired);
+        if (problem) throw ApplicationFailure.nonRetryable(problem, "RestartRefused");
+      },
+      description: "Replace a replica or the proxy, with a fresh restart budget.",
     },
   );
 

@@ -26,6 +26,20 @@ export interface ScaleAnswer {
   readonly desired: Readonly<Record<Role, number>>;
 }
 
+/** Payload of update `restartReplica`: `prefill-0`, …, or `proxy`. */
+export interface RestartRequest {
+  readonly replica: string;
+}
+
+/** Replaces a replica, or the proxy, by a new generation, and gives it its whole restart budget again. */
+export const restartUpdate = defineUpdate<RestartAnswer, [RestartRequest]>("restartReplica");
+
+export interface RestartAnswer {
+  readonly replica: string;
+  /** This generation and older ones are replaced. */
+  readonly retired: number;
+}
+
 /** Drain, then tear everything down. Answers as soon as the wish is recorded. */
 export const stopUpdate = defineUpdate<{ readonly stopping: true }, []>("stop");
 

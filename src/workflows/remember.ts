@@ -39,8 +39,11 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
       };
     case "stopReplica":
     case "removePlacementGroup":
-    case "stopProxy":
-      return action.failure ? rememberFailure(memory, action, action.failure, nowMs) : memory;
+    case "stopProxy": {
+      // What an earlier workflow of the same name started was adopted: its numbers are used up too.
+      const known = { ...memory, generations: raised(memory, target, action.generation) };
+      return action.failure ? rememberFailure(known, action, action.failure, nowMs) : known;
+    }
     case "startPrefill":
     case "startDecode":
     case "readKvIp":
@@ -89,8 +92,12 @@ export function rememberSuccess(
     case "waitHealthy":
     case "stopReplica":
     case "setMembership":
-    case "stopProxy":
       return memory;
+    case "stopProxy":
+      // Stopped on purpose: that it is gone afterwards is no failure.
+      return !action.failure && memory.started["proxy"] === action.generation
+        ? { ...memory, started: without(memory.started, "proxy") }
+        : memory;
   }
 }
 

@@ -3,6 +3,7 @@ import type { Failure } from "../domain/errors.ts";
 import { emptyMemory } from "../domain/memory.ts";
 import type { Desired, Memory } from "../domain/memory.ts";
 import type { JobView } from "../domain/plan.ts";
+import { forgive } from "../domain/restart.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import type { JobEvent, JobStatus } from "../domain/status.ts";
 
@@ -99,6 +100,23 @@ export function claimKey(state: JobState, key: string | undefined): boolean {
   if (state.keys.includes(key)) return false;
   state.keys = [...state.keys, key].slice(-keysMax);
   return true;
+}
+
+/** Everything of the target that was ever asked for is to be replaced. Answers up to which generation. */
+export function retire(state: JobState, target: string): number {
+  const seen =
+    target === "proxy"
+      ? state.view.proxy.generation
+      : state.view.replicas.find(({ name }) => name === target)?.generation;
+  const generation = Math.max(state.memory.generations[target] ?? 0, seen ?? 0);
+  state.memory = forgive(state.memory, target);
+  state.desired = {
+    ...state.desired,
+    retired: { ...state.desired.retired, [target]: generation },
+  };
+  state.desiredGeneration += 1;
+  state.dirty = true;
+  return generation;
 }
 
 export function stopWanted(state: JobState, drain: boolean): void {

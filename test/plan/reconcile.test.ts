@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { emptyMemory } from "../../src/domain/memory.ts";
+import { forgive } from "../../src/domain/restart.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 
@@ -14,6 +16,83 @@ const external = makeSpec({
 
 const members = (cluster: ReturnType<typeof fakeCluster>): readonly string[] =>
   (cluster.state.observed.proxies[0]?.membership?.members ?? []).map(({ name }) => name);
+
+describe("a restart on request", () => {
+  const ready = () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.settle();
+    cluster.state.log = [];
+    return cluster;
+  };
+
+  test("takes a healthy replica out of the proxy, then replaces it under a new generation", () => {
+    const cluster = ready();
+    cluster.state.desired = { ...cluster.state.desired, retired: { "decode-1": 1 } };
+    expect(cluster.settle().view.phase).toBe("READY");
+    expect(cluster.state.log).toEqual([
+      "setMembership proxy g2",
+      "stopReplica decode-1 g1",
+      "removePlacementGroup decode-1 g1",
+      "reservePlacementGroup decode-1 g2",
+      "startDecode decode-1 g2",
+      "waitHealthy decode-1 g2",
+      "setMembership proxy g3",
+    ]);
+    expect(cluster.state.memory.restarts).toEqual({});
+  });
+
+  test("replaces the proxy without touching its budget", () => {
+    const cluster = ready();
+    cluster.state.desired = { ...cluster.state.desired, retired: { proxy: 1 } };
+    expect(cluster.settle().view.phase).toBe("READY");
+    expect(cluster.state.log).toEqual([
+      "stopProxy proxy g1",
+      "renderProxy proxy g2",
+      "runProxy proxy g2",
+      "setMembership proxy g2",
+    ]);
+    expect(cluster.state.memory.restarts).toEqual({});
+  });
+
+  test("cancels the wait for a generation that is to be replaced, and no other", () => {
+    const cluster = ready();
+    cluster.setState("demo-decode-1-g1", "starting");
+    cluster.state.desired = { ...cluster.state.desired, retired: { "decode-1": 1 } };
+    cluster.state.inFlight = ["decode-0", "decode-1"].map((target) => ({
+      key: `waitHealthy ${target} g1`,
+      kind: "waitHealthy" as const,
+      target,
+    }));
+    expect(cluster.turn().cancel).toEqual(["waitHealthy decode-1 g1"]);
+  });
+
+  test("brings back what was left down, since its failures are forgiven", () => {
+    const cluster = ready();
+    for (let turn = 0; turn < 8; turn++) {
+      const current = cluster.state.observed.replicas.find(({ name }) => name.includes("decode-1"));
+      if (current) cluster.setState(current.name, "exited");
+      cluster.state.nowMs += 10;
+      cluster.settle();
+    }
+    expect(cluster.turn().view.phase).toBe("DEGRADED");
+    cluster.state.memory = forgive(cluster.state.memory, "decode-1");
+    expect(cluster.settle().view.phase).toBe("READY");
+  });
+});
+
+test("a job whose history was lost adopts what runs and goes on counting its generations", () => {
+  const cluster = fakeCluster(makeSpec());
+  cluster.settle();
+  cluster.setState("demo-decode-1-g1", "exited");
+  cluster.settle();
+  cluster.state.memory = emptyMemory(cluster.state.nowMs);
+  cluster.state.log = [];
+  expect(cluster.settle().view.phase).toBe("READY");
+  expect(cluster.state.log).toEqual(["readKvIp prefill-0 g1"]);
+  cluster.setState("demo-decode-1-g2", "exited");
+  expect(cluster.settle().view.phase).toBe("READY");
+  expect(cluster.state.observed.replicas.map(({ name }) => name)).toContain("demo-decode-1-g3");
+});
 
 describe("a first deployment", () => {
   test("reserves, starts prefill 0, reads the KV address, starts the rest, waits, renders and runs the proxy", () => {

@@ -88,6 +88,32 @@ test("a job continues as new when its history is long, and loses neither state n
   expect(runs.size).toBeGreaterThan(1);
 });
 
+test("restartReplica replaces what it names, and is refused for what the job does not have", async () => {
+  const spec = makeSpec({ name: "again-please" });
+  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  await worker.runUntil(async () => {
+    const handle = await start("again-please", { spec });
+    await untilReady(handle, 2);
+    const restart = (replica: string) =>
+      handle.executeUpdate("restartReplica", { args: [{ replica }] });
+    await expect(restart("decode-2")).rejects.toMatchObject({
+      cause: {
+        message:
+          'Job again-please has no decode-2. A restart request is {"replica":"NAME"}, with one of prefill-0, prefill-1, decode-0, decode-1, proxy.',
+      },
+    });
+    await expect(restart("decode-1")).resolves.toEqual({ replica: "decode-1", retired: 1 });
+    await expect(restart("proxy")).resolves.toEqual({ replica: "proxy", retired: 1 });
+    await eventually("both have a second generation", async () => {
+      const { replicas, proxy } = await untilReady(handle, 2);
+      const generations = replicas.map(({ name, generation }) => `${name} g${generation}`);
+      return generations.includes("decode-1 g2") && proxy.generation === 2;
+    });
+    await handle.executeUpdate("stop");
+    await handle.result();
+  });
+});
+
 test("an idempotency key makes a repeated request count once", async () => {
   const spec = makeSpec({ name: "keys" });
   const { worker } = await startFakeWorker(env, spec, workflowBundle);

@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import type { PdjobClient } from "../client.ts";
+import type { JobStatus } from "../domain/status.ts";
+import { withClient, withConnection } from "./connection.ts";
+import type { ConnectionFlags } from "./connection.ts";
+import { Exit } from "./exit.ts";
+import { follow } from "./follow.ts";
+import { print } from "./output.ts";
+
+export function addRestart(program: Command): void {
+  withConnection(program.command("restart"))
+    .description("replace a replica, or the proxy, by a new generation with a fresh restart budget")
+    .argument("<job>", "the job's name")
+    .argument("<replica>", "prefill-0, decode-1, … or proxy")
+    .option("--wait", "follow until the job is READY with the new generation")
+    .addHelpText(
+      "after",
+      "\nA replica leaves the proxy first and ends its requests. With one replica in its role, nothing serves meanwhile.\n\nExamples:\n  pdjob-client restart quickstart decode-1 --wait\n  pdjob-client restart quickstart proxy",
+    )
+    .action(async (job: string, replica: string, flags: ConnectionFlags & { wait?: boolean }) => {
+      await withClient(flags, async (client) => {
+        const answer = await client.restart(job, replica);
+        print(`${job}: ${replica} is replaced, g${answer.retired} makes way`);
+        if (!flags.wait) return;
+        const status = await follow({ client, job, until: (one) => isReplaced(one, answer) });
+        if (status?.phase !== "READY")
+          throw new Exit(1, `Job ${job} is ${status?.phase}: ${status?.reason}`);
+      });
+    });
+}
+
+/** READY may still be the state before the request: the generation tells. */
+function isReplaced(
+  { phase, proxy, replicas }: JobStatus,
+  answer: Awaited<ReturnType<PdjobClient["restart"]>>,
+): boolean {
+  const current =
+    answer.replica === "proxy" ? proxy : replicas.find(({ name }) => name === answer.replica);
+  return phase === "READY" && (current?.generation ?? 0) > answer.retired;
+}
