@@ -6,19 +6,26 @@ Json = dict[str, Any]
 
 
 class FakeCluster:
-    """Groups are placed at once unless `full`; actors answer with what `answers` holds for them."""
+    """Groups are placed at once unless `full`; actors answer with what `actors` holds for them.
 
-    def __init__(self) -> None:
-        self.placed: dict[str, Json] = {}
-        self.actors: dict[str, dict[str, Any]] = {}
+    `given`: how it stands to begin with, as the cases of test/fixtures/agent-protocol say.
+    """
+
+    def __init__(self, given: Json | None = None) -> None:
+        given = given or {}
+        self.placed: dict[str, Json] = {group["name"]: group for group in given.get("groups", [])}
+        self.actors: dict[str, dict[str, Any]] = dict(given.get("actors", {}))
         self.calls: list[str] = []
-        self.full = False
+        self.full: bool = given.get("full", False)
+        self._hello: Json = given.get("hello", {"session": "s1"})
+        self._nodes: list[Json] = given.get("nodes", [])
+        self._status_of_new: Json = given.get("statusOfNew", {"state": "idle"})
 
     def hello(self) -> Json:
-        return {"protocol": 1, "rayVersion": "2", "pythonVersion": "3", "session": "s1", "nodeIp": "10.0.0.1"}
+        return self._hello
 
     def nodes(self) -> list[Json]:
-        return []
+        return self._nodes
 
     def groups(self) -> list[Json]:
         return list(self.placed.values())
@@ -45,7 +52,7 @@ class FakeCluster:
 
     def create_replica(self, name: str, args: Json) -> None:
         self.calls.append(f"create_replica {name}")
-        self.actors[name] = {"status": {"name": name, "state": "idle"}, "stop": True}
+        self.actors[name] = {"status": {"name": name, **self._status_of_new}, "stop": True}
 
     def create_proxy(self, name: str, lease_s: float) -> None:
         self.calls.append(f"create_proxy {name}")

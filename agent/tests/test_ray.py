@@ -19,6 +19,7 @@ from pdjob_agent.errors import AgentError
 from pdjob_agent.ray_cluster import RayCluster
 from pdjob_agent.verbs import VERBS
 
+from .contract import result_of
 from .processes import all_gone, marked, within
 from .ray_rig import START_S, LocalRay, free_port, kill_node
 
@@ -140,6 +141,33 @@ def test_an_engine_starts_once_serves_and_stops(agent: Agent, tmp_path: Path) ->
     assert agent("stopReplica", name="a-prefill-0-g1", graceS=2) == {"stopped": True}
     assert all_gone("a-prefill-0-g1")
     assert agent("list", job="a")["replicas"] == []
+
+
+def test_real_answers_have_the_fields_of_the_contract(agent: Agent, tmp_path: Path) -> None:
+    healthy = agent.engine("a-prefill-0-g1", tmp_path)
+    os.kill(healthy["pid"], signal.SIGKILL)
+    assert within(5, lambda: agent("replicaStatus", name="a-prefill-0-g1")["state"] == "exited")
+    real = {
+        ("replicaStatus", "healthy"): healthy,
+        ("replicaStatus", "exited"): agent("replicaStatus", name="a-prefill-0-g1"),
+        ("placementGroupStatus", "created"): agent("placementGroupStatus", name="a-prefill-0-g1"),
+        ("ping", "who answers"): agent("ping"),
+        ("logs", "from where it was left"): agent("logs", name="a-prefill-0-g1", maxBytes=9),
+    }
+    for (verb, name), answer in real.items():
+        assert fields_of(answer) == fields_of(result_of(verb, name)), verb
+    example = result_of("nodes", "a head that is alive and a node that died")
+    for node in agent("nodes")["nodes"]:
+        assert fields_of(node) == fields_of(example["nodes"][0])
+
+
+def fields_of(answer: dict[str, Any]) -> set[str]:
+    """`exit.code`: every field, however deep, but not the names that a user gave to ports."""
+    found: set[str] = set()
+    for key, value in answer.items():
+        inside = fields_of(value) if isinstance(value, dict) and key != "ports" else set()
+        found |= {key, *(f"{key}.{one}" for one in inside)}
+    return found
 
 
 def test_an_engine_that_cannot_be_executed_says_why(agent: Agent, tmp_path: Path) -> None:
