@@ -1,6 +1,7 @@
+import { editConnectors, isConfig } from "../domain/connectors/children.ts";
+import { spelledConnector } from "../domain/connectors/table.ts";
 import type { Role } from "../domain/role.ts";
 import type { KvTransferConfig } from "../domain/spec.ts";
-import { knownConnector } from "./connectors.ts";
 import { depthMax } from "./limits.ts";
 import { paramPath } from "./merge.ts";
 import { nodeAt, plainValue } from "./node.ts";
@@ -38,12 +39,14 @@ export function readKv(reading: Reading, role: Role): ReadKv {
   return fromText(path, value, role);
 }
 
-/** The config of a file without problems, the connector in vLLM's spelling. */
+/** The config of a file without problems, connectors in vLLM's spelling. */
 export function kvTransferOf(reading: Reading, role: Role): KvTransferConfig {
-  const config = readKv(reading, role).config as KvTransferConfig;
-  const name = config.kv_connector;
-  const isOwnModule = config["kv_connector_module_path"] !== undefined;
-  return { ...config, kv_connector: isOwnModule ? name : (knownConnector(name) ?? name) };
+  const config = readKv(reading, role).config;
+  if (!isConfig(config)) throw new Error(`the kv_transfer_config of ${role} was not checked`);
+  return editConnectors(config, (one) => ({
+    ...one,
+    kv_connector: spelledConnector(one.kv_connector) ?? one.kv_connector,
+  }));
 }
 
 function fromText(path: Path, text: string, role: Role): ReadKv {

@@ -3,6 +3,7 @@ import type { Reading } from "./reading.ts";
 import * as connector from "./rules/connector.ts";
 import * as envs from "./rules/envs.ts";
 import * as flags from "./rules/flags.ts";
+import * as handOver from "./rules/hand-over.ts";
 import { enginePlaceholdersAreKnown } from "./rules/placeholders.ts";
 import * as resources from "./rules/resources.ts";
 import * as scheduler from "./rules/scheduler.ts";
@@ -22,6 +23,8 @@ const rules: readonly Rule[] = [
   connector.rolesShareTheConnector,
   connector.kvRolesFit,
   connector.engineIdsAreFresh,
+  handOver.kvIsHandedOver,
+  handOver.proxyServesTheConnector,
   flags.paramsAreFlags,
   flags.extraParamsAreArguments,
   flags.booleansAreWritten,

@@ -13,8 +13,14 @@ export function parseBody(text: string): Body | undefined {
   }
 }
 
+/**
+ * How the engines pass KV on: params = prefill answers with parameters that decode is given; store = decode finds it by
+ * the prompt, and neither is told anything.
+ */
+export type RelayHandOver = "params" | "store";
+
 /** What tells a prefill engine to keep the prompt's KV for somebody else. */
-const handOver = {
+const keepForDecode = {
   do_remote_decode: true,
   do_remote_prefill: false,
   remote_engine_id: null,
@@ -24,7 +30,7 @@ const handOver = {
 };
 
 /** The same prompt, one token, one choice, not streamed. */
-export function prefillBody(body: Body): Body {
+export function prefillBody(body: Body, handOver: RelayHandOver = "params"): Body {
   const { stream_options: _options, min_tokens: _min, kv_transfer_params: _client, ...rest } = body;
   const max = "max_completion_tokens" in body ? { max_completion_tokens: 1 } : {};
   const choices = "n" in body ? { n: 1 } : {};
@@ -34,7 +40,7 @@ export function prefillBody(body: Body): Body {
     ...choices,
     max_tokens: 1,
     stream: false,
-    kv_transfer_params: handOver,
+    ...(handOver === "params" ? { kv_transfer_params: keepForDecode } : {}),
   };
 }
 

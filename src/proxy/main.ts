@@ -15,14 +15,20 @@ const { values } = parseArgs({
     host: { type: "string", default: "0.0.0.0" },
     port: { type: "string", default: "8021" },
     job: { type: "string", default: "" },
+    "hand-over": { type: "string", default: "params" },
     "drain-timeout": { type: "string", default: "30" },
   },
 });
 
+const handOver = values["hand-over"];
+if (handOver !== "params" && handOver !== "store") {
+  log(`--hand-over is params or store, not ${handOver}`);
+  process.exit(2);
+}
 const pool = createPool();
 const legs = createLegs();
 const metrics = createProxyMetrics(pool);
-const server = createProxyServer({ pool, legs, metrics, log });
+const server = createProxyServer({ pool, legs, metrics, handOver, log });
 const admin = createAdminServer({ pool, metrics, log });
 const socket = process.env["PDJOB_ADMIN_SOCKET"];
 

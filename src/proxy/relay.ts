@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { Member } from "../domain/observed.ts";
 import type { Role } from "../domain/role.ts";
 import { decodeBody, isAborted, parseBody, prefillBody } from "./body.ts";
-import type { Body } from "./body.ts";
+import type { Body, RelayHandOver } from "./body.ts";
 import { choose } from "./choose.ts";
 import { forwarded } from "./legs.ts";
 import type { Leg, Legs } from "./legs.ts";
@@ -19,6 +19,7 @@ export interface RelaySetup {
   readonly pool: Pool;
   readonly legs: Legs;
   readonly metrics: ProxyMetrics;
+  readonly handOver: RelayHandOver;
   readonly log: (text: string) => void;
 }
 
@@ -35,7 +36,7 @@ interface Job {
 }
 
 /** Serves one completion: prefill leg, then decode leg streamed through as bytes, on a fresh pair when one fails. */
-export function createRelay({ pool, legs, metrics, log }: RelaySetup) {
+export function createRelay({ pool, legs, metrics, handOver, log }: RelaySetup) {
   let turn = 0;
 
   return async function relay(
@@ -118,7 +119,7 @@ export function createRelay({ pool, legs, metrics, log }: RelaySetup) {
     member: Member,
   ): Promise<{ readonly attempt: Attempt } | { readonly kvTransferParams: unknown }> {
     const started = metrics.leg("prefill");
-    const sent = await send(job, member, prefillBody(job.body));
+    const sent = await send(job, member, prefillBody(job.body, handOver));
     if (typeof sent === "string") return { attempt: failed(job, member, sent) };
     const text = await sent.body.text().catch((error: Error) => error);
     started();
@@ -129,7 +130,8 @@ export function createRelay({ pool, legs, metrics, log }: RelaySetup) {
     const answer = parseBody(text);
     if (!answer || isAborted(answer))
       return { attempt: failed(job, member, "aborted the prefill (it is shutting down)") };
-    return { kvTransferParams: answer["kv_transfer_params"] };
+    // A store needs none, and what its engines answer all the same is not for the other side.
+    return { kvTransferParams: handOver === "store" ? undefined : answer["kv_transfer_params"] };
   }
 
   async function runDecode(

@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { RelayHandOver } from "./body.ts";
 import type { Legs } from "./legs.ts";
 import type { Pool } from "./membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";
@@ -16,6 +17,7 @@ export interface ServerSetup {
   readonly pool: Pool;
   readonly legs: Legs;
   readonly metrics: ProxyMetrics;
+  readonly handOver: RelayHandOver;
   readonly log: (text: string) => void;
 }
 

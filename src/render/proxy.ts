@@ -1,4 +1,6 @@
 import type { ProxyCommand } from "../domain/action.ts";
+import { handOverBy } from "../domain/connectors/children.ts";
+import type { Version } from "../domain/connectors/version.ts";
 import { PdjobError } from "../domain/errors.ts";
 import type { Member } from "../domain/observed.ts";
 import { roles } from "../domain/role.ts";
@@ -15,14 +17,15 @@ const placeholder =
  * The proxy's command for these members, in the order of their indexes. A list placeholder that is a whole word becomes
  * several words; inside a word it is joined by commas. Fails with SpecInvalid for an index that no member has.
  */
-export function renderProxy(spec: JobSpec, members: readonly Member[]): ProxyCommand {
+export function renderProxy(
+  spec: JobSpec,
+  members: readonly Member[],
+  version?: Version,
+): ProxyCommand {
   const { command, port } = spec.scheduler;
   if (!command) {
-    return {
-      builtin: true,
-      argv: ["node", builtinProgram, "--port", String(port), "--job", spec.name],
-      members,
-    };
+    const argv = ["node", builtinProgram, "--port", String(port), "--job", spec.name];
+    return { builtin: true, argv: [...argv, ...handOverWords(spec, version)], members };
   }
   const argv = command.flatMap((word) => {
     const list = /^\$\{?(PREFILL|DECODE)_(HOSTS|PORTS|URLS)\}?$/.exec(word);
@@ -32,6 +35,12 @@ export function renderProxy(spec: JobSpec, members: readonly Member[]): ProxyCom
     );
   });
   return { builtin: false, argv, members };
+}
+
+/** Engines of a connector that is not vLLM's own are taken to answer with parameters, as most do. */
+function handOverWords({ roles: { prefill } }: JobSpec, version: Version | undefined): string[] {
+  const found = handOverBy(prefill.kvTransfer, version);
+  return typeof found === "object" && found.kind === "store" ? ["--hand-over", "store"] : [];
 }
 
 function filled(whole: string, role: string, what: string, members: readonly Member[]): string {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { formatIssue, parseConfig } from "../../src/config/parse.ts";
+import { connectorsCases } from "./cases-connectors.ts";
 import { rulesCases } from "./cases-rules.ts";
 import { schedulerCases } from "./cases-scheduler.ts";
 import { shapeCases } from "./cases-shape.ts";
@@ -13,6 +14,7 @@ const refused: Readonly<Record<string, readonly Case[]>> = {
   "keys and values": shapeCases,
   "rules over several keys": rulesCases,
   proxies: schedulerCases,
+  connectors: connectorsCases,
 };
 
 describe.each(Object.entries(refused))("a file is refused for its %s", (_, cases) => {

@@ -161,7 +161,7 @@ export const rulesCases: readonly Case[] = [
       14: "  params: {kv_transfer_config: {kv_connector: Pigeon, kv_role: kv_consumer, kv_connector_module_path: my.pigeons}}",
     }),
     messages: [
-      'job.yaml:10:47 prefill.params.kv_transfer_config.kv_connector: is "Pigeon", which vLLM does not have. Known: DecodeBenchConnector, ExampleConnector, ExampleHiddenStatesConnector, FlexKVConnectorV1, HF3FSKVConnector, LMCacheConnectorV1, LMCacheMPConnector, MooncakeConnector, MooncakeStoreConnector, MoRIIOConnector, MultiConnector, NixlConnector, NixlPullConnector, NixlPushConnector, OffloadingConnector, P2pNcclConnector, SharedStorageConnector, SimpleCPUOffloadConnector. For a connector of your own, give kv_connector_module_path as well.',
+      'job.yaml:10:47 prefill.params.kv_transfer_config.kv_connector: is "Pigeon", which vLLM does not have. Known: DecodeBenchConnector, ExampleConnector, ExampleHiddenStatesConnector, FlexKVConnectorV1, HF3FSKVConnector, HiSparseConnector, LMCacheConnectorV1, LMCacheMPConnector, MooncakeConnector, MooncakeStoreConnector, MoRIIOConnector, MultiConnector, NixlConnector, NixlPullConnector, NixlPushConnector, OffloadingConnector, P2pNcclConnector, SharedStorageConnector, SimpleCPUOffloadConnector. For a connector of your own, give kv_connector_module_path as well.',
     ],
   },
   {

@@ -205,12 +205,30 @@ describe("kv_transfer_config", () => {
   test("connectors are written in vLLM's spelling, whatever the capitals", () => {
     const spec = specOf(
       job({
-        10: "  params: {kv_transfer_config: {kv_connector: lmcacheMPconnector, kv_role: kv_both}}",
-        14: "  params: {kv_transfer_config: {kv_connector: LMCACHEMPCONNECTOR, kv_role: kv_both}}",
+        10: "  params: {kv_transfer_config: {kv_connector: nixlPULLconnector, kv_role: kv_both}}",
+        14: "  params: {kv_transfer_config: {kv_connector: NIXLPULLCONNECTOR, kv_role: kv_both}}",
       }),
     );
-    expect(spec.roles.prefill.kvTransfer.kv_connector).toBe("LMCacheMPConnector");
-    expect(spec.roles.decode.kvTransfer.kv_connector).toBe("LMCacheMPConnector");
+    expect(spec.roles.prefill.kvTransfer.kv_connector).toBe("NixlPullConnector");
+    expect(spec.roles.decode.kvTransfer.kv_connector).toBe("NixlPullConnector");
+  });
+
+  test("those below MultiConnector too, and what else they say stays", () => {
+    const kv =
+      "kv_connector: multiconnector, kv_role: kv_both, kv_connector_extra_config: {other: [1], connectors: [{kv_connector: lmcachempconnector, kv_role: kv_both, x: {y: 1}}, {kv_connector: nixlconnector, kv_role: kv_both}, {kv_connector: nixlconnector, kv_connector_module_path: mine}]}";
+    const line = `  params: {kv_transfer_config: {${kv}}}`;
+    expect(specOf(job({ 10: line, 14: line })).roles.decode.kvTransfer).toEqual({
+      kv_connector: "MultiConnector",
+      kv_role: "kv_both",
+      kv_connector_extra_config: {
+        other: [1],
+        connectors: [
+          { kv_connector: "LMCacheMPConnector", kv_role: "kv_both", x: { y: 1 } },
+          { kv_connector: "NixlConnector", kv_role: "kv_both" },
+          { kv_connector: "nixlconnector", kv_connector_module_path: "mine" },
+        ],
+      },
+    });
   });
 
   test("a connector from a module of one's own keeps the name it has there", () => {
@@ -221,11 +239,12 @@ describe("kv_transfer_config", () => {
     );
   });
 
-  test.each(["SharedStorageConnector", "P2pNcclConnector", "DecodeBenchConnector"])(
+  test.each(["SharedStorageConnector", "ExampleConnector", "P2pNcclConnector"])(
     "%s is known, whichever vLLM has it",
     (name) => {
       const line = `  params: {kv_transfer_config: {kv_connector: ${name}, kv_role: kv_both}}`;
-      expect(specOf(job({ 10: line, 14: line })).roles.prefill.kvTransfer.kv_connector).toBe(name);
+      const text = job({ 3: "scheduler: {command: 'proxy {PORT}'}", 10: line, 14: line });
+      expect(specOf(text).roles.prefill.kvTransfer.kv_connector).toBe(name);
     },
   );
 });

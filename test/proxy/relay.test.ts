@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { request } from "undici";
 import { afterEach, describe, expect, test } from "vitest";
 import { decodeBody, prefillBody } from "../../src/proxy/body.ts";
+import type { RelayHandOver } from "../../src/proxy/body.ts";
 import { choose } from "../../src/proxy/choose.ts";
 import { echoAnswer, fakeEngine, json, prefillAnswer, startProxy } from "./rig.ts";
 import type { FakeEngine } from "./rig.ts";
@@ -11,10 +12,14 @@ afterEach(() => stops.splice(0).forEach((stop) => stop()));
 
 type Answer = Parameters<typeof fakeEngine>[2];
 
-async function pair(prefill: Answer = prefillAnswer(), decode: Answer = echoAnswer) {
+async function pair(
+  prefill: Answer = prefillAnswer(),
+  decode: Answer = echoAnswer,
+  handOver?: RelayHandOver,
+) {
   const p = await fakeEngine("p0", "prefill", prefill);
   const d = await fakeEngine("d0", "decode", decode);
-  const proxy = await startProxy([p, d]);
+  const proxy = await startProxy([p, d], handOver);
   stops.push(proxy.stop, p.close, d.close);
   return { p, d, proxy };
 }
@@ -83,6 +88,26 @@ describe("a request", () => {
       remote_host: null,
     });
     expect(d.seen[0]?.body).toEqual({ prompt: "x" });
+  });
+
+  test("with engines that share a store goes to prefill, then to decode, and no KV parameters go anywhere", async () => {
+    const order: string[] = [];
+    const { p, d, proxy } = await pair(
+      (request, response) => {
+        order.push("prefill");
+        prefillAnswer({ remote_host: "one that nobody should ask" })(request, response);
+      },
+      (request, response) => {
+        order.push("decode");
+        echoAnswer(request, response);
+      },
+      "store",
+    );
+    const body = { prompt: "x", max_tokens: 9, kv_transfer_params: { remote_host: "evil" } };
+    expect((await post(proxy.url, body)).status).toBe(200);
+    expect(order).toEqual(["prefill", "decode"]);
+    expect(p.seen[0]?.body).toEqual({ prompt: "x", max_tokens: 1, stream: false });
+    expect(d.seen[0]?.body).toEqual({ prompt: "x", max_tokens: 9 });
   });
 
   test("carries one unique request id on both legs, credentials too, and no hop-by-hop header", async () => {

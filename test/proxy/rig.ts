@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Member } from "../../src/domain/observed.ts";
+import type { RelayHandOver } from "../../src/proxy/body.ts";
 import { createLegs } from "../../src/proxy/legs.ts";
 import { createPool } from "../../src/proxy/membership.ts";
 import { createProxyMetrics } from "../../src/proxy/metrics.ts";
@@ -45,12 +46,16 @@ export async function fakeEngine(
 }
 
 /** The real proxy's server in this process. */
-export async function startProxy(engines: readonly FakeEngine[]) {
+export async function startProxy(
+  engines: readonly FakeEngine[],
+  handOver: RelayHandOver = "params",
+) {
   const pool = createPool();
   const logs: string[] = [];
   const legs = createLegs();
   const metrics = createProxyMetrics(pool);
-  const server = createProxyServer({ pool, legs, metrics, log: (text) => void logs.push(text) });
+  const log = (text: string) => void logs.push(text);
+  const server = createProxyServer({ pool, legs, metrics, handOver, log });
   const url = await listen(server);
   let generation = 0;
   const point = (members: readonly FakeEngine[]) =>

@@ -189,6 +189,24 @@ describe("a proxy's command", () => {
     );
   });
 
+  test("tells the built-in one when KV goes through a store, and only then", () => {
+    const wordsOf = (name: string, ...children: string[]): readonly string[] => {
+      const connectors = children.map((child) => ({ kv_connector: child }));
+      const extra = { kv_connector_extra_config: { connectors } };
+      const kvTransfer = { kv_connector: name, ...(children.length > 0 ? extra : {}) };
+      return renderProxy(makeSpec({ prefill: { kvTransfer } }), members).argv.slice(6);
+    };
+    expect(wordsOf("ExampleConnector")).toEqual(["--hand-over", "store"]);
+    expect(wordsOf("SharedStorageConnector")).toEqual(["--hand-over", "store"]);
+    expect(wordsOf("MultiConnector", "OffloadingConnector", "MooncakeStoreConnector")).toEqual([
+      "--hand-over",
+      "store",
+    ]);
+    expect(wordsOf("MultiConnector", "ExampleConnector", "NixlConnector")).toEqual([]);
+    expect(wordsOf("NixlPullConnector")).toEqual([]);
+    expect(wordsOf("MyConnector")).toEqual([]);
+  });
+
   test("is the built-in one when none is given", () => {
     expect(renderProxy(makeSpec(), members)).toMatchObject({
       builtin: true,

@@ -11,6 +11,7 @@ const dir = mkdtempSync(join(tmpdir(), "pdjob-imports-"));
 /** One file per row of the table in ARCHITECTURE.md: an import that must be refused, and one that must not. */
 const rows = [
   ["domain", "zod", "./role.ts"],
+  ["domain/connectors", "../../plan/reconcile.ts", "../role.ts"],
   ["config", "../plan/reconcile.ts", "zod"],
   ["plan", "node:fs", "../domain/role.ts"],
   ["render", "../plan/placement.ts", "../domain/role.ts"],

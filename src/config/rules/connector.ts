@@ -1,6 +1,6 @@
+import { connectorNames, findConnector } from "../../domain/connectors/table.ts";
 import { roles } from "../../domain/role.ts";
 import type { Role } from "../../domain/role.ts";
-import { connectors, knownConnector } from "../connectors.ts";
 import { readKv } from "../kv.ts";
 import type { ReadKv } from "../kv.ts";
 import { mergedParams, paramPath } from "../merge.ts";
@@ -19,9 +19,9 @@ export function connectorsAreKnown(reading: Reading): readonly Problem[] {
     const { path, config } = readKv(reading, role);
     const name = connectorOf(config);
     const isOwnModule = config?.["kv_connector_module_path"] !== undefined;
-    if (name === undefined || isOwnModule || knownConnector(name) !== undefined) return [];
-    const meant = didYouMean(name, connectors);
-    const advice = meant === "" ? ` Known: ${connectors.join(", ")}.` : meant;
+    if (name === undefined || isOwnModule || findConnector(name) !== undefined) return [];
+    const meant = didYouMean(name, connectorNames);
+    const advice = meant === "" ? ` Known: ${connectorNames.join(", ")}.` : meant;
     return [
       problem(
         [...path, "kv_connector"],
