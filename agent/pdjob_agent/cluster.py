@@ -16,8 +16,8 @@ class Cluster(Protocol):
         """Every placement group that is not removed: {name, state, schedulingState?, nodeIps, bundles}."""
         ...
 
-    def create_group(self, name: str, bundles: list[Json]) -> None:
-        """No error when somebody else was faster."""
+    def create_group(self, name: str, bundles: list[Json], strategy: str) -> None:
+        """`strategy` is one of Ray's. No error when somebody else was faster."""
         ...
 
     def remove_group(self, name: str) -> None:
@@ -27,7 +27,7 @@ class Cluster(Protocol):
     def actor_names(self) -> list[str]: ...
 
     def create_replica(self, name: str, args: Json) -> None:
-        """In bundle 0 of group `args["placementGroup"]`. No error when it exists."""
+        """In bundle `args["bundle"]` (0 by default) of group `args["placementGroup"]`. No error when it exists."""
         ...
 
     def create_proxy(self, name: str, lease_s: float) -> None:

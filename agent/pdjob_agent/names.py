@@ -3,13 +3,15 @@
 import re
 from dataclasses import dataclass
 
-REPLICA = re.compile(r"^(?P<job>[a-z0-9][a-z0-9-]*)-(?P<role>prefill|decode)-(?P<index>\d+)-g(?P<generation>\d+)$")
+REPLICA = re.compile(
+    r"^(?P<job>[a-z0-9][a-z0-9-]*)-(?P<role>prefill|decode)-(?P<index>\d+)-g(?P<generation>\d+)(?:-r(?P<rank>[1-9]\d*))?$"
+)
 PROXY = re.compile(r"^(?P<job>[a-z0-9][a-z0-9-]*)-proxy-g(?P<generation>\d+)$")
 
 
 @dataclass(frozen=True)
 class Name:
-    """`base` is the name without its generation: what a newer generation fences."""
+    """`base` is the name without its generation and rank: what a newer generation fences."""
 
     full: str
     job: str
@@ -17,23 +19,28 @@ class Name:
     generation: int
     role: str | None = None
     index: int | None = None
+    rank: int = 0
+
+    @property
+    def whole(self) -> str:
+        """The name of all ranks together: of their placement group, and of rank 0."""
+        return f"{self.base}-g{self.generation}"
 
 
 def parse_replica(full: str) -> Name | None:
     match = REPLICA.match(full)
     if not match:
         return None
-    generation = int(match["generation"])
-    base = full.removesuffix(f"-g{generation}")
-    return Name(full, match["job"], base, generation, match["role"], int(match["index"]))
+    job, role, index = match["job"], match["role"], int(match["index"])
+    rank = int(match["rank"] or 0)
+    return Name(full, job, f"{job}-{role}-{match['index']}", int(match["generation"]), role, index, rank)
 
 
 def parse_proxy(full: str) -> Name | None:
     match = PROXY.match(full)
     if not match:
         return None
-    generation = int(match["generation"])
-    return Name(full, match["job"], full.removesuffix(f"-g{generation}"), generation)
+    return Name(full, match["job"], f"{match['job']}-proxy", int(match["generation"]))
 
 
 def parse(full: str) -> Name | None:

@@ -78,8 +78,7 @@ class RayCluster:
         rows = placement_group_table().values()
         return [group_row(row, ips) for row in rows if row["state"] in ALIVE_STATES and row["name"]]
 
-    def create_group(self, name: str, bundles: list[Json]) -> None:
-        strategy = "STRICT_PACK" if len(bundles) == 1 else "PACK"
+    def create_group(self, name: str, bundles: list[Json], strategy: str) -> None:
         try:
             placement_group(bundles, strategy=strategy, name=name, lifetime="detached")
         except RayError as error:
@@ -122,8 +121,9 @@ class RayCluster:
                 "PlacementPending",
                 f"Placement group {args['placementGroup']} is not there any more.",
             )
-        identity = {"role": parsed.role, "index": parsed.index, "generation": parsed.generation}
-        strategy = PlacementGroupSchedulingStrategy(group_handle(row), placement_group_bundle_index=0)
+        rank = {"rank": parsed.rank} if parsed.rank > 0 else {}
+        identity = {"role": parsed.role, "index": parsed.index, "generation": parsed.generation, **rank}
+        strategy = PlacementGroupSchedulingStrategy(group_handle(row), args.get("bundle", 0))
         needs = {"num_cpus": args["cpus"], "num_gpus": args["gpus"], "scheduling_strategy": strategy}
         self._create(ReplicaActor, name, needs, [identity, args["ports"], args["leaseS"]])
 

@@ -7,15 +7,12 @@ from typing import Any
 from .cluster import Cluster, Json
 from .errors import AgentError
 from .names import Name, parse, parse_proxy, parse_replica
+from .removal import belongs, fence, replica_name, stop_actor, stop_replica, sweep
 
 # A hung node must not hold up the answer about all the others.
 STATUS_TIMEOUT_S = 2.0
 # A new actor's process takes about a second to start, more on a busy node.
 FIRST_ANSWER_TIMEOUT_S = 25.0
-# Grace of what a newer generation replaces.
-FENCE_GRACE_S = 5.0
-# Beyond the grace: SIGKILL and reaping.
-STOP_MARGIN_S = 15.0
 PROXY_POLL_S = 0.2
 
 
@@ -32,7 +29,7 @@ def ensure_placement_group(cluster: Cluster, args: Json) -> Json:
     bundles = [{kind: float(n) for kind, n in bundle.items()} for bundle in args["bundles"]]
     fence(cluster, name)
     if find_group(cluster, name.full) is None:
-        cluster.create_group(name.full, bundles)
+        cluster.create_group(name.full, bundles, args.get("strategy", "STRICT_PACK" if len(bundles) == 1 else "SPREAD"))
     group = find_group(cluster, name.full)
     if group is None:
         raise AgentError("RayUnreachable", f"Placement group {name.full} is not visible yet.")
@@ -69,7 +66,7 @@ def ensure_replica(cluster: Cluster, args: Json) -> Json:
 
 
 def start_engine(cluster: Cluster, args: Json) -> Json:
-    call = [args["argv"], args["env"], args["cwd"], args["specHash"], args["probe"]]
+    call = [args["argv"], args["env"], args["cwd"], args["specHash"], args.get("probe")]
     return answer_of(cluster, args["name"], "start_engine", call, FIRST_ANSWER_TIMEOUT_S)
 
 
@@ -78,15 +75,6 @@ def replica_status(cluster: Cluster, args: Json) -> Json:
     if name.full not in cluster.actor_names():
         return {"name": name.full, "state": "absent"}
     return cluster.ask(name.full, "status", [], STATUS_TIMEOUT_S) or lost_replica(name)
-
-
-def stop_actor(cluster: Cluster, args: Json) -> Json:
-    """`stopReplica` and `stopProxy`: a lost actor is killed all the same."""
-    if args["name"] not in cluster.actor_names():
-        return {"stopped": False}
-    cluster.ask(args["name"], "stop", [args["graceS"]], args["graceS"] + STOP_MARGIN_S)
-    cluster.kill(args["name"])
-    return {"stopped": True}
 
 
 def ensure_proxy(cluster: Cluster, args: Json) -> Json:
@@ -131,8 +119,10 @@ def list_job(cluster: Cluster, args: Json) -> Json:
     return {
         "session": cluster.hello()["session"],
         "placementGroups": [public(one) for one in cluster.groups() if belongs(one["name"], args["job"])],
-        "replicas": [answers[n.full] or lost_replica(n) for n in present if n.role is not None],
+        "replicas": [answers[n.full] or lost_replica(n) for n in present if n.role is not None and n.rank == 0],
         "proxies": [answers[n.full] or lost_proxy(n) for n in present if n.role is None],
+        "followers": [answers[n.full] or lost_replica(n) for n in present if n.rank > 0],
+        **({"nodes": cluster.nodes()} if args.get("nodes") else {}),
     }
 
 
@@ -144,9 +134,9 @@ def jobs(cluster: Cluster, _args: Json) -> Json:
             empty: Json = {"job": name.job, "replicas": 0, "placementGroups": 0, "proxies": 0}
             counts.setdefault(name.job, empty)[kind] += 1
 
-    for full in cluster.actor_names():
-        name = parse(full)
-        count(name, "replicas" if name and name.role else "proxies")
+    # By whole names, so that a gang counts once, whichever of its ranks are left.
+    for whole in sorted({name.whole for name in map(parse, cluster.actor_names()) if name}):
+        count(parse(whole), "replicas" if parse_replica(whole) else "proxies")
     for group in cluster.groups():
         count(parse_replica(group["name"]), "placementGroups")
     return {"jobs": [counts[job] for job in sorted(counts)]}
@@ -155,19 +145,6 @@ def jobs(cluster: Cluster, _args: Json) -> Json:
 def logs(cluster: Cluster, args: Json) -> Json:
     call = [args.get("offset"), args["maxBytes"]]
     return answer_of(cluster, args["name"], "read_log", call, STATUS_TIMEOUT_S * 3)
-
-
-def sweep(cluster: Cluster, args: Json) -> Json:
-    """Actors and groups are looked up apart: a crash can leave either without the other."""
-    actors = [full for full in cluster.actor_names() if belongs(full, args["job"])]
-    groups = [one["name"] for one in cluster.groups() if belongs(one["name"], args["job"])]
-    if not args["dryRun"]:
-        for full in actors:
-            stop_actor(cluster, {"name": full, "graceS": FENCE_GRACE_S})
-        for full in groups:
-            cluster.remove_group(full)
-    removed = [{"kind": "actor", "name": full} for full in actors]
-    return {"removed": removed + [{"kind": "placementGroup", "name": full} for full in groups]}
 
 
 VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
@@ -179,7 +156,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "ensureReplica": ensure_replica,
     "startEngine": start_engine,
     "replicaStatus": replica_status,
-    "stopReplica": stop_actor,
+    "stopReplica": stop_replica,
     "ensureProxy": ensure_proxy,
     "setMembership": set_membership,
     "stopProxy": stop_actor,
@@ -188,21 +165,6 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "logs": logs,
     "sweep": sweep,
 }
-
-
-def fence(cluster: Cluster, wanted: Name) -> None:
-    """Older generations of the same replica or proxy go first; a newer one makes this request a mistake."""
-    others = [name for name in map(parse, cluster.actor_names()) if name and name.base == wanted.base]
-    groups = [parse_replica(one["name"]) for one in cluster.groups()]
-    others += [name for name in groups if name and name.base == wanted.base]
-    newer = max((name.generation for name in others), default=0)
-    if newer > wanted.generation:
-        text = f"{wanted.full} was asked for, but generation {newer} exists already."
-        raise AgentError("StaleGeneration", text)
-    for name in others:
-        if name.generation < wanted.generation:
-            stop_actor(cluster, {"name": name.full, "graceS": FENCE_GRACE_S})
-            cluster.remove_group(name.full)
 
 
 def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:
@@ -217,34 +179,18 @@ def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout
     return answer
 
 
-def replica_name(full: str) -> Name:
-    name = parse_replica(full)
-    if name is None:
-        raise AgentError("BadRequest", f"{full!r} is no replica's name (JOB-ROLE-INDEX-gN).")
-    return name
-
-
 def find_group(cluster: Cluster, name: str) -> Json | None:
     return next((group for group in cluster.groups() if group["name"] == name), None)
 
 
 def public(group: Json) -> Json:
-    return {key: value for key, value in group.items() if key != "bundles" and value is not None}
-
-
-def belongs(full: str, job: str) -> bool:
-    name = parse(full)
-    return name is not None and name.job == job
+    return {key: value for key, value in group.items() if value is not None}
 
 
 def lost_replica(name: Name) -> Json:
-    return {
-        "name": name.full,
-        "role": name.role,
-        "index": name.index,
-        "generation": name.generation,
-        "state": "lost",
-    }
+    rank = {"rank": name.rank} if name.rank > 0 else {}
+    identity = {"role": name.role, "index": name.index, "generation": name.generation, **rank}
+    return {"name": name.full, **identity, "state": "lost"}
 
 
 def lost_proxy(name: Name) -> Json:

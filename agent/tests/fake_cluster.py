@@ -16,6 +16,7 @@ class FakeCluster:
         self.placed: dict[str, Json] = {group["name"]: group for group in given.get("groups", [])}
         self.actors: dict[str, dict[str, Any]] = dict(given.get("actors", {}))
         self.calls: list[str] = []
+        self.strategies: dict[str, str] = {}
         self.full: bool = given.get("full", False)
         self._hello: Json = given.get("hello", {"session": "s1"})
         self._nodes: list[Json] = given.get("nodes", [])
@@ -30,11 +31,12 @@ class FakeCluster:
     def groups(self) -> list[Json]:
         return list(self.placed.values())
 
-    def create_group(self, name: str, bundles: list[Json]) -> None:
+    def create_group(self, name: str, bundles: list[Json], strategy: str) -> None:
         self.calls.append(f"create_group {name}")
+        self.strategies[name] = strategy
         state = "PENDING" if self.full else "CREATED"
         reason = "NO_RESOURCES" if self.full else None
-        ips = [] if self.full else ["10.0.0.1"]
+        ips = [] if self.full else [f"10.0.0.{index + 1}" for index in range(len(bundles))]
         self.placed[name] = {
             "name": name,
             "state": state,

@@ -44,6 +44,10 @@ class Agent:
             self(verb, **args)
         return caught.value.code
 
+    def ranks(self) -> list[Any]:
+        listed = self("list", job="a")
+        return listed["replicas"] + listed["followers"]
+
     def reserve(self, name: str, gpus: int = 2) -> None:
         assert within(
             10, lambda: self("ensurePlacementGroup", name=name, bundles=[{"GPU": gpus}])["state"] == "CREATED"
@@ -199,6 +203,29 @@ def test_no_process_outlives_a_killed_raylet(agent: Agent, local_ray: LocalRay, 
     agent.engine("a-prefill-0-g1", tmp_path)
     kill_node(node)
     assert all_gone("a-prefill-0-g1")
+
+
+def test_a_gang_has_a_rank_on_each_node_and_stops_as_one_when_a_node_dies(
+    agent: Agent, local_ray: LocalRay, tmp_path: Path
+) -> None:
+    node = local_ray.add_node(2)
+    name = "a-prefill-0-g1"
+    group: dict[str, Any] = {"name": name, "bundles": [{"GPU": 2}] * 2, "strategy": "STRICT_SPREAD"}
+    assert within(START_S, lambda: agent("ensurePlacementGroup", **group)["state"] == "CREATED")
+    for rank, full in enumerate([name, f"{name}-r1"]):
+        actor = {"placementGroup": name, "bundle": rank, "gpus": 2, "cpus": 0, "ports": [], "workingDir": "/tmp"}
+        agent("ensureReplica", name=full, leaseS=0, **actor)
+        call = {"argv": ["sleep", "300"], "env": {}, "cwd": str(tmp_path), "specHash": "s"}
+        agent("startEngine", name=full, **call, **({"probe": PROBE} if rank == 0 else {}))
+    assert [one["state"] for one in agent.ranks()] == ["starting", "healthy"]
+    hosts = [one["endpoint"]["host"] for one in agent.ranks()]
+    assert hosts == agent("placementGroupStatus", name=name)["nodeIps"] and len(set(hosts)) == 2
+    kill_node(node)
+    assert within(40, lambda: agent("placementGroupStatus", name=name)["state"] == "RESCHEDULING")
+    assert within(20, lambda: len(agent.ranks()) == 1)
+    assert agent("stopReplica", name=name, graceS=1) == {"stopped": True}
+    assert all_gone(name) and all_gone(f"{name}-r1")
+    assert agent.ranks() == []
 
 
 def test_a_hung_actor_is_lost_and_the_others_are_not(agent: Agent, tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ def code_of(cluster: FakeCluster, verb: str, **args: object) -> str:
     return caught.value.code
 
 
-def test_a_group_is_created_once_and_shown_without_its_bundles() -> None:
+def test_a_group_is_created_once_and_shown_with_its_bundles() -> None:
     cluster = FakeCluster()
-    expected = {"name": "a-prefill-0-g1", "state": "CREATED", "nodeIps": ["10.0.0.1"]}
+    expected = {"name": "a-prefill-0-g1", "state": "CREATED", "nodeIps": ["10.0.0.1"], "bundles": [{"GPU": 2.0}]}
     assert call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU) == expected
     assert call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU) == expected
     assert cluster.calls == ["create_group a-prefill-0-g1"]
@@ -33,7 +33,8 @@ def test_a_pending_group_says_why() -> None:
     cluster = FakeCluster()
     cluster.full = True
     group = call(cluster, "ensurePlacementGroup", name="a-decode-0-g1", bundles=GPU)
-    assert group == {"name": "a-decode-0-g1", "state": "PENDING", "schedulingState": "NO_RESOURCES", "nodeIps": []}
+    expected: Json = {"name": "a-decode-0-g1", "state": "PENDING", "schedulingState": "NO_RESOURCES", "nodeIps": []}
+    assert group == {**expected, "bundles": [{"GPU": 2.0}]}
 
 
 def test_a_group_of_another_shape_is_a_clash() -> None:
@@ -80,6 +81,55 @@ def test_a_replica_is_created_once() -> None:
     for _ in range(2):
         assert call(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA)["state"] == "idle"
     assert cluster.calls.count("create_replica a-prefill-0-g1") == 1
+
+
+def gang(cluster: FakeCluster, full: str) -> None:
+    """A replica of two ranks, both with a running engine."""
+    call(cluster, "ensurePlacementGroup", name=full, bundles=[{"GPU": 6}, {"GPU": 6}], strategy="STRICT_SPREAD")
+    for rank, name in enumerate([full, f"{full}-r1"]):
+        call(cluster, "ensureReplica", name=name, **{**REPLICA, "placementGroup": full, "bundle": rank})
+
+
+def test_a_gang_is_listed_as_one_replica_with_followers() -> None:
+    cluster = FakeCluster()
+    gang(cluster, "a-prefill-0-g1")
+    cluster.actors["a-prefill-0-g1-r1"] = {}
+    assert cluster.strategies == {"a-prefill-0-g1": "STRICT_SPREAD"}
+    listed = call(cluster, "list", job="a")
+    assert [one["name"] for one in listed["replicas"]] == ["a-prefill-0-g1"]
+    lost = {"name": "a-prefill-0-g1-r1", "role": "prefill", "index": 0, "generation": 1, "rank": 1, "state": "lost"}
+    assert listed["followers"] == [lost]
+    assert listed["placementGroups"][0]["nodeIps"] == ["10.0.0.1", "10.0.0.2"]
+    assert call(cluster, "jobs") == {"jobs": [{"job": "a", "replicas": 1, "placementGroups": 1, "proxies": 0}]}
+
+
+def test_a_gang_stops_as_one_and_rank_0_first() -> None:
+    cluster = FakeCluster()
+    gang(cluster, "a-prefill-0-g1")
+    gang(cluster, "a-prefill-1-g1")
+    cluster.calls.clear()
+    assert call(cluster, "stopReplica", name="a-prefill-0-g1", graceS=1) == {"stopped": True}
+    expected = [f"{what} a-prefill-0-g1{rank}" for rank in ("", "-r1") for what in ("stop", "kill")]
+    assert cluster.calls == expected
+    assert call(cluster, "stopReplica", name="a-prefill-0-g1", graceS=1) == {"stopped": False}
+    assert sorted(cluster.actors) == ["a-prefill-1-g1", "a-prefill-1-g1-r1"]
+
+
+def test_followers_whose_rank_0_is_gone_are_stopped_too() -> None:
+    cluster = FakeCluster()
+    gang(cluster, "a-prefill-0-g1")
+    del cluster.actors["a-prefill-0-g1"]
+    assert call(cluster, "stopReplica", name="a-prefill-0-g1", graceS=1) == {"stopped": True}
+    assert cluster.actors == {}
+
+
+def test_a_newer_generation_of_a_gang_leaves_no_rank_of_the_older() -> None:
+    cluster = FakeCluster()
+    gang(cluster, "a-prefill-0-g1")
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g2", bundles=GPU)
+    assert cluster.actors == {}
+    assert [group["name"] for group in cluster.groups()] == ["a-prefill-0-g2"]
+    assert code_of(cluster, "ensureReplica", name="a-prefill-0-g1-r1", **REPLICA) == "StaleGeneration"
 
 
 def test_an_actors_own_error_keeps_its_code() -> None:
@@ -152,18 +202,22 @@ def test_a_proxy_that_does_not_come_up(status: Json, code: str, text: str) -> No
 @pytest.mark.parametrize(
     ("full", "expected"),
     [
-        ("a-prefill-0-g1", ("a", "a-prefill-0", 1)),
-        ("my-job-decode-12-g34", ("my-job", "my-job-decode-12", 34)),
-        ("a-prefill-0-g1-decode-0-g2", ("a-prefill-0-g1", "a-prefill-0-g1-decode-0", 2)),
-        ("a-proxy-g7", ("a", "a-proxy", 7)),
+        ("a-prefill-0-g1", ("a", "a-prefill-0", 1, 0)),
+        ("my-job-decode-12-g34", ("my-job", "my-job-decode-12", 34, 0)),
+        ("a-prefill-0-g1-decode-0-g2", ("a-prefill-0-g1", "a-prefill-0-g1-decode-0", 2, 0)),
+        ("a-prefill-0-g1-r3", ("a", "a-prefill-0", 1, 3)),
+        ("a-prefill-0-g1-r3-decode-0-g2-r10", ("a-prefill-0-g1-r3", "a-prefill-0-g1-r3-decode-0", 2, 10)),
+        ("a-proxy-g7", ("a", "a-proxy", 7, 0)),
+        ("a-proxy-g7-r1", None),
+        ("a-prefill-0-g1-r0", None),
         ("a-router-0-g1", None),
         ("prefill-0-g1", None),
         ("a-prefill-0", None),
     ],
 )
-def test_names_are_read_from_the_end(full: str, expected: tuple[str, str, int] | None) -> None:
+def test_names_are_read_from_the_end(full: str, expected: tuple[str, str, int, int] | None) -> None:
     name = parse(full)
-    assert (name and (name.job, name.base, name.generation)) == expected
+    assert (name and (name.job, name.base, name.generation, name.rank)) == expected
 
 
 def test_a_name_that_is_none_is_refused() -> None:

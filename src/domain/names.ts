@@ -17,23 +17,34 @@ export const replicaName = ({ role, index }: ReplicaId): string => `${role}-${in
 export const incarnationName = (job: string, replica: ReplicaId, generation: number): string =>
   `${job}-${replicaName(replica)}-g${generation}`;
 
+/** `demo-prefill-0-g1-r1`: the Ray name of the actor of one rank of a gang. Rank 0 bears the replica's own name. */
+export const rankName = (
+  job: string,
+  replica: ReplicaId,
+  generation: number,
+  rank: number,
+): string => `${incarnationName(job, replica, generation)}${rank === 0 ? "" : `-r${rank}`}`;
+
 /** `demo-proxy-g1`: the Ray name of one generation of the proxy's actor. */
 export const proxyName = (job: string, generation: number): string => `${job}-proxy-g${generation}`;
 
 export interface Incarnation extends ReplicaId {
   readonly job: string;
   readonly generation: number;
+  /** 0 but for the followers of a gang. */
+  readonly rank: number;
 }
 
-/** Inverse of `incarnationName`; undefined for any other name. Job names may hold dashes, so it reads from the end. */
+/** Inverse of `rankName`; undefined for any other name. Job names may hold dashes, so it reads from the end. */
 export function parseIncarnation(name: string): Incarnation | undefined {
-  const match = /^(.+)-(prefill|decode)-(\d+)-g(\d+)$/.exec(name);
+  const match = /^(.+)-(prefill|decode)-(\d+)-g(\d+)(?:-r([1-9]\d*))?$/.exec(name);
   if (!match) return undefined;
-  const [, job, role, index, generation] = match;
+  const [, job, role, index, generation, rank] = match;
   return {
     job: job ?? "",
     role: role as Role,
     index: Number(index),
     generation: Number(generation),
+    rank: Number(rank ?? 0),
   };
 }

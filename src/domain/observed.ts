@@ -1,4 +1,4 @@
-import type { Endpoint } from "./spec.ts";
+import type { Bundle, Endpoint } from "./spec.ts";
 import type { Role } from "./role.ts";
 
 /**
@@ -11,6 +11,17 @@ export interface Observed {
   readonly placementGroups: readonly ObservedPlacementGroup[];
   readonly replicas: readonly ObservedReplica[];
   readonly proxies: readonly ObservedProxy[];
+  /** Ranks above 0 of replicas that span nodes. */
+  readonly followers?: readonly ObservedFollower[];
+  /** The inventory, by which a replica is placed. */
+  readonly nodes?: readonly ObservedNode[];
+}
+
+export interface ObservedNode {
+  readonly ip: string;
+  readonly alive: boolean;
+  readonly total: Readonly<Record<"GPU" | "CPU", number>>;
+  readonly available: Readonly<Record<"GPU" | "CPU", number>>;
 }
 
 export interface ObservedPlacementGroup {
@@ -20,6 +31,8 @@ export interface ObservedPlacementGroup {
   readonly schedulingState?: string;
   /** One entry a bundle, in order; empty until created. */
   readonly nodeIps: readonly string[];
+  /** What was asked for, in order: one bundle for each rank, so more than one for a gang. */
+  readonly bundles?: readonly Bundle[];
 }
 
 /**
@@ -41,6 +54,8 @@ export interface ObservedReplica {
   readonly role: Role;
   readonly index: number;
   readonly generation: number;
+  /** Given for the followers of a gang only. */
+  readonly rank?: number;
   readonly state: EngineState;
   /** Absent only when lost. */
   readonly endpoint?: Endpoint;
@@ -51,6 +66,14 @@ export interface ObservedReplica {
   readonly exit?: ProcessExit;
   /** Last lines of the engine's output; set when it exited or turned unhealthy. */
   readonly logTail?: string;
+}
+
+/**
+ * A rank above 0 of a replica that spans nodes: an actor and its processes. Nobody asks it over HTTP, so it is `healthy`
+ * as long as its process lives.
+ */
+export interface ObservedFollower extends ObservedReplica {
+  readonly rank: number;
 }
 
 /** One entry of the proxy's membership. `url` is `http://host:port`. */

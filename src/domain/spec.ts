@@ -77,6 +77,9 @@ export interface Bundle {
   readonly CPU?: number;
 }
 
+/** How Ray may spread a group's bundles over nodes: all on one, each on another, or each on another as far as it can. */
+export type Strategy = "STRICT_PACK" | "STRICT_SPREAD" | "SPREAD";
+
 /** Where a replica answers. Ports by name: `http` always, others as the spec's placeholders and connector need. */
 export interface Endpoint {
   readonly host: string;

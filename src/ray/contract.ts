@@ -10,11 +10,14 @@ const processExit = z.object({
 });
 const engineState = z.enum(["idle", "starting", "healthy", "unhealthy", "exited", "lost"]);
 
+const bundle = z.object({ GPU: z.number().optional(), CPU: z.number().optional() });
+
 export const observedPlacementGroup = z.object({
   name: z.string(),
   state: z.enum(["PENDING", "CREATED", "RESCHEDULING"]),
   schedulingState: z.string().optional(),
   nodeIps: z.array(z.string()),
+  bundles: z.array(bundle).optional(),
 });
 
 export const observedReplica = z.object({
@@ -22,6 +25,7 @@ export const observedReplica = z.object({
   role: z.enum(roles),
   index: z.number().int(),
   generation: z.number().int(),
+  rank: z.number().int().positive().optional(),
   state: engineState,
   endpoint: endpoint.optional(),
   nodeId: z.string().optional(),
@@ -31,6 +35,8 @@ export const observedReplica = z.object({
   exit: processExit.optional(),
   logTail: z.string().optional(),
 });
+
+const observedFollower = observedReplica.extend({ rank: z.number().int().positive() });
 
 const member = z.object({ name: z.string(), role: z.enum(roles), url: z.string() });
 
@@ -58,6 +64,15 @@ const hello = z.object({
 
 const resources = z.object({ GPU: z.number().default(0), CPU: z.number().default(0) });
 
+const node = z.object({
+  id: z.string(),
+  ip: z.string(),
+  alive: z.boolean(),
+  isHead: z.boolean(),
+  total: resources,
+  available: resources,
+});
+
 const absentGroup = z.object({
   name: z.string(),
   state: z.literal("ABSENT"),
@@ -68,18 +83,7 @@ const absentReplica = z.object({ name: z.string(), state: z.literal("absent") })
 /** Result of each verb. The verb's arguments are typed in `agent.ts`, where each verb has its method. */
 export const verbResults = {
   ping: hello,
-  nodes: z.object({
-    nodes: z.array(
-      z.object({
-        id: z.string(),
-        ip: z.string(),
-        alive: z.boolean(),
-        isHead: z.boolean(),
-        total: resources,
-        available: resources,
-      }),
-    ),
-  }),
+  nodes: z.object({ nodes: z.array(node) }),
   ensurePlacementGroup: observedPlacementGroup,
   placementGroupStatus: z.union([observedPlacementGroup, absentGroup]),
   removePlacementGroup: z.object({ removed: z.boolean() }),
@@ -93,8 +97,10 @@ export const verbResults = {
   list: z.object({
     session: z.string(),
     placementGroups: z.array(observedPlacementGroup),
-    replicas: z.array(observedReplica),
+    replicas: z.array(observedReplica.omit({ rank: true })),
     proxies: z.array(observedProxy),
+    followers: z.array(observedFollower).optional(),
+    nodes: z.array(node).optional(),
   }),
   jobs: z.object({
     jobs: z.array(

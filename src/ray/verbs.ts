@@ -1,16 +1,22 @@
 import type { Membership } from "../domain/observed.ts";
-import type { Bundle, PortRequest } from "../domain/spec.ts";
+import type { Bundle, PortRequest, Strategy } from "../domain/spec.ts";
 
 /** Arguments of each verb of docs/agent-protocol.md. */
 export interface VerbArgs {
   readonly ping: Record<string, never>;
   readonly nodes: Record<string, never>;
-  readonly ensurePlacementGroup: { readonly name: string; readonly bundles: readonly Bundle[] };
+  readonly ensurePlacementGroup: {
+    readonly name: string;
+    readonly bundles: readonly Bundle[];
+    readonly strategy?: Strategy;
+  };
   readonly placementGroupStatus: { readonly name: string };
   readonly removePlacementGroup: { readonly name: string };
   readonly ensureReplica: {
     readonly name: string;
     readonly placementGroup: string;
+    /** Index of the bundle whose resources the actor takes; default 0. */
+    readonly bundle?: number;
     readonly gpus: number;
     readonly cpus: number;
     readonly ports: readonly PortRequest[];
@@ -23,7 +29,8 @@ export interface VerbArgs {
     readonly env: Readonly<Record<string, string>>;
     readonly cwd: string;
     readonly specHash: string;
-    readonly probe: {
+    /** Absent for a process that nobody asks over HTTP: it is healthy as long as it lives. */
+    readonly probe?: {
       readonly path: string;
       readonly intervalS: number;
       readonly timeoutS: number;
@@ -46,7 +53,12 @@ export interface VerbArgs {
   };
   readonly setMembership: { readonly name: string; readonly membership: Membership };
   readonly stopProxy: { readonly name: string; readonly graceS: number };
-  readonly list: { readonly job: string; readonly leaseS?: number };
+  readonly list: {
+    readonly job: string;
+    readonly leaseS?: number;
+    /** Ask for the inventory as well. */
+    readonly nodes?: boolean;
+  };
   readonly jobs: Record<string, never>;
   readonly logs: { readonly name: string; readonly offset?: number; readonly maxBytes: number };
   readonly sweep: { readonly job: string; readonly dryRun: boolean };

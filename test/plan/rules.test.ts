@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { emptyMemory } from "../../src/domain/memory.ts";
-import { incarnationName, parseIncarnation } from "../../src/domain/names.ts";
+import { incarnationName, parseIncarnation, rankName } from "../../src/domain/names.ts";
 import { scaleProblem } from "../../src/domain/scale.ts";
 import { explainNoPlace, replicaBundles } from "../../src/plan/placement.ts";
 import { mayRestart } from "../../src/plan/restarts.ts";
@@ -86,6 +86,15 @@ test("names in Ray are read back, dashes in a job's name included", () => {
     job: "my-decode-0-g1",
     ...replica,
     generation: 3,
+    rank: 0,
   });
+  expect(parseIncarnation(rankName("my-decode-0-g1-r2", replica, 3, 11))).toEqual({
+    job: "my-decode-0-g1-r2",
+    ...replica,
+    generation: 3,
+    rank: 11,
+  });
+  expect(rankName("my", replica, 3, 0)).toBe(incarnationName("my", replica, 3));
+  expect(parseIncarnation("my-decode-0-g1-r0")).toBeUndefined();
   expect(parseIncarnation("my-proxy-g1")).toBeUndefined();
 });

@@ -35,12 +35,17 @@ const replica = "demo-prefill-0-g1";
 const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
   ping: {},
   nodes: {},
-  ensurePlacementGroup: { name: replica, bundles: [{ GPU: 2, CPU: 1 }] },
+  ensurePlacementGroup: {
+    name: replica,
+    bundles: [{ GPU: 2, CPU: 1 }],
+    strategy: "STRICT_PACK",
+  },
   placementGroupStatus: { name: replica },
   removePlacementGroup: { name: replica },
   ensureReplica: {
     name: replica,
     placementGroup: replica,
+    bundle: 0,
     gpus: 2,
     cpus: 0,
     ports: [
@@ -81,7 +86,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     },
   },
   stopProxy: { name: "demo-proxy-g1", graceS: 30 },
-  list: { job: "demo", leaseS: 86_400 },
+  list: { job: "demo", leaseS: 86_400, nodes: true },
   jobs: {},
   logs: { name: replica, offset: 100, maxBytes: 65_536 },
   sweep: { job: "demo", dryRun: false },

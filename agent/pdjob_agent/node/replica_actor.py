@@ -1,4 +1,4 @@
-"""The actor that holds a replica's resources and owns its engine."""
+"""The actor that holds the resources of a replica, or of one rank of a gang, and owns the engine's processes there."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ LAPSE_GRACE_S = 30.0
 
 
 class ReplicaActor:
-    """One generation of a replica. Every method may be called again; errors are answers, not exceptions."""
+    """A generation of a replica, or a rank of one. Methods may be called again; errors are answers, not exceptions."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class ReplicaActor:
         return {key: value for key, value in facts.items() if value is not None}
 
     def start_engine(
-        self, argv: list[str], env: dict[str, str], cwd: str, spec_hash: str, probe: dict[str, Any]
+        self, argv: list[str], env: dict[str, str], cwd: str, spec_hash: str, probe: dict[str, Any] | None
     ) -> dict[str, Any]:
         with self._lock:
             if self._spec_hash is not None and self._spec_hash != spec_hash:
@@ -91,7 +91,7 @@ class ReplicaActor:
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
         return read_log(self._log, offset, max_bytes)
 
-    def _launch(self, argv: list[str], env: dict[str, str], cwd: str, probe: dict[str, Any]) -> str | None:
+    def _launch(self, argv: list[str], env: dict[str, str], cwd: str, probe: dict[str, Any] | None) -> str | None:
         try:
             os.makedirs(cwd, exist_ok=True)
             self._log = new_log(cwd, self._name)
@@ -110,9 +110,10 @@ class ReplicaActor:
             )
         self._engine = engine
         self._started_at_ms = int(time.time() * 1000)
-        host, port = self._host, held.ports["http"]
-        path, timeout_s = probe["path"], probe["timeoutS"]
-        self._prober = Prober(lambda: answers_http(host, port, path, timeout_s), probe["intervalS"])
+        if probe:
+            host, port = self._host, held.ports["http"]
+            path, timeout_s = probe["path"], probe["timeoutS"]
+            self._prober = Prober(lambda: answers_http(host, port, path, timeout_s), probe["intervalS"])
         return None
 
     def _state(self) -> str:
@@ -122,6 +123,8 @@ class ReplicaActor:
             if self._prober:
                 self._prober.stop()
             return "exited"
+        if self._identity.get("rank", 0) > 0:
+            return "healthy"  # Nobody asks a follower over HTTP: its health is its process.
         return self._prober.state if self._prober else "starting"
 
     def _lapse(self) -> None:
