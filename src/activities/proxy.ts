@@ -6,6 +6,7 @@ import { proxyName } from "../domain/names.ts";
 import type { ObservedProxy } from "../domain/observed.ts";
 import { renderProxy } from "../render/proxy.ts";
 import type { ActivityDependencies } from "./index.ts";
+import { requestsLeft } from "./drain.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 /** Where the built-in proxy's program is put, relative to the working directory; its argv names the same path. */
@@ -65,18 +66,15 @@ export const proxyActivities = ({ agent, proxyProgramPath }: ActivityDependencie
   async drainProxy({
     spec,
     action,
-  }: ActionInput<"drainProxy">): Promise<{ readonly left: number }> {
+  }: ActionInput<"drainProxy">): Promise<{ readonly left?: number }> {
     for (;;) {
       const { proxies } = await agent.call(
         "list",
         { job: spec.name },
         { signal: cancellationSignal() },
       );
-      const counts = proxies.flatMap(({ state, inFlight }) =>
-        state === "healthy" ? Object.values(inFlight ?? {}) : [],
-      );
-      const left = counts.reduce((sum, count) => sum + count, 0);
-      if (left === 0 || Date.now() > action.deadlineMs) return { left };
+      const left = requestsLeft(proxies);
+      if (left === 0 || Date.now() > action.deadlineMs) return left === undefined ? {} : { left };
       await sleep(drainPollEveryMs);
     }
   },

@@ -8,6 +8,7 @@ import { describeExit, lastLines } from "../plan/condemn.ts";
 import { replicaBundles } from "../plan/placement.ts";
 import { enginePorts, renderEngine } from "../render/engine.ts";
 import type { ActivityDependencies } from "./index.ts";
+import { requestsLeft } from "./drain.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 const pollEveryMs = 500;
@@ -18,12 +19,17 @@ const probe = { path: "/health", intervalS: 0.5, timeoutS: 10 } as const;
 const stopMarginMs = 30_000;
 const logTailBytes = 4_000;
 
+function unlessGroupIsGone(error: unknown): undefined {
+  if (error instanceof PdjobError && error.code === "PlacementPending") return undefined;
+  throw error;
+}
+
 export const replicaActivities = ({ agent }: ActivityDependencies) => {
   /** The actor chooses the ports on its node; the command is rendered for them and handed over in a second call. */
   async function startEngine({
     spec,
     action,
-  }: ActionInput<"startPrefill"> | ActionInput<"startDecode">): Promise<Endpoint> {
+  }: ActionInput<"startPrefill"> | ActionInput<"startDecode">): Promise<Endpoint | undefined> {
     const { replica, generation, kvIp } = action;
     const name = incarnationName(spec.name, replica, generation);
     const bundle = replicaBundles(spec, replica.role)[0] ?? {};
@@ -69,19 +75,21 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
   }
 
   return {
-    startPrefill: (input: ActionInput<"startPrefill">): Promise<Endpoint> => startEngine(input),
-    startDecode: (input: ActionInput<"startDecode">): Promise<Endpoint> => startEngine(input),
+    /** Undefined when the placement group is gone: the planner then reserves another. */
+    startPrefill: (input: ActionInput<"startPrefill">): Promise<Endpoint | undefined> =>
+      startEngine(input).catch(unlessGroupIsGone),
+    startDecode: (input: ActionInput<"startDecode">): Promise<Endpoint | undefined> =>
+      startEngine(input).catch(unlessGroupIsGone),
 
     /** The address at which prefill 0 hands out KV: what `{KV_IP}` stands for in the other replicas' commands. */
-    async readKvIp({ spec, action }: ActionInput<"readKvIp">): Promise<{ readonly kvIp: string }> {
+    async readKvIp({
+      spec,
+      action,
+    }: ActionInput<"readKvIp">): Promise<{ readonly kvIp: string } | undefined> {
       const name = incarnationName(spec.name, action.replica, action.generation);
       const status = await agent.call("replicaStatus", { name });
-      if (status.state === "absent" || !status.endpoint) {
-        throw new PdjobError(
-          "ClusterChanged",
-          `The actor of ${name} is gone, so its KV address cannot be read.`,
-        );
-      }
+      // Gone meanwhile: the planner replaces it and asks again.
+      if (status.state === "absent" || !status.endpoint) return undefined;
       return { kvIp: status.endpoint.host };
     },
 
@@ -111,7 +119,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
     async drainReplica({
       spec,
       action,
-    }: ActionInput<"drainReplica">): Promise<{ readonly left: number }> {
+    }: ActionInput<"drainReplica">): Promise<{ readonly left?: number }> {
       const name = incarnationName(spec.name, action.replica, action.generation);
       for (;;) {
         const { proxies } = await agent.call(
@@ -119,13 +127,8 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
           { job: spec.name },
           { signal: cancellationSignal() },
         );
-        const left = Math.max(
-          0,
-          ...proxies.map((proxy) =>
-            proxy.state === "healthy" ? (proxy.inFlight?.[name] ?? 0) : 0,
-          ),
-        );
-        if (left === 0 || Date.now() > action.deadlineMs) return { left };
+        const left = requestsLeft(proxies, name);
+        if (left === 0 || Date.now() > action.deadlineMs) return left === undefined ? {} : { left };
         await sleep(drainPollEveryMs);
       }
     },

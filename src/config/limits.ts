@@ -18,7 +18,6 @@ export const cpusMax = 1024;
 export const portMax = 65_535;
 /** Of a run of ports, `{PORT:name:span}`. */
 export const portSpanMax = 1024;
-export const restartsMax = 1000;
 
 const daySeconds = 24 * 60 * 60;
 export const timeoutMaxS = 7 * daySeconds;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { jobNamePattern } from "../domain/names.ts";
 import { replicasMax } from "../domain/scale.ts";
+import { restartsMax } from "../domain/spec.ts";
 import * as limits from "./limits.ts";
 
 /*
@@ -224,7 +225,7 @@ export const configFile = z
       restart: z
         .strictObject(
           {
-            max_restarts: whole(0, limits.restartsMax)
+            max_restarts: whole(0, restartsMax)
               .default(5)
               .describe(
                 "Replacements of one replica within the window before the job is DEGRADED.",

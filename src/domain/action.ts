@@ -34,6 +34,8 @@ export type Action =
       readonly kind: "renderProxy";
       readonly generation: number;
       readonly members: readonly Member[];
+      /** It counts against the restart budget. */
+      readonly replaces: boolean;
       readonly reason: string;
     }
   | {
@@ -69,16 +71,19 @@ export interface ActionInput<K extends ActionKind> {
   readonly action: ActionOf<K>;
 }
 
-/** What an action works on: `prefill-0`, `proxy` or `job`. At most one action per target runs at a time. */
+/** What an action works on: `prefill-0`, `proxy`, `kv-ip` or `job`. At most one action per target runs at a time. */
 export function targetOf(action: Action): string {
+  // A read beside whatever is done to the replica.
+  if (action.kind === "readKvIp") return "kv-ip";
   if ("replica" in action) return replicaName(action.replica);
   return action.kind === "sweep" ? "job" : "proxy";
 }
 
 /** `waitHealthy prefill-0 g1`: names an action in status, in logs and in the set of actions in flight. */
 export function actionKey(action: Action): string {
+  const subject = "replica" in action ? replicaName(action.replica) : targetOf(action);
   const generation = "generation" in action ? ` g${action.generation}` : "";
-  return `${action.kind} ${targetOf(action)}${generation}`;
+  return `${action.kind} ${subject}${generation}`;
 }
 
 /** An action that is being performed, as the planner needs to know it. */

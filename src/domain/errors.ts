@@ -13,6 +13,7 @@ export const isRetryable = {
   ProxyNotStarted: false,
   ProxyExited: false,
   ProxyTimeout: false,
+  DeployTimeout: false,
   SecretMissing: false,
   AuthDenied: false,
   SpecInvalid: false,

@@ -31,6 +31,8 @@ export interface Memory {
   readonly restarts: Readonly<Record<string, readonly number[]>>;
   /** Incarnations (or `proxy`) whose drain ended, by being idle or by its deadline. */
   readonly drained: readonly string[];
+  /** Actors that exist and do not answer, by incarnation: when that was seen first. */
+  readonly lostSinceMs: Readonly<Record<string, number>>;
   readonly membershipGeneration: number;
   readonly kvIp?: string;
   readonly proxyCommand?: { readonly generation: number; readonly command: ProxyCommand };
@@ -46,6 +48,7 @@ export const emptyMemory = (nowMs: number): Memory => ({
   failures: {},
   restarts: {},
   drained: [],
+  lostSinceMs: {},
   membershipGeneration: 0,
   served: false,
   deployStartedAtMs: nowMs,

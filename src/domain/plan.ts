@@ -29,6 +29,8 @@ export interface Plan {
   /** Keys of actions in flight that are no longer wanted. */
   readonly cancel: readonly string[];
   readonly view: JobView;
+  /** What memory is to hold from now on about actors that do not answer. */
+  readonly lostSinceMs: Memory["lostSinceMs"];
   /** Plan again at this time even if nothing changes (a back-off ends). */
   readonly wakeAtMs?: number;
   /** Set when the first deployment cannot succeed: the job is to be torn down and end FAILED. */

@@ -4,6 +4,8 @@ import type { JobSpec } from "./spec.ts";
 
 /** More than any cluster that Ray has been measured on; a typing error should not start it. */
 export const replicasMax = 256;
+/** Characters of an idempotency key: the last ones are remembered for the job's whole life. */
+export const keyMax = 200;
 
 /** Payload of signal `scaleTo` and update `scale`. */
 export interface ScaleRequest {
@@ -23,7 +25,7 @@ export function scaleProblem(
   desired: Readonly<Record<Role, number>>,
 ): string | undefined {
   if (!isScaleRequest(payload)) {
-    return `A scale request is {"role":"prefill"|"decode","replicas":N,"key"?:"…"} with N from 1 to ${replicasMax}; got ${describe(payload)}.`;
+    return `A scale request is {"role":"prefill"|"decode","replicas":N,"key"?:"…"} with N from 1 to ${replicasMax} and a key of at most ${keyMax} characters; got ${describe(payload)}.`;
   }
   const { role, replicas } = payload;
   const wanted = { ...desired, [role]: replicas };
@@ -44,14 +46,13 @@ export function scaleProblem(
 export function isScaleRequest(payload: unknown): payload is ScaleRequest {
   if (typeof payload !== "object" || payload === null) return false;
   const { role, replicas, key } = payload as Record<string, unknown>;
+  const isKey = key === undefined || (typeof key === "string" && key.length <= keyMax);
   const isCount =
     typeof replicas === "number" &&
     Number.isInteger(replicas) &&
     replicas >= 1 &&
     replicas <= replicasMax;
-  return (
-    roles.some((one) => one === role) && isCount && (key === undefined || typeof key === "string")
-  );
+  return roles.some((one) => one === role) && isCount && isKey;
 }
 
 /** The largest N of `$PREFILL_HOST_N` and its like in an external proxy's command; 0 when it names none. */

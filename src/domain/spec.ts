@@ -40,6 +40,9 @@ export interface SchedulerSpec {
   readonly membership: ProxyMembership;
 }
 
+/** The largest restart budget: the time of each replacement is remembered. */
+export const restartsMax = 100;
+
 /** How often a replica may be replaced before the job says DEGRADED. */
 export interface RestartBudget {
   readonly restartsMax: number;

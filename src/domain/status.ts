@@ -58,6 +58,8 @@ export interface JobStatus {
   readonly phase: JobPhase;
   readonly reason: string;
   readonly desired: Readonly<Record<Role, number>>;
+  /** Bumped by every accepted change; READY is said of the newest only. */
+  readonly desiredGeneration: number;
   readonly ready: Readonly<Record<Role, number>>;
   readonly replicas: readonly ReplicaStatus[];
   readonly proxy: ProxyStatus;

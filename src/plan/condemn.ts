@@ -1,4 +1,5 @@
 import type { Failure } from "../domain/errors.ts";
+import type { Memory } from "../domain/memory.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import type { Incarnation, ReplicaWorld } from "./world.ts";
 
@@ -6,7 +7,11 @@ import type { Incarnation, ReplicaWorld } from "./world.ts";
  * A failure of the cluster under us, not of what the user asked for: it is healed even during a first deployment,
  * which every other failure ends.
  */
-export const isClusterFault = ({ code }: Failure): boolean => code === "ClusterChanged";
+export const isClusterFault = ({ code }: Failure): boolean =>
+  code === "ClusterChanged" || code === "RayUnreachable" || code === "AgentUnreachable";
+
+/** A node that is busy or cut off for a moment must not cost a replica; one that stays silent for this long does. */
+export const lostForMs = 5_000;
 
 /**
  * Why the newest generation of a replica cannot serve any more; undefined while it can.
@@ -40,12 +45,12 @@ function engineEnded({ actor, generation }: Incarnation, name: string): Failure 
 function actorGone(
   { actor, group, generation }: Incarnation,
   name: string,
-  { memory }: PlanInput,
+  { memory, nowMs }: PlanInput,
 ): Failure | undefined {
-  if (actor?.state === "lost") {
+  if (actor?.state === "lost" && isLongLost(actor.name, memory, nowMs)) {
     return {
       code: "ClusterChanged",
-      message: `The actor of ${name} g${generation} does not answer: its node is down or hung.`,
+      message: `The actor of ${name} g${generation} has not answered for ${lostForMs / 1_000} s: its node is down or hung.`,
     };
   }
   if (group?.state === "RESCHEDULING") {
@@ -62,6 +67,9 @@ function actorGone(
   }
   return undefined;
 }
+
+export const isLongLost = (incarnation: string, { lostSinceMs }: Memory, nowMs: number): boolean =>
+  nowMs >= (lostSinceMs[incarnation] ?? nowMs) + lostForMs;
 
 /** `… exited with code 1 (signal KILL). Last lines: …` for engines and proxies alike. */
 export function describeExit(

@@ -3,29 +3,31 @@ import type { Action } from "../domain/action.ts";
 import type { Member, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
-import { condemned, describeExit, firstLine, lastLines } from "./condemn.ts";
+import { condemned, describeExit, firstLine, isLongLost, lastLines } from "./condemn.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
 import { isRetired, memberOf, sameMembers } from "./world.ts";
 import type { World } from "./world.ts";
 
-/** The replicas that the proxy may use now: wanted and healthy. */
+/**
+ * The replicas that the proxy may use now: wanted and healthy. One whose actor is silent for a moment stays where it is:
+ * the way from us to it says little about the way from the proxy to it, which passes over members that fail.
+ */
 export function eligibleMembers(world: World, input: PlanInput): readonly Member[] {
+  const routed = world.proxy?.membership?.members ?? [];
   return world.replicas.flatMap((replica) => {
     const actor = replica.current?.actor;
-    if (
-      !replica.wanted ||
-      replica.retired ||
-      actor?.state !== "healthy" ||
-      condemned(replica, input)
-    )
-      return [];
-    return memberOf(actor) ?? [];
+    if (!replica.wanted || replica.retired || !actor || condemned(replica, input)) return [];
+    if (actor.state === "lost") return routed.filter(({ name }) => name === actor.name);
+    return actor.state === "healthy" ? (memberOf(actor) ?? []) : [];
   });
 }
 
 /** Why the newest proxy cannot serve any more; undefined while it can, or when there is none. */
-export function condemnedProxy({ proxy }: World, { memory }: PlanInput): Failure | undefined {
+export function condemnedProxy(
+  { proxy }: World,
+  { memory, nowMs }: PlanInput,
+): Failure | undefined {
   const recorded = memory.failures["proxy"];
   if (recorded && recorded.generation >= (proxy?.generation ?? 0)) {
     return { code: recorded.code, message: recorded.message };
@@ -38,7 +40,7 @@ export function condemnedProxy({ proxy }: World, { memory }: PlanInput): Failure
       message: `The proxy stopped answering.${lastLines(proxy.logTail)}`,
     };
   }
-  if (proxy?.state === "lost") {
+  if (proxy?.state === "lost" && isLongLost(proxy.name, memory, nowMs)) {
     return {
       code: "ClusterChanged",
       message: "The proxy's actor does not answer: the head node is down or hung.",
@@ -61,6 +63,7 @@ export function stepProxy(world: World, input: PlanInput): ReplicaStep {
   if (!proxy) return deploy(members, world, input, verdict !== undefined);
   if (isRetired("proxy", proxy.generation, input.desired))
     return { action: stop(proxy, input, "a new generation was asked for") };
+  if (proxy.state === "lost") return undefined; // It answers again, or is condemned.
   if (proxy.state !== "healthy") return resume(proxy, input);
   return input.spec.scheduler.membership === "builtin"
     ? pointBuiltin(proxy, members, input)
@@ -82,17 +85,22 @@ function deploy(
   if (!enough) return undefined;
   if (replaces) {
     const verdict = mayRestart("proxy", memory, spec.restart, nowMs);
-    if (verdict.kind === "later") return { wakeAtMs: verdict.atMs };
-    if (verdict.kind === "exhausted") return undefined;
+    if (verdict.kind !== "now") return { wakeAtMs: verdict.atMs };
   }
   return renderThenRun(
     members,
     input,
     replaces ? "the proxy is replaced" : "every replica is healthy",
+    replaces,
   );
 }
 
-function renderThenRun(members: readonly Member[], input: PlanInput, reason: string): ReplicaStep {
+function renderThenRun(
+  members: readonly Member[],
+  input: PlanInput,
+  reason: string,
+  replaces: boolean,
+): ReplicaStep {
   const { desired, memory, spec, nowMs } = input;
   const spent = Math.max(
     memory.started["proxy"] ?? 0,
@@ -112,7 +120,7 @@ function renderThenRun(members: readonly Member[], input: PlanInput, reason: str
     };
   }
   const generation = Math.max(memory.generations["proxy"] ?? 0, spent) + 1;
-  return { action: { kind: "renderProxy", generation, members, reason } };
+  return { action: { kind: "renderProxy", generation, members, replaces, reason } };
 }
 
 /** An actor without a running process: the worker died between two steps of `runProxy`. */
@@ -170,6 +178,7 @@ function redeployExternal(
     members,
     input,
     "the members changed and this proxy learns them from its command line",
+    false,
   );
 }
 

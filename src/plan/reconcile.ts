@@ -1,7 +1,8 @@
 import type { Action } from "../domain/action.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
-import { condemned, isClusterFault } from "./condemn.ts";
+import { condemned, isClusterFault, lostForMs } from "./condemn.ts";
+import { readyByMs } from "./deadline.ts";
 import { condemnedProxy, stepProxy } from "./proxy.ts";
 import { stepUnwanted, stepWanted } from "./replica.ts";
 import type { ReplicaStep } from "./replica.ts";
@@ -10,6 +11,8 @@ import { viewOf } from "./view.ts";
 import { lookAt } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
+const activitiesSpeakFirstMs = 5_000;
+
 /**
  * The whole policy: what is wanted, what is there, what is being done → what to do next.
  *
@@ -17,10 +20,15 @@ import type { ReplicaWorld, World } from "./world.ts";
  * action per target runs at a time, which is what makes every rule below safe to write as if it were alone.
  */
 export function reconcile(input: PlanInput): Plan {
-  const world = lookAt(input);
+  const lostSinceMs = lostActors(input);
+  const seen = { ...input, memory: { ...input.memory, lostSinceMs } };
+  return { ...decide(lookAt(seen), seen), lostSinceMs };
+}
+
+function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
   const view = viewOf(world, input);
   if (input.desired.stop) return tearDown(world, input, view);
-  const failure = fatalFailure(world, input);
+  const failure = fatalFailure(world, input) ?? lateFailure(view, input);
   if (failure) return { actions: [], cancel: [], view, failure };
 
   const steps = [
@@ -28,7 +36,11 @@ export function reconcile(input: PlanInput): Plan {
     ...proxySteps(world, input),
     ...kvIpStep(world, input),
   ];
-  const wakes = steps.flatMap((step) => (step && "wakeAtMs" in step ? [step.wakeAtMs] : []));
+  const wakes = [
+    ...steps.flatMap((step) => (step && "wakeAtMs" in step ? [step.wakeAtMs] : [])),
+    ...Object.values(input.memory.lostSinceMs).map((sinceMs) => sinceMs + lostForMs),
+    ...(input.memory.served ? [] : [readyByMs(input) + activitiesSpeakFirstMs]),
+  ];
   return {
     actions: steps.flatMap((step) => (step && "action" in step ? [step.action] : [])),
     cancel: unwantedActions(world, input),
@@ -37,7 +49,7 @@ export function reconcile(input: PlanInput): Plan {
   };
 }
 
-function tearDown(world: World, input: PlanInput, view: Plan["view"]): Plan {
+function tearDown(world: World, input: PlanInput, view: Plan["view"]): Omit<Plan, "lostSinceMs"> {
   const actions = stepTeardown(world, input);
   const cancel = input.inFlight
     .filter(({ kind }) => !teardownKinds.has(kind))
@@ -57,11 +69,32 @@ function fatalFailure(world: World, input: PlanInput): Failure | undefined {
   return fatal && { code: fatal.code, message: fatal.message };
 }
 
+/**
+ * The whole of a first deployment has the job's timeout, however it is spent. Each wait has the same deadline and knows
+ * better what it waited for, so this rule comes a little later.
+ */
+function lateFailure({ reason }: Plan["view"], input: PlanInput): Failure | undefined {
+  if (input.memory.served || input.nowMs < readyByMs(input) + activitiesSpeakFirstMs)
+    return undefined;
+  const last = Object.values(input.memory.failures).toSorted((a, b) => b.atMs - a.atMs)[0];
+  const because = last ? `: ${last.message}` : "";
+  return {
+    code: last?.code ?? "DeployTimeout",
+    message: `Job ${input.spec.name} was not READY within its timeout of ${input.spec.timeoutS} s (${reason})${because}`,
+  };
+}
+
+/** Since when each actor that exists has not answered. */
+function lostActors({ observed, memory, nowMs }: PlanInput): Plan["lostSinceMs"] {
+  const lost = [...observed.replicas, ...observed.proxies].filter(({ state }) => state === "lost");
+  return Object.fromEntries(lost.map(({ name }) => [name, memory.lostSinceMs[name] ?? nowMs]));
+}
+
 const replicaSteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>
   world.replicas
     .filter((replica) => !world.busy.has(replica.name))
     .map((replica) =>
-      isInUse(replica) ? stepWanted(replica, input) : stepUnwanted(replica, world, input),
+      isInUse(replica) ? stepWanted(replica, world, input) : stepUnwanted(replica, world, input),
     );
 
 /** A retired generation goes as an unwanted replica does; its successor is then reserved as a wanted one. */

@@ -1,8 +1,11 @@
 import type { Failure } from "../domain/errors.ts";
 import type { Action } from "../domain/action.ts";
+import type { Memory } from "../domain/memory.ts";
 import type { ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
+import type { JobSpec } from "../domain/spec.ts";
 import { condemned, firstLine } from "./condemn.ts";
+import { readyByMs } from "./deadline.ts";
 import { replicaBundles } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
@@ -11,7 +14,7 @@ import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 export type ReplicaStep = { readonly action: Action } | { readonly wakeAtMs: number } | undefined;
 
 /** Brings a wanted replica one step nearer to healthy: clear what is dead, reserve, start, wait. */
-export function stepWanted(replica: ReplicaWorld, input: PlanInput): ReplicaStep {
+export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput): ReplicaStep {
   const { current, stale } = replica;
   const old = stale[0];
   if (old) return { action: remove(replica, old, input, "an older generation is left over") };
@@ -20,15 +23,16 @@ export function stepWanted(replica: ReplicaWorld, input: PlanInput): ReplicaStep
     return { action: remove(replica, current, input, firstLine(verdict), verdict) };
   if (!current) return reserve(replica, input, verdict !== undefined);
   if (current.group?.state !== "CREATED") return reserve(replica, input, false);
-  if (!current.actor || current.actor.state === "idle") return start(replica, current, input);
+  if (!current.actor || current.actor.state === "idle")
+    return start(replica, current, world, input);
   if (current.actor.state === "starting") {
-    const startedAtMs = current.actor.startedAtMs ?? input.nowMs;
+    const bootByMs = (current.actor.startedAtMs ?? input.nowMs) + input.spec.timeoutS * 1_000;
     return {
       action: {
         kind: "waitHealthy",
         replica: replica.id,
         generation: current.generation,
-        deadlineMs: startedAtMs + input.spec.timeoutS * 1_000,
+        deadlineMs: input.memory.served ? bootByMs : Math.min(bootByMs, readyByMs(input)),
         reason: `${replica.name} is booting`,
       },
     };
@@ -42,6 +46,8 @@ export function stepUnwanted(replica: ReplicaWorld, world: World, input: PlanInp
   if (!incarnation) return undefined;
   const { proxy } = world;
   if (isRouted(incarnation.name, proxy, input)) return undefined;
+  // A proxy that does not answer may still have streams there: it answers again, or is replaced, first.
+  if (!input.desired.stop && isSilent(proxy)) return undefined;
   if (inFlightOf(incarnation.name, proxy) > 0 && !input.memory.drained.includes(incarnation.name)) {
     return {
       action: {
@@ -66,11 +72,16 @@ function isRouted(
   if (proxy.membership) return proxy.membership.members.some((member) => member.name === name);
   if (spec.scheduler.membership !== "restart") return false;
   const command = memory.proxyCommand;
+  // A newer command is rendered but does not run yet: whom the old one names is not known any more.
+  if (command !== undefined && command.generation > proxy.generation) return true;
   return (
     command?.generation === proxy.generation &&
     command.command.members.some((member) => member.name === name)
   );
 }
+
+const isSilent = (proxy: ObservedProxy | undefined): boolean =>
+  proxy?.state === "lost" || proxy?.state === "unhealthy";
 
 export const inFlightOf = (name: string, proxy: ObservedProxy | undefined): number =>
   proxy?.state === "healthy" ? (proxy.inFlight?.[name] ?? 0) : 0;
@@ -100,8 +111,7 @@ function reserve(
     (!current && (memory.generations[name] ?? 0) > 0 && memory.started[name] !== undefined);
   if (again) {
     const verdict = mayRestart(name, memory, spec.restart, nowMs);
-    if (verdict.kind === "later") return { wakeAtMs: verdict.atMs };
-    if (verdict.kind === "exhausted") return undefined;
+    if (verdict.kind !== "now") return { wakeAtMs: verdict.atMs };
   }
   const generation = current?.generation ?? (memory.generations[name] ?? 0) + 1;
   return {
@@ -113,7 +123,7 @@ function reserve(
       replaces: again,
       reason: again ? `${name} is replaced` : `${name} is wanted and has no placement group`,
       // Once the job serves, a replica may wait for GPUs as long as it must: what runs is not disturbed.
-      ...(memory.served ? {} : { deadlineMs: memory.deployStartedAtMs + spec.timeoutS * 1_000 }),
+      ...(memory.served ? {} : { deadlineMs: readyByMs(input) }),
     },
   };
 }
@@ -122,10 +132,11 @@ function reserve(
 function start(
   { id, name }: ReplicaWorld,
   { generation }: Incarnation,
-  { memory }: PlanInput,
+  world: World,
+  { memory, spec }: PlanInput,
 ): ReplicaStep {
   const isFirst = id.role === "prefill" && id.index === 0;
-  if (!isFirst && memory.kvIp === undefined) return undefined;
+  if (!isFirst && !isKvIpKnown(world, memory, spec)) return undefined;
   const rest = {
     replica: id,
     generation,
@@ -136,4 +147,12 @@ function start(
     action:
       id.role === "prefill" ? { kind: "startPrefill", ...rest } : { kind: "startDecode", ...rest },
   };
+}
+
+/** An address that prefill 0 had before it was lost is of use only to commands that do not hold it. */
+function isKvIpKnown({ replicas }: World, { kvIp }: Memory, spec: JobSpec): boolean {
+  if (kvIp === undefined) return false;
+  if (!JSON.stringify(spec.roles).includes("{KV_IP}")) return true;
+  const first = replicas.find(({ id }) => id.role === "prefill" && id.index === 0);
+  return first?.current?.actor?.endpoint?.host === kvIp;
 }

@@ -8,7 +8,7 @@ const backoffMaxMs = 60_000;
 export type RestartVerdict =
   | { readonly kind: "now" }
   | { readonly kind: "later"; readonly atMs: number }
-  | { readonly kind: "exhausted"; readonly count: number };
+  | { readonly kind: "exhausted"; readonly count: number; readonly atMs: number };
 
 /**
  * May a failed target be replaced? The n-th replacement within the window waits 1 s × 2^(n-1), at most a minute;
@@ -21,7 +21,10 @@ export function mayRestart(
   nowMs: number,
 ): RestartVerdict {
   const recent = (restarts[target] ?? []).filter((atMs) => atMs > nowMs - budget.windowS * 1_000);
-  if (recent.length >= budget.restartsMax) return { kind: "exhausted", count: recent.length };
+  if (recent.length >= budget.restartsMax) {
+    const oldest = recent.at(-budget.restartsMax) ?? nowMs;
+    return { kind: "exhausted", count: recent.length, atMs: oldest + budget.windowS * 1_000 };
+  }
   const last = recent.at(-1);
   if (last === undefined) return { kind: "now" };
   const wait = Math.min(backoffFirstMs * 2 ** (recent.length - 1), backoffMaxMs);

@@ -3,6 +3,7 @@ import {
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
+  TimeoutFailure,
   allHandlersFinished,
   condition,
   continueAsNew,
@@ -27,6 +28,11 @@ import type { JobState } from "./state.ts";
 
 /** A failed action is not planned again at once, so that a policy error cannot spin. */
 const afterFailureMs = 1_000;
+/** After a look at the cluster that failed for good: the first wait, doubled each time. */
+const lookAgainMs = 2_000;
+const lookAgainMaxMs = 60_000;
+/** The least that the first deployment's deadline leaves a look at the cluster. */
+const lookMinMs = 10_000;
 /** Waits during which something else may happen that the watch must report. */
 const slowKinds: ReadonlySet<string> = new Set([
   "reservePlacementGroup",
@@ -43,37 +49,43 @@ const slowKinds: ReadonlySet<string> = new Set([
 export async function PDJobWorkflow(input: JobInput): Promise<JobResult> {
   const state = openState(input.spec, input.state, Date.now());
   registerHandlers(state);
-  let cancelled = false;
   CancellationScope.current().cancelRequested.catch(() => {
-    cancelled = true;
+    state.cancelled = true;
     note(state, "cancellation was asked for: the job stops", Date.now());
     stopWanted(state, true);
   });
   await CancellationScope.nonCancellable(() => runTurns(state, input));
   if (state.failure)
     throw ApplicationFailure.nonRetryable(state.failure.message, state.failure.code);
-  if (cancelled) throw new CancelledFailure("the job was cancelled; everything of it is released");
+  if (state.cancelled)
+    throw new CancelledFailure("the job was cancelled; everything of it is released");
   return { phase: "STOPPED" };
 }
 
 async function runTurns(state: JobState, input: JobInput): Promise<void> {
   const watcher = createWatcher(state);
+  let failedLooks = 0;
   for (;;) {
     state.dirty = false;
+    const wished = state.desiredGeneration;
     const turn = await planTurn(state);
+    failedLooks = turn ? 0 : failedLooks + 1;
     if (turn) {
+      state.plannedGeneration = wished;
       applyPlan(state, turn.plan);
       if (turn.plan.finished) break;
       if (needsWatch(state)) watcher.start(turn.digest);
     }
     if (isReleased(state)) break;
-    await nextChange(state, turn?.plan.wakeAtMs);
+    const wakeAtMs = turn ? turn.plan.wakeAtMs : Date.now() + lookAgainAfter(failedLooks);
+    await nextChange(state, input, wakeAtMs);
     if (isTimeToContinue(state, input)) {
       await watcher.stop();
+      // Waits are planned anew by the next run; whatever changes something is let end.
+      for (const action of state.inFlight.values()) action.cancel();
+      await condition(() => state.inFlight.size === 0);
       await condition(allHandlersFinished);
-      // A message may have come in during these waits: only a job that is still quiet continues as new.
-      if (isTimeToContinue(state, input))
-        await continueAsNew<typeof PDJobWorkflow>({ ...input, state: carry(state) });
+      await continueAsNew<typeof PDJobWorkflow>({ ...input, state: carry(state) });
     }
   }
   await watcher.stop();
@@ -84,19 +96,28 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
   });
 }
 
-/** Undefined when the cluster stayed out of reach for the whole of the first deployment's timeout: the job then fails. */
+const lookAgainAfter = (failures: number): number =>
+  Math.min(lookAgainMs * 2 ** (failures - 1), lookAgainMaxMs);
+
+/**
+ * Undefined when the cluster could not be looked at. A first deployment fails by that. A job that has served, or is being
+ * taken down, looks again and again: whatever is wrong on our side is no reason to stop engines that serve.
+ */
 async function planTurn(state: JobState) {
   const { spec, desired, memory, inFlight } = state;
   const actions = [...inFlight.values()].map(({ key, kind, target }) => ({ key, kind, target }));
   const deadlineMs = memory.deployStartedAtMs + spec.timeoutS * 1_000;
   const bounded = !memory.served && !desired.stop && inFlight.size === 0;
-  const scheduleToCloseTimeout = Math.max(deadlineMs - Date.now(), 10_000);
+  const scheduleToCloseTimeout = Math.max(deadlineMs - Date.now(), lookMinMs);
   try {
     return await quick.planTurn.executeWithOptions(bounded ? { scheduleToCloseTimeout } : {}, [
       { spec, desired, memory, inFlight: actions },
     ]);
   } catch (error) {
-    fail(state, toFailure(error));
+    const failure = toFailure(error);
+    if (memory.served || desired.stop)
+      note(state, `looking at the cluster failed: ${failure.code}: ${failure.message}`, Date.now());
+    else fail(state, failure);
     return undefined;
   }
 }
@@ -105,7 +126,12 @@ function applyPlan(state: JobState, plan: Plan): void {
   if (plan.failure) fail(state, plan.failure);
   for (const key of plan.cancel) state.inFlight.get(key)?.cancel();
   for (const action of plan.actions) launch(state, action);
-  if (plan.view.phase === "READY") state.memory = { ...state.memory, served: true };
+  state.memory = {
+    ...state.memory,
+    // Absent in turns that were recorded before it was counted.
+    lostSinceMs: plan.lostSinceMs ?? {},
+    served: state.memory.served || plan.view.phase === "READY",
+  };
   show(state, plan.view);
 }
 
@@ -152,9 +178,15 @@ function fail(state: JobState, failure: Failure): void {
 const isReleased = ({ failure, memory, inFlight }: JobState): boolean =>
   failure !== undefined && inFlight.size === 0 && Object.keys(memory.generations).length === 0;
 
-async function nextChange(state: JobState, wakeAtMs: number | undefined): Promise<void> {
-  if (wakeAtMs === undefined) await condition(() => state.dirty);
-  else await condition(() => state.dirty, Math.max(1, wakeAtMs - Date.now()));
+async function nextChange(
+  state: JobState,
+  input: JobInput,
+  wakeAtMs: number | undefined,
+): Promise<void> {
+  // Messages that change nothing make a history long, too.
+  const isDue = () => state.dirty || isTimeToContinue(state, input);
+  if (wakeAtMs === undefined) await condition(isDue);
+  else await condition(isDue, Math.max(1, wakeAtMs - Date.now()));
 }
 
 const needsWatch = ({ inFlight }: JobState): boolean =>
@@ -195,12 +227,19 @@ function isTimeToContinue(state: JobState, { historyEventsMax }: JobInput): bool
   const { continueAsNewSuggested, historyLength } = workflowInfo();
   const isLong =
     continueAsNewSuggested || (historyEventsMax !== undefined && historyLength > historyEventsMax);
-  return isLong && state.inFlight.size === 0 && !state.desired.stop;
+  return isLong && [...state.inFlight.values()].every(({ kind }) => slowKinds.has(kind));
 }
 
-/** The failure inside an activity's failure: its type is our code, its message our sentence. */
+/**
+ * The failure inside an activity's failure: its type is our code, its message our sentence. Behind a timeout is what the
+ * last attempt failed with.
+ */
 function toFailure(error: unknown): Failure {
-  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const outer = error instanceof ActivityFailure ? error.cause : error;
+  const cause =
+    outer instanceof TimeoutFailure && outer.cause instanceof ApplicationFailure
+      ? outer.cause
+      : outer;
   const message = cause instanceof Error ? cause.message : String(cause);
   const type = cause instanceof ApplicationFailure ? (cause.type ?? "") : "";
   return { code: isErrorCode(type) ? type : "Internal", message };

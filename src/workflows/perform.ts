@@ -27,6 +27,19 @@ const change = proxyActivities<Activities>({
   heartbeatTimeout,
   retry,
 });
+/** Changes that may turn out to be moot: past this the planner looks again at what is there. */
+const begin = proxyActivities<Activities>({
+  startToCloseTimeout: "3 minutes",
+  scheduleToCloseTimeout: "3 minutes",
+  heartbeatTimeout,
+  retry,
+});
+const point = proxyActivities<Activities>({
+  startToCloseTimeout: "20 seconds",
+  scheduleToCloseTimeout: "20 seconds",
+  heartbeatTimeout,
+  retry,
+});
 /** Waits for the world; each has its own deadline in its input, and these are only the outer bound. */
 const wait = proxyActivities<Activities>({
   startToCloseTimeout: "7 days",
@@ -50,11 +63,11 @@ export async function perform(action: Action, spec: JobSpec): Promise<ActionResu
         { spec, action },
       ]));
     case "startPrefill":
-      return void (await change.startPrefill.executeWithOptions(options, [{ spec, action }]));
+      return begin.startPrefill.executeWithOptions(options, [{ spec, action }]);
     case "startDecode":
-      return void (await change.startDecode.executeWithOptions(options, [{ spec, action }]));
+      return begin.startDecode.executeWithOptions(options, [{ spec, action }]);
     case "readKvIp":
-      return quick.readKvIp.executeWithOptions(options, [{ spec, action }]);
+      return point.readKvIp.executeWithOptions(options, [{ spec, action }]);
     case "waitHealthy":
       return void (await wait.waitHealthy.executeWithOptions(options, [{ spec, action }]));
     case "drainReplica":
@@ -70,7 +83,7 @@ export async function perform(action: Action, spec: JobSpec): Promise<ActionResu
     case "runProxy":
       return void (await change.runProxy.executeWithOptions(options, [{ spec, action }]));
     case "setMembership":
-      return void (await change.setMembership.executeWithOptions(options, [{ spec, action }]));
+      return void (await point.setMembership.executeWithOptions(options, [{ spec, action }]));
     case "drainProxy":
       return void (await wait.drainProxy.executeWithOptions(options, [{ spec, action }]));
     case "stopProxy":
@@ -80,8 +93,11 @@ export async function perform(action: Action, spec: JobSpec): Promise<ActionResu
   }
 }
 
-/** `prefill-0 g1: …`: what the Web UI shows beside the activity's name. The server refuses more than 200 bytes. */
+/** The server refuses more than 200 bytes. */
+const summaryMax = 160;
+
+/** `prefill-0 g1: …`: what the Web UI shows beside the activity's name. */
 function summaryOf(action: Action): string {
   const subject = actionKey(action).slice(action.kind.length + 1);
-  return `${subject}: ${action.reason}`.slice(0, 120);
+  return `${subject}: ${action.reason}`.replaceAll(/[^ -~]/g, "?").slice(0, summaryMax);
 }

@@ -3,33 +3,27 @@ import { targetOf } from "../domain/action.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
 import { incarnationName } from "../domain/names.ts";
+import { restartsMax } from "../domain/spec.ts";
+import type { Endpoint } from "../domain/spec.ts";
 
-/** Times of replacements kept per target: no budget allows more. */
-const restartsKept = 100;
+/** Characters kept of a failure's message once the job has served: the whole of it was noted as an event. */
+const messageMax = 1_000;
 
 /** What to remember when an action starts: numbers that must never be used twice, even if its outcome stays unknown. */
 export function rememberStart(memory: Memory, action: Action, nowMs: number): Memory {
   const target = targetOf(action);
   switch (action.kind) {
-    case "reservePlacementGroup": {
-      const restarts = action.replaces
-        ? {
-            ...memory.restarts,
-            [target]: [...(memory.restarts[target] ?? []), nowMs].slice(-restartsKept),
-          }
-        : memory.restarts;
-      return { ...memory, restarts, generations: raised(memory, target, action.generation) };
-    }
+    case "reservePlacementGroup":
     case "renderProxy": {
-      const replaces =
-        memory.failures["proxy"] !== undefined &&
-        memory.failures["proxy"].generation === action.generation - 1;
-      const restarts = replaces
-        ? {
-            ...memory.restarts,
-            proxy: [...(memory.restarts["proxy"] ?? []), nowMs].slice(-restartsKept),
-          }
-        : memory.restarts;
+      // Asked for again after a crash it is the same replacement.
+      const isNew = action.generation > (memory.generations[target] ?? 0);
+      const restarts =
+        action.replaces && isNew
+          ? {
+              ...memory.restarts,
+              [target]: [...(memory.restarts[target] ?? []), nowMs].slice(-restartsMax),
+            }
+          : memory.restarts;
       return { ...memory, restarts, generations: raised(memory, target, action.generation) };
     }
     case "setMembership":
@@ -66,10 +60,14 @@ export function rememberSuccess(
   switch (action.kind) {
     case "startPrefill":
     case "startDecode":
+      // Undefined: its placement group was gone, and nothing was started.
+      return result === undefined ? memory : withStarted(memory, action);
     case "runProxy":
-      return { ...memory, started: { ...memory.started, [targetOf(action)]: action.generation } };
+      return withStarted(memory, action);
     case "readKvIp":
-      return { ...memory, kvIp: (result as { readonly kvIp: string }).kvIp };
+      return result === undefined
+        ? memory
+        : { ...memory, kvIp: (result as { readonly kvIp: string }).kvIp };
     case "renderProxy":
       return {
         ...memory,
@@ -101,8 +99,13 @@ export function rememberSuccess(
   }
 }
 
+const withStarted = (memory: Memory, action: Action & { readonly generation: number }): Memory => ({
+  ...memory,
+  started: { ...memory.started, [targetOf(action)]: action.generation },
+});
+
 /** What activities hand back, as far as it is remembered. */
-export type ActionResult = { readonly kvIp: string } | ProxyCommand | undefined;
+export type ActionResult = { readonly kvIp: string } | ProxyCommand | Endpoint | undefined;
 
 export function rememberFailure(
   memory: Memory,
@@ -110,15 +113,13 @@ export function rememberFailure(
   failure: Failure,
   nowMs: number,
 ): Memory {
+  // Neither changed anything that must be undone: what went wrong is seen by looking again.
+  if (action.kind === "setMembership" || action.kind === "readKvIp") return memory;
   const target = targetOf(action);
-  const generation =
-    "generation" in action && action.kind !== "setMembership"
-      ? action.generation
-      : (memory.generations[target] ?? 0);
-  return {
-    ...memory,
-    failures: { ...memory.failures, [target]: { ...failure, generation, atMs: nowMs } },
-  };
+  const generation = "generation" in action ? action.generation : (memory.generations[target] ?? 0);
+  const message = memory.served ? failure.message.slice(0, messageMax) : failure.message;
+  const recorded = { code: failure.code, message, generation, atMs: nowMs };
+  return { ...memory, failures: { ...memory.failures, [target]: recorded } };
 }
 
 /** A replica that was taken away on purpose starts with a clean slate if it is wanted again; its generations go on. */

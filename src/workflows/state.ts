@@ -17,11 +17,13 @@ export interface CarriedState {
   readonly schemaVersion: 1;
   readonly desired: Desired;
   readonly desiredGeneration: number;
+  readonly plannedGeneration: number;
   readonly memory: Memory;
   readonly view: JobView;
   readonly events: readonly JobEvent[];
   readonly keys: readonly string[];
   readonly failure?: Failure;
+  readonly cancelled?: boolean;
 }
 
 /** The job as one run of the workflow sees it. Handlers edit `desired` only, through the functions below. */
@@ -34,6 +36,10 @@ export interface JobState {
   events: readonly JobEvent[];
   keys: readonly string[];
   failure?: Failure;
+  /** The workflow's cancellation was asked for: that is how it is to end. */
+  cancelled?: boolean;
+  /** The newest wish that a plan has seen. */
+  plannedGeneration: number;
   /** Actions being performed, with the means to cancel each. */
   readonly inFlight: Map<string, InFlightAction & { readonly cancel: () => void }>;
   /** Something changed since the last plan. */
@@ -51,6 +57,7 @@ export function openState(
       replicas: { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas },
     },
     desiredGeneration: 1,
+    plannedGeneration: 0,
     memory: emptyMemory(nowMs),
     view: unseen(spec),
     events: [{ atMs: nowMs, text: `job ${spec.name} was started` }],
@@ -65,22 +72,25 @@ export function openState(
 export function carry({
   desired,
   desiredGeneration,
+  plannedGeneration,
   memory,
   view,
   events,
   keys,
   failure,
+  cancelled,
 }: JobState): CarriedState {
   const state = {
     schemaVersion: 1 as const,
     desired,
     desiredGeneration,
+    plannedGeneration,
     memory,
     view,
     events,
     keys,
   };
-  return failure ? { ...state, failure } : state;
+  return { ...state, ...(failure ? { failure } : {}), ...(cancelled ? { cancelled } : {}) };
 }
 
 const unseen = (spec: JobSpec): JobView => ({
@@ -126,17 +136,26 @@ export function stopWanted(state: JobState, drain: boolean): void {
   state.dirty = true;
 }
 
-export function statusOf({ spec, desired, view, inFlight, events, failure }: JobState): JobStatus {
+export function statusOf(job: JobState): JobStatus {
+  const { spec, desired, desiredGeneration, inFlight, events, failure } = job;
+  const view = standing(job);
   const ready = { prefill: 0, decode: 0 };
   for (const { role, phase } of view.replicas) if (phase === "READY") ready[role] += 1;
   const keys = [...inFlight.keys()];
   const status = {
     job: spec.name,
     desired: desired.replicas,
+    desiredGeneration,
     ready,
     inFlight: keys,
     events,
     ...view,
   };
   return failure ? { ...status, failure } : status;
+}
+
+/** READY is said of the newest wish only: until a plan has seen it, the job is about to change. */
+function standing({ view, desiredGeneration, plannedGeneration }: JobState): JobView {
+  const isStale = view.phase === "READY" && plannedGeneration < desiredGeneration;
+  return isStale ? { ...view, phase: "SCALING", reason: "a change was just asked for" } : view;
 }

@@ -125,7 +125,7 @@ export const shapeCases: readonly Case[] = [
       2: "restart: {max_restarts: -1, window: 0}\ndrain: {prefill: -1, decoder: 1}\nstop_grace: soon\nlease: -1\nnum_cpus: 1.5",
     }),
     messages: [
-      "job.yaml:2:25 restart.max_restarts: must be a whole number from 0 to 1000, not -1.",
+      "job.yaml:2:25 restart.max_restarts: must be a whole number from 0 to 100, not -1.",
       "job.yaml:2:37 restart.window: must be a whole number of seconds from 1 to 604800, not 0.",
       "job.yaml:3:18 drain.prefill: must be a whole number of seconds from 0 to 86400, not -1.",
       "job.yaml:3:22 drain.decoder: is not a known key. Did you mean decode?",

@@ -1,6 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { emptyMemory } from "../../src/domain/memory.ts";
-import { forgive } from "../../src/domain/restart.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 
@@ -16,83 +14,6 @@ const external = makeSpec({
 
 const members = (cluster: ReturnType<typeof fakeCluster>): readonly string[] =>
   (cluster.state.observed.proxies[0]?.membership?.members ?? []).map(({ name }) => name);
-
-describe("a restart on request", () => {
-  const ready = () => {
-    const cluster = fakeCluster(makeSpec());
-    cluster.settle();
-    cluster.state.log = [];
-    return cluster;
-  };
-
-  test("takes a healthy replica out of the proxy, then replaces it under a new generation", () => {
-    const cluster = ready();
-    cluster.state.desired = { ...cluster.state.desired, retired: { "decode-1": 1 } };
-    expect(cluster.settle().view.phase).toBe("READY");
-    expect(cluster.state.log).toEqual([
-      "setMembership proxy g2",
-      "stopReplica decode-1 g1",
-      "removePlacementGroup decode-1 g1",
-      "reservePlacementGroup decode-1 g2",
-      "startDecode decode-1 g2",
-      "waitHealthy decode-1 g2",
-      "setMembership proxy g3",
-    ]);
-    expect(cluster.state.memory.restarts).toEqual({});
-  });
-
-  test("replaces the proxy without touching its budget", () => {
-    const cluster = ready();
-    cluster.state.desired = { ...cluster.state.desired, retired: { proxy: 1 } };
-    expect(cluster.settle().view.phase).toBe("READY");
-    expect(cluster.state.log).toEqual([
-      "stopProxy proxy g1",
-      "renderProxy proxy g2",
-      "runProxy proxy g2",
-      "setMembership proxy g2",
-    ]);
-    expect(cluster.state.memory.restarts).toEqual({});
-  });
-
-  test("cancels the wait for a generation that is to be replaced, and no other", () => {
-    const cluster = ready();
-    cluster.setState("demo-decode-1-g1", "starting");
-    cluster.state.desired = { ...cluster.state.desired, retired: { "decode-1": 1 } };
-    cluster.state.inFlight = ["decode-0", "decode-1"].map((target) => ({
-      key: `waitHealthy ${target} g1`,
-      kind: "waitHealthy" as const,
-      target,
-    }));
-    expect(cluster.turn().cancel).toEqual(["waitHealthy decode-1 g1"]);
-  });
-
-  test("brings back what was left down, since its failures are forgiven", () => {
-    const cluster = ready();
-    for (let turn = 0; turn < 8; turn++) {
-      const current = cluster.state.observed.replicas.find(({ name }) => name.includes("decode-1"));
-      if (current) cluster.setState(current.name, "exited");
-      cluster.state.nowMs += 10;
-      cluster.settle();
-    }
-    expect(cluster.turn().view.phase).toBe("DEGRADED");
-    cluster.state.memory = forgive(cluster.state.memory, "decode-1");
-    expect(cluster.settle().view.phase).toBe("READY");
-  });
-});
-
-test("a job whose history was lost adopts what runs and goes on counting its generations", () => {
-  const cluster = fakeCluster(makeSpec());
-  cluster.settle();
-  cluster.setState("demo-decode-1-g1", "exited");
-  cluster.settle();
-  cluster.state.memory = emptyMemory(cluster.state.nowMs);
-  cluster.state.log = [];
-  expect(cluster.settle().view.phase).toBe("READY");
-  expect(cluster.state.log).toEqual(["readKvIp prefill-0 g1"]);
-  cluster.setState("demo-decode-1-g2", "exited");
-  expect(cluster.settle().view.phase).toBe("READY");
-  expect(cluster.state.observed.replicas.map(({ name }) => name)).toContain("demo-decode-1-g3");
-});
 
 describe("a first deployment", () => {
   test("reserves, starts prefill 0, reads the KV address, starts the rest, waits, renders and runs the proxy", () => {
@@ -122,6 +43,33 @@ describe("a first deployment", () => {
         "setMembership proxy g1",
       ]
     `);
+  });
+
+  test("fails when its timeout is over, however that was spent", () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.turn().actions.forEach(cluster.run);
+    expect(cluster.turn().wakeAtMs).toBe(65_000);
+    cluster.state.nowMs = 64_999;
+    expect(cluster.turn().failure).toBeUndefined();
+    cluster.state.nowMs = 65_000;
+    expect(cluster.turn().failure).toEqual({
+      code: "DeployTimeout",
+      message:
+        "Job demo was not READY within its timeout of 60 s (prefill-0 STARTING, prefill-1 STARTING, decode-0 STARTING, decode-1 STARTING)",
+    });
+  });
+
+  test("gives each wait no more than what is left of the timeout", () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.state.nowMs = 40_000;
+    cluster.turn().actions.forEach(cluster.run);
+    cluster.turn().actions.forEach(cluster.run);
+    cluster.state.observed = {
+      ...cluster.state.observed,
+      replicas: cluster.state.observed.replicas.map((one) => ({ ...one, startedAtMs: 40_000 })),
+    };
+    const waits = cluster.turn().actions.filter(({ kind }) => kind === "waitHealthy");
+    expect(waits).toMatchObject([{ deadlineMs: 60_000 }]);
   });
 
   test("does nothing more once it is READY", () => {
@@ -252,63 +200,6 @@ test("phases name what goes on: SCALING for a change that was asked for, HEALING
   expect(cluster.turn().view.phase).toBe("HEALING");
 });
 
-describe("healing", () => {
-  test("takes a dead replica out of the proxy and replaces it without touching the others", () => {
-    const cluster = fakeCluster(makeSpec());
-    cluster.settle();
-    cluster.setState("demo-prefill-1-g1", "exited");
-    cluster.state.log.length = 0;
-    expect(cluster.settle().view.phase).toBe("READY");
-    expect(members(cluster).toSorted()).toEqual([
-      "demo-decode-0-g1",
-      "demo-decode-1-g1",
-      "demo-prefill-0-g1",
-      "demo-prefill-1-g2",
-    ]);
-    expect(
-      cluster.state.log.filter((key) => !key.includes("prefill-1") && !key.includes("proxy")),
-    ).toEqual([]);
-  });
-
-  test("gives up on a replica that keeps dying and says why", () => {
-    const cluster = fakeCluster(makeSpec());
-    cluster.settle();
-    for (let generation = 1; generation <= 4; generation++) {
-      cluster.setState(`demo-decode-0-g${generation}`, "exited");
-      cluster.settle();
-    }
-    const { view } = cluster.turn();
-    expect(view.phase).toBe("DEGRADED");
-    expect(view.reason).toBe(
-      "decode-0 was replaced 3 times within 600 s and is left down: The engine of decode-0 g4 exited with code unknown.",
-    );
-    expect(members(cluster)).toHaveLength(3);
-  });
-
-  test("replaces a proxy that exited and gives it the members again", () => {
-    const cluster = fakeCluster(makeSpec());
-    cluster.settle();
-    cluster.state.observed = {
-      ...cluster.state.observed,
-      proxies: cluster.state.observed.proxies.map((proxy) => ({
-        ...proxy,
-        state: "exited" as const,
-      })),
-    };
-    expect(cluster.settle().view.phase).toBe("READY");
-    expect(cluster.state.observed.proxies[0]?.name).toBe("demo-proxy-g2");
-    expect(members(cluster)).toHaveLength(4);
-  });
-
-  test("deploys everything anew when the cluster was restarted empty", () => {
-    const cluster = fakeCluster(makeSpec());
-    cluster.settle();
-    cluster.state.observed = { session: "s2", placementGroups: [], replicas: [], proxies: [] };
-    expect(cluster.settle().view.phase).toBe("READY");
-    expect(members(cluster).every((name) => name.endsWith("-g2"))).toBe(true);
-  });
-});
-
 describe("an external proxy", () => {
   test("is restarted under a new generation when its members change", () => {
     const cluster = fakeCluster(external);
@@ -317,6 +208,26 @@ describe("an external proxy", () => {
     cluster.state.desired = { replicas: { prefill: 1, decode: 2 } };
     expect(cluster.settle().view.phase).toBe("READY");
     expect(cluster.state.log.slice(-2)).toEqual(["renderProxy proxy g2", "runProxy proxy g2"]);
+  });
+
+  test("keeps the replicas of its running command until the new one runs", () => {
+    const cluster = fakeCluster(
+      makeSpec({
+        scheduler: { port: 8021, membership: "restart", command: ["proxy", "$DECODE_URLS"] },
+      }),
+    );
+    cluster.settle();
+    cluster.state.desired = { replicas: { prefill: 2, decode: 1 } };
+    cluster.state.log = [];
+    cluster.turn().actions.forEach(cluster.run);
+    expect(cluster.state.log).toEqual(["renderProxy proxy g2"]);
+    cluster.turn().actions.forEach(cluster.run);
+    expect(cluster.state.log.slice(1)).toEqual(["runProxy proxy g2"]);
+    cluster.settle();
+    expect(cluster.state.log.slice(2)).toEqual([
+      "stopReplica decode-1 g1",
+      "removePlacementGroup decode-1 g1",
+    ]);
   });
 
   test("is left alone while a wanted replica is down", () => {

@@ -14,7 +14,12 @@ describe("the restart budget", () => {
     ["the second waits 1 s", [10_000], 10_500, { kind: "later", atMs: 11_000 }],
     ["and comes then", [10_000], 11_000, { kind: "now" }],
     ["the third waits 2 s", [10_000, 12_000], 12_500, { kind: "later", atMs: 14_000 }],
-    ["after three it is no", [10_000, 12_000, 15_000], 60_000, { kind: "exhausted", count: 3 }],
+    [
+      "after three it is no",
+      [10_000, 12_000, 15_000],
+      60_000,
+      { kind: "exhausted", count: 3, atMs: 110_000 },
+    ],
     ["until the oldest leaves the window", [10_000, 12_000, 15_000], 110_001, { kind: "now" }],
   ] as const)("%s", (_name, times, nowMs, verdict) =>
     expect(mayRestart("x", memory(...times), budget, nowMs)).toEqual(verdict),

@@ -9,6 +9,7 @@ import type { Plan } from "../../src/domain/plan.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
 import { rememberStart, rememberSuccess } from "../../src/workflows/remember.ts";
+import type { ActionResult } from "../../src/workflows/remember.ts";
 
 /** Turns after which a job that should be quiet is declared to be spinning. */
 const turnsMax = 400;
@@ -32,17 +33,19 @@ export function fakeCluster(spec: JobSpec) {
 
   function turn(): Plan {
     const plan = reconcile({ ...state, spec });
-    if (plan.view.phase === "READY") state.memory = { ...state.memory, served: true };
+    const served = state.memory.served || plan.view.phase === "READY";
+    state.memory = { ...state.memory, lostSinceMs: plan.lostSinceMs, served };
     state.plan = plan;
     return plan;
   }
 
-  /** Runs turns until nothing is left to do; waits of the plan pass at once. Answers with the last plan. */
-  function settle(): Plan {
+  /** Runs turns until nothing is left to do; waits of the plan, up to a limit, pass at once. Answers with the last plan. */
+  function settle(waitMaxMs = Number.POSITIVE_INFINITY): Plan {
     for (let count = 0; count < turnsMax; count++) {
       const plan = turn();
       if (plan.failure || plan.finished) return plan;
       if (plan.actions.length === 0 && plan.wakeAtMs === undefined) return plan;
+      if (plan.actions.length === 0 && (plan.wakeAtMs ?? 0) - state.nowMs > waitMaxMs) return plan;
       if (plan.actions.length === 0) state.nowMs = Math.max(state.nowMs + 1, plan.wakeAtMs ?? 0);
       for (const action of plan.actions) run(action);
     }
@@ -53,13 +56,7 @@ export function fakeCluster(spec: JobSpec) {
     state.log.push(actionKey(action));
     state.memory = rememberStart(state.memory, action, state.nowMs);
     apply(action);
-    const result =
-      action.kind === "readKvIp"
-        ? { kvIp: "10.0.0.1" }
-        : action.kind === "renderProxy"
-          ? { builtin: true, argv: [], members: action.members }
-          : undefined;
-    state.memory = rememberSuccess(state.memory, action, result, spec.name);
+    state.memory = rememberSuccess(state.memory, action, resultOf(action), spec.name);
   }
 
   function apply(action: Action): void {
@@ -144,6 +141,14 @@ export function fakeCluster(spec: JobSpec) {
   }
 
   return { state, turn, settle, run, apply, setState };
+}
+
+/** What the activity of this action hands back. */
+export function resultOf(action: Action): ActionResult {
+  if (action.kind === "readKvIp") return { kvIp: "10.0.0.1" };
+  if (action.kind === "renderProxy") return { builtin: true, argv: [], members: action.members };
+  const isStart = action.kind === "startPrefill" || action.kind === "startDecode";
+  return isStart ? { host: "10.0.0.1", ports: { http: 1 } } : undefined;
 }
 
 function actorOf(

@@ -1,7 +1,9 @@
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
+import { Context } from "@temporalio/activity";
 import type { WorkflowHandle } from "@temporalio/client";
+import { ApplicationFailure } from "@temporalio/common";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
@@ -114,6 +116,63 @@ test("restartReplica replaces what it names, and is refused for what the job doe
   });
 });
 
+test("a job that serves outlives a worker whose cluster access is broken, and can be stopped afterwards", async () => {
+  const spec = makeSpec({ name: "denied" });
+  let isDenied = false;
+  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
+    beforeLook: () => {
+      if (isDenied) throw ApplicationFailure.nonRetryable("wrong token", "AuthDenied");
+    },
+  });
+  await worker.runUntil(async () => {
+    const handle = await start("denied", { spec });
+    await untilReady(handle, 2);
+    isDenied = true;
+    await handle.signal("scaleTo", { role: "decode", replicas: 3 });
+    await eventually("the failure is told", async () =>
+      (await handle.query<JobStatus>("status")).events.some(({ text }) =>
+        text.includes("looking at the cluster failed: AuthDenied: wrong token"),
+      ),
+    );
+    expect(cluster.state.observed.replicas).toHaveLength(4);
+    isDenied = false;
+    await untilReady(handle, 3);
+    await handle.executeUpdate("stop");
+    await expect(handle.result()).resolves.toEqual({ phase: "STOPPED" });
+  });
+});
+
+test("a job continues as new although a replica waits for GPUs, and the wait goes on", async () => {
+  const spec = makeSpec({ name: "waiting" });
+  let hasGpus = false;
+  const { worker } = await startFakeWorker(env, spec, workflowBundle, {
+    before: async (action) => {
+      while (action.kind === "reservePlacementGroup" && action.replica.index === 2 && !hasGpus)
+        await Context.current().sleep(20);
+    },
+  });
+  await worker.runUntil(async () => {
+    const handle = await start("waiting", { spec, historyEventsMax: 200 });
+    await untilReady(handle, 2);
+    await handle.signal("scaleTo", { role: "decode", replicas: 3 });
+    await eventually("it waits", async () =>
+      (await handle.query<JobStatus>("status")).inFlight.includes(
+        "reservePlacementGroup decode-2 g1",
+      ),
+    );
+    const { runId: before } = await handle.describe();
+    for (let turn = 0; turn < 80; turn++)
+      await handle.signal("scaleTo", { role: "decode", replicas: 3 });
+    await eventually("the job continued as new", async () =>
+      (await handle.describe()).runId === before ? undefined : true,
+    );
+    hasGpus = true;
+    await untilReady(handle, 3);
+    await handle.executeUpdate("stop");
+    await expect(handle.result()).resolves.toEqual({ phase: "STOPPED" });
+  });
+});
+
 test("an idempotency key makes a repeated request count once", async () => {
   const spec = makeSpec({ name: "keys" });
   const { worker } = await startFakeWorker(env, spec, workflowBundle);
@@ -156,11 +215,12 @@ test.each([
 
 test("a step that fails for good during the first deployment fails the job with that step's reason", async () => {
   const spec = makeSpec({ name: "doomed" });
-  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, (action) =>
-    action.kind === "waitHealthy" && action.replica.role === "decode"
-      ? "The engine exited with code 1"
-      : undefined,
-  );
+  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
+    before: (action) => {
+      if (action.kind === "waitHealthy" && action.replica.role === "decode")
+        throw ApplicationFailure.nonRetryable("The engine exited with code 1", "EngineExited");
+    },
+  });
   await worker.runUntil(async () => {
     const handle = await start("doomed", { spec });
     await expect(handle.result()).rejects.toMatchObject({

@@ -2,13 +2,13 @@ import { fileURLToPath } from "node:url";
 import { TestWorkflowEnvironment } from "@temporalio/testing";
 import { DefaultLogger, Runtime, Worker, bundleWorkflowCode } from "@temporalio/worker";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
-import { ApplicationFailure } from "@temporalio/common";
+import { Context } from "@temporalio/activity";
 import type { Activities } from "../../src/activities/index.ts";
 import type { Action } from "../../src/domain/action.ts";
 import { findTemporal } from "../../src/dev/temporal.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
-import { fakeCluster } from "../support/cluster.ts";
+import { fakeCluster, resultOf } from "../support/cluster.ts";
 
 Runtime.install({
   logger: new DefaultLogger("ERROR"),
@@ -40,39 +40,47 @@ export async function startFakeWorker(
   env: TestWorkflowEnvironment,
   spec: JobSpec,
   workflowBundle: WorkflowBundleWithSourceMap,
-  fail?: (action: Action) => string | undefined,
+  happenings: Happenings = {},
 ) {
   const cluster = fakeCluster(spec);
   const worker = await Worker.create({
     connection: env.nativeConnection,
     taskQueue,
     workflowBundle,
-    activities: fakeActivities(cluster, fail) as object,
+    activities: fakeActivities(cluster, happenings) as object,
   });
   return { cluster, worker };
 }
 
+/** What may come between an activity and the cluster; a thrown error is the activity's. */
+interface Happenings {
+  readonly before?: (action: Action) => void | Promise<void>;
+  readonly beforeLook?: () => void;
+}
+
 function fakeActivities(
   cluster: ReturnType<typeof fakeCluster>,
-  fail: (action: Action) => string | undefined = () => undefined,
+  { before, beforeLook }: Happenings,
 ): Activities {
   const performed = async ({ action }: { readonly action: Action }): Promise<never> => {
-    const problem = fail(action);
-    if (problem) throw ApplicationFailure.nonRetryable(problem, "EngineExited");
+    const timer = setInterval(() => Context.current().heartbeat(), 100);
+    try {
+      await before?.(action);
+    } finally {
+      clearInterval(timer);
+    }
     cluster.apply(action);
-    return (
-      action.kind === "renderProxy"
-        ? { builtin: true, argv: [], members: action.members }
-        : { kvIp: "10.0.0.1" }
-    ) as never;
+    return resultOf(action) as never;
   };
   return {
-    planTurn: async (input) => ({
-      plan: reconcile({ ...input, observed: cluster.state.observed, nowMs: Date.now() }),
-      digest: JSON.stringify(cluster.state.observed),
-    }),
+    planTurn: async (input) => {
+      beforeLook?.();
+      return {
+        plan: reconcile({ ...input, observed: cluster.state.observed, nowMs: Date.now() }),
+        digest: JSON.stringify(cluster.state.observed),
+      };
+    },
     watchJob: async ({ digest }) => {
-      const { Context } = await import("@temporalio/activity");
       while (JSON.stringify(cluster.state.observed) === digest) {
         Context.current().heartbeat();
         await Context.current().sleep(50);
