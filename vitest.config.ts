@@ -1,21 +1,42 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
-// Three projects: unit (side by side), e2e (one at a time, real Temporal and Ray), slow (real vLLM, a browser).
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+// Four projects: unit (side by side), simulation (the real workflow and activities on simulated time), e2e (one at a
+// time, real Temporal and Ray), slow (real vLLM, a browser).
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: "unit",
+          sequence: { groupOrder: 0 },
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/slow/**"],
+          exclude: ["test/e2e/**", "test/slow/**", "test/simulation/**"],
           maxWorkers: 2,
           testTimeout: 30_000,
         },
       },
       {
+        resolve: {
+          alias: {
+            "@temporalio/workflow": at("./test/simulation/temporal/workflow.ts"),
+            "@temporalio/activity": at("./test/simulation/temporal/activity.ts"),
+          },
+        },
+        test: {
+          name: "simulation",
+          sequence: { groupOrder: 1 },
+          include: ["test/simulation/**/*.test.ts"],
+          maxWorkers: 2,
+          testTimeout: 300_000,
+        },
+      },
+      {
         test: {
           name: "e2e",
+          sequence: { groupOrder: 2 },
           include: ["test/e2e/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
@@ -25,6 +46,7 @@ export default defineConfig({
       {
         test: {
           name: "slow",
+          sequence: { groupOrder: 3 },
           include: ["test/slow/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 900_000,

@@ -23,7 +23,8 @@ await main(async () => {
 
 async function vitest() {
   const file = at(".pdjob", "reports", "vitest.json");
-  const projects = slow ? ["--project", "slow"] : ["--project", "unit", "--project", "e2e"];
+  const names = slow ? ["slow"] : ["unit", "simulation", "e2e"];
+  const projects = names.flatMap((name) => ["--project", name]);
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
   const code = await show(process.execPath, [
     at("node_modules", "vitest", "vitest.mjs"),

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { loadClientConnectConfig } from "@temporalio/envconfig";
@@ -44,7 +45,10 @@ export async function startWorker({ temporal, taskQueue, rayAddress, python }: W
     namespace: temporal.namespace,
     taskQueue,
     ...workflowCode(),
-    activities: createActivities({ agent, proxyProgramPath: pathOf("dist/pdjob-proxy.mjs") }),
+    activities: createActivities({
+      agent,
+      readProxyProgram: () => readFile(pathOf("dist/pdjob-proxy.mjs"), "utf8"),
+    }),
     interceptors: { activity: [conductActivity] },
     maxConcurrentActivityTaskExecutions: activitiesMax,
     maxHeartbeatThrottleInterval: "1 second",

@@ -7,8 +7,8 @@ import { turnActivities } from "./turn.ts";
 
 export interface ActivityDependencies {
   readonly agent: Agent;
-  /** The built-in proxy's one-file program. */
-  readonly proxyProgramPath: string;
+  /** The text of the built-in proxy's one-file program. */
+  readonly readProxyProgram: () => Promise<string>;
 }
 
 /** Everything that touches the world, under the names that the Web UI shows. */

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { ActionInput, ProxyCommand } from "../domain/action.ts";
 import { proxyName } from "../domain/names.ts";
@@ -17,7 +16,7 @@ const startTimeoutMaxS = 120;
 /** Beyond the agent's own waiting. */
 const callMarginMs = 30_000;
 
-export const proxyActivities = ({ agent, proxyProgramPath }: ActivityDependencies) => ({
+export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencies) => ({
   /** The proxy's command for these members. Recorded in history: what runs is what was shown. */
   async renderProxy({ spec, action }: ActionInput<"renderProxy">): Promise<ProxyCommand> {
     return renderProxy(spec, action.members);
@@ -26,9 +25,7 @@ export const proxyActivities = ({ agent, proxyProgramPath }: ActivityDependencie
   /** Starts the rendered command on the head node and returns when it answers; an older generation stops first. */
   async runProxy({ spec, action }: ActionInput<"runProxy">): Promise<ObservedProxy> {
     const { argv, builtin } = action.command;
-    const files = builtin
-      ? [{ path: programPath, text: await readFile(proxyProgramPath, "utf8") }]
-      : [];
+    const files = builtin ? [{ path: programPath, text: await readProxyProgram() }] : [];
     const startTimeoutS = Math.min(spec.timeoutS, startTimeoutMaxS);
     return agent.call(
       "ensureProxy",

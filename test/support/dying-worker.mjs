@@ -1,6 +1,7 @@
 // A worker that SIGKILLs itself once right before and once right after each kind of activity that PDJOB_DIE_AT names.
 // What it has died of is kept in a file, because nothing else survives. Everything else is the real worker's.
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { Context } from "@temporalio/activity";
 import { NativeConnection, Worker } from "@temporalio/worker";
@@ -44,7 +45,10 @@ const worker = await Worker.create({
   connection: await NativeConnection.connect({ address: values.address }),
   taskQueue: values["task-queue"],
   workflowBundle: { codePath: `${root}dist/workflow-bundle.js` },
-  activities: createActivities({ agent, proxyProgramPath: `${root}dist/pdjob-proxy.mjs` }),
+  activities: createActivities({
+    agent,
+    readProxyProgram: () => readFile(`${root}dist/pdjob-proxy.mjs`, "utf8"),
+  }),
   interceptors: { activity: [conductActivity, die] },
   maxHeartbeatThrottleInterval: "1 second",
   stickyQueueScheduleToStartTimeout: "3 seconds",

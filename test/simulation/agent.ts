@@ -1,0 +1,90 @@
+import { PdjobError } from "../../src/domain/errors.ts";
+import type { Verb, VerbResult } from "../../src/ray/contract.ts";
+import type { CallOptions, VerbArgs } from "../../src/ray/verbs.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { createRayClient } from "./cluster/client.ts";
+import { verbs } from "./cluster/verbs.ts";
+import { currentAttempt } from "./temporal/activity.ts";
+
+const callTimeoutMs = 30_000;
+const pipeMs = [1, 10] as const;
+/** A new agent imports Ray and joins the cluster. */
+const respawnMs = [800, 2_500] as const;
+
+/** Where a crash can fall: before a request arrives, before each thing it does in Ray, after its answer was made. */
+export type Boundary = (what: string) => void;
+
+/** Verbs that change nothing: dying in one of them is like dying before it. */
+const reads: ReadonlySet<Verb> = new Set<Verb>(["list", "nodes", "replicaStatus", "logs", "ping"]);
+
+/** The agent of one worker: src/ray/channel.ts and the Python process behind it. */
+export function createAgent(cluster: Cluster, boundary: Boundary) {
+  const { clock, random } = cluster;
+  let process = spawn(0);
+
+  function spawn(delayMs: number) {
+    let isDead = false;
+    const failures = new Set<() => void>();
+    return {
+      started: clock.sleep(delayMs),
+      failures,
+      isDead: () => isDead,
+      end: () => {
+        isDead = true;
+        for (const fail of failures) fail();
+      },
+    };
+  }
+
+  async function perform<V extends Verb>(
+    verb: V,
+    args: VerbArgs[V],
+    mine: typeof process,
+  ): Promise<VerbResult<V>> {
+    await mine.started;
+    const mark: Boundary = reads.has(verb) ? () => undefined : boundary;
+    const ray = createRayClient(cluster, { isDead: mine.isDead, boundary: mark, verb });
+    await ray.reach(`${verb} asked`);
+    const answer = await verbs[verb](ray, args);
+    await ray.reach(`${verb} answered`);
+    return answer;
+  }
+
+  function call<V extends Verb>(
+    verb: V,
+    args: VerbArgs[V],
+    { timeoutMs = callTimeoutMs, signal }: CallOptions = {},
+  ): Promise<VerbResult<V>> {
+    const { worker } = currentAttempt();
+    if (!worker.isAlive()) return new Promise<never>(() => undefined);
+    if (process.isDead()) process = spawn(random.between(...respawnMs));
+    const mine = process;
+    return new Promise((resolve, reject) => {
+      const finish = (settle: () => void, delayMs: number): void => {
+        if (!mine.failures.delete(fail)) return;
+        timer.cancel();
+        signal?.removeEventListener("abort", onAbort);
+        worker.after(delayMs, settle);
+      };
+      const unreachable = (how: string) =>
+        new PdjobError("AgentUnreachable", `The Ray agent ${how} (${verb}).`);
+      const fail = (): void => finish(() => reject(unreachable("died")), 1);
+      const onAbort = (): void => finish(() => reject(signal?.reason as Error), 0);
+      const timer = worker.after(timeoutMs, () =>
+        finish(() => reject(unreachable("did not answer")), 0),
+      );
+      const latencyMs = (): number => random.between(...pipeMs);
+      mine.failures.add(fail);
+      if (signal?.aborted) return onAbort();
+      signal?.addEventListener("abort", onAbort, { once: true });
+      perform(verb, args, mine).then(
+        (answer) => finish(() => resolve(answer), latencyMs()),
+        (error: Error) => finish(() => reject(error), latencyMs()),
+      );
+    });
+  }
+
+  return { call, close: async () => undefined, kill: () => process.end() };
+}
+
+export type Agent = ReturnType<typeof createAgent>;

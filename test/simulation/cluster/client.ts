@@ -1,0 +1,195 @@
+import { PdjobError } from "../../../src/domain/errors.ts";
+import type { Verb } from "../../../src/ray/contract.ts";
+import type { VerbArgs } from "../../../src/ray/verbs.ts";
+import type { Boundary } from "../agent.ts";
+import { parseName } from "./names.ts";
+import type { Cluster } from "./cluster.ts";
+import { createProxyActor } from "./proxy.ts";
+import type { Actor, Group, Node } from "./ray.ts";
+import { createReplicaActor } from "./replica.ts";
+
+/** One call to Ray's GCS. */
+const stepMs = [1, 12] as const;
+/** Calls hang until the agent itself notices that the GCS is gone. */
+const unreachableMs = [500, 6_000] as const;
+/** A connection to a dead machine's actor fails soon; a silent one costs the whole timeout. */
+const downMs = 200;
+const goneTimeoutMs = 15_000;
+const goneCheckMs = 50;
+
+/** An actor's answer; `absent` when there is no such actor, `silent` when it did not answer in time. */
+export type Answer = { readonly value: unknown } | "absent" | "silent";
+
+export interface ClientSetup {
+  /** The agent process died: nothing of it goes on. */
+  readonly isDead: () => boolean;
+  readonly boundary: Boundary;
+  readonly verb: Verb;
+}
+
+/** agent/pdjob_agent/ray_cluster.py: each call takes time, is a point at which the agent can die, and may find the GCS gone. */
+export function createRayClient(cluster: Cluster, { isDead, boundary, verb }: ClientSetup) {
+  const { clock, random, ray } = cluster;
+
+  async function alive<T>(work: Promise<T>): Promise<T> {
+    const value = await work;
+    if (isDead()) await new Promise<never>(() => undefined);
+    return value;
+  }
+
+  async function step(what: string): Promise<void> {
+    boundary(`${verb}: ${what}`);
+    await alive(clock.sleep(random.between(...stepMs)));
+    if (ray.isReachable()) return;
+    await alive(clock.sleep(random.between(...unreachableMs)));
+    throw new PdjobError("RayUnreachable", "The GCS does not answer.");
+  }
+
+  /** One actor's answer, once the request has left. An actor that answers at once costs no event. */
+  async function answerOf(
+    name: string,
+    method: string,
+    args: readonly unknown[],
+    timeoutMs: number,
+  ): Promise<Answer> {
+    const actor = ray.actors.get(name);
+    if (!actor) return "absent";
+    const silence = (): Promise<Answer> =>
+      alive(
+        clock.sleep(actor.node.state === "down" ? downMs : timeoutMs).then(() => "silent" as const),
+      );
+    if (actor.node.state !== "up") return silence();
+    const answer = actor.process.call(method, args);
+    const value = answer instanceof Promise ? await inTime(answer, timeoutMs) : answer;
+    if (value === "silent" || (actor.node.state as Node["state"]) !== "up") return silence();
+    return value === undefined ? "absent" : { value };
+  }
+
+  function inTime(answer: Promise<unknown>, timeoutMs: number): Promise<unknown> {
+    return alive(
+      new Promise((resolve) => {
+        const timer = clock.after(timeoutMs, () => resolve("silent"));
+        void answer.then((value) => {
+          timer.cancel();
+          resolve(value);
+        });
+      }),
+    );
+  }
+
+  async function ask(
+    name: string,
+    method: string,
+    args: readonly unknown[],
+    timeoutMs: number,
+  ): Promise<Answer> {
+    await step(`${method} of ${name}`);
+    return answerOf(name, method, args, timeoutMs);
+  }
+
+  async function untilGone(isGone: () => boolean, what: string): Promise<void> {
+    for (const untilMs = clock.nowMs() + goneTimeoutMs; !isGone();) {
+      if (clock.nowMs() > untilMs)
+        throw new PdjobError("RayUnreachable", `${what} is still there.`);
+      await alive(clock.sleep(goneCheckMs));
+    }
+  }
+
+  return {
+    /** A point at which the agent can die. */
+    async reach(what: string): Promise<void> {
+      boundary(what);
+      await alive(Promise.resolve());
+    },
+    session: ray.session,
+    pause: (delayMs: number) => alive(clock.sleep(delayMs)),
+    nowMs: clock.nowMs,
+    async nodes() {
+      await step("nodes");
+      return ray.nodes.map((node) => ({
+        id: node.id,
+        isHead: node.isHead,
+        ...ray.resources(node),
+      }));
+    },
+    async groups(): Promise<
+      readonly (Group & { readonly schedulingState?: string | undefined })[]
+    > {
+      await step("groups");
+      return [...ray.groups.values()].map((group) => ({
+        ...group,
+        schedulingState: ray.schedulingState(group),
+      }));
+    },
+    /** No error when somebody else was faster. */
+    async createGroup(name: string, bundles: Group["bundles"]): Promise<void> {
+      await step(`create group ${name}`);
+      if (!ray.groups.has(name)) ray.addGroup({ name, bundles, state: "PENDING", nodes: [] });
+    },
+    async removeGroup(name: string): Promise<void> {
+      await step(`remove group ${name}`);
+      ray.removeGroup(name);
+      await untilGone(() => !ray.groups.has(name), name);
+    },
+    async actorNames(): Promise<readonly string[]> {
+      await step("actor names");
+      return [...ray.actors.keys()];
+    },
+    /** No error when it exists. Ray places it where its group is, dead or not. */
+    async createReplica(args: VerbArgs["ensureReplica"]): Promise<void> {
+      await step(`create ${args.name}`);
+      if (ray.actors.has(args.name)) return;
+      const group = ray.groups.get(args.placementGroup);
+      const node = group?.nodes[0];
+      if (group?.state !== "CREATED" || !node)
+        throw new PdjobError("PlacementPending", `${args.placementGroup} is not there any more.`);
+      ray.addActor(
+        node.state === "up"
+          ? createReplicaActor(cluster, node, args)
+          : stuck(args.name, node, args.placementGroup),
+      );
+    },
+    async createProxy(name: string, leaseS: number): Promise<void> {
+      await step(`create ${name}`);
+      const { job = "", generation = 0 } = parseName(name) ?? {};
+      if (!ray.actors.has(name))
+        ray.addActor(createProxyActor(cluster, ray.head(), { name, job, generation, leaseS }));
+    },
+    ask,
+    /** Of many at once, within one timeout; actors that are gone are left out. */
+    async askAll(
+      names: readonly string[],
+      method: string,
+      args: readonly unknown[],
+      timeoutMs: number,
+    ) {
+      await step(`${method} of ${names.length} actors`);
+      const answers = await Promise.all(
+        names.map(async (name) => ({
+          name,
+          answer: await answerOf(name, method, args, timeoutMs),
+        })),
+      );
+      return answers.flatMap(({ name, answer }) =>
+        answer === "absent"
+          ? []
+          : [{ name, value: answer === "silent" ? undefined : answer.value }],
+      );
+    },
+    async kill(name: string): Promise<void> {
+      await step(`kill ${name}`);
+      ray.kill(name, "SIGKILL");
+      await untilGone(() => !ray.actors.has(name), name);
+    },
+  };
+}
+
+export type RayClient = ReturnType<typeof createRayClient>;
+
+/** An actor that Ray wants to start on a node that does not hear it: it has a name, and nothing else. */
+const stuck = (name: string, node: Node, group: string): Actor => ({
+  name,
+  node,
+  group,
+  process: { call: () => new Promise<never>(() => undefined), end: () => undefined },
+});

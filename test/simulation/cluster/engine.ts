@@ -1,0 +1,60 @@
+import type { EngineState, ProcessExit } from "../../../src/domain/observed.ts";
+import type { Node } from "./ray.ts";
+
+/** What a prober asks and how often; the third failure in a row after a success means unhealthy. */
+export interface Probe {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+const failuresMax = 3;
+
+/** How the next engine of a role behaves: chosen by the schedule of faults. */
+export interface Boot {
+  readonly takesMs: number;
+  /** Exits with code 1 when the boot would have been done. */
+  readonly fails?: boolean;
+}
+
+/** A `vllm serve` process, or the proxy's: its truth, whatever Ray or a prober believes. */
+export interface Process {
+  /** Ray name of the actor that owns it. */
+  readonly name: string;
+  readonly job: string;
+  readonly node: Node;
+  /** Ray's session when it started. */
+  readonly session: string;
+  readonly port: number;
+  readonly startedAtMs: number;
+  readonly probe: Probe;
+  readonly servesFromMs: number;
+  hungSinceMs?: number | undefined;
+  /** A fault hit it at least once: what is done to it then may rest on an old observation. */
+  wasHurt?: true;
+  exit?: ProcessExit;
+  /** Ends it, if it still runs. */
+  die(code: number | null, signal: string | null): void;
+}
+
+export const isAlive = ({ exit }: Process): boolean => exit === undefined;
+
+/** Would it answer a request that reaches it? */
+export const answers = (process: Process, nowMs: number): boolean =>
+  isAlive(process) && process.hungSinceMs === undefined && nowMs >= process.servesFromMs;
+
+/** Did it ever answer? */
+export const hasServed = ({ servesFromMs, exit, hungSinceMs }: Process, nowMs: number): boolean =>
+  servesFromMs <= Math.min(nowMs, exit?.atMs ?? nowMs, hungSinceMs ?? nowMs);
+
+/** What the prober beside it says, worked out from its truth instead of probe by probe. */
+export function probedState(process: Process, nowMs: number): EngineState {
+  const { exit, hungSinceMs, servesFromMs } = process;
+  if (exit) return "exited";
+  const seenServing = servesFromMs + process.probe.intervalMs;
+  if (nowMs < seenServing || (hungSinceMs ?? Infinity) < seenServing) return "starting";
+  const hungForMs = hungSinceMs === undefined ? 0 : nowMs - hungSinceMs;
+  return hungForMs >= noticedAfterMs(process) ? "unhealthy" : "healthy";
+}
+
+/** How long a hang takes to be noticed. */
+export const noticedAfterMs = ({ probe }: Process): number =>
+  failuresMax * (probe.intervalMs + probe.timeoutMs);

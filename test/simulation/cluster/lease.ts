@@ -1,0 +1,27 @@
+import type { Clock } from "../clock.ts";
+
+/** agent/pdjob_agent/node/lease.py: calls `lapse` once when nobody renewed it for so long; 0 = never. */
+export function startLease(clock: Clock, leaseS: number, lapse: () => void) {
+  let seconds = leaseS;
+  let renewedAtMs = clock.nowMs();
+  let isOver = false;
+
+  function check(): void {
+    if (isOver || seconds === 0) return;
+    const leftMs = renewedAtMs + seconds * 1_000 - clock.nowMs();
+    if (leftMs > 0) return void clock.after(leftMs, check);
+    isOver = true;
+    lapse();
+  }
+  check();
+
+  return {
+    renew(next: number): void {
+      const wasOff = seconds === 0;
+      seconds = next;
+      renewedAtMs = clock.nowMs();
+      if (wasOff) check();
+    },
+    end: () => void (isOver = true),
+  };
+}

@@ -1,0 +1,215 @@
+import type { ObservedPlacementGroup } from "../../../src/domain/observed.ts";
+import type { NodeResources } from "../../../src/plan/placement.ts";
+import type { Clock } from "../clock.ts";
+import type { Random } from "../random.ts";
+
+/** Ray's own latencies, and how long it takes to declare a node dead whose raylet was killed or does not answer. */
+const placementMs = [3, 80] as const;
+const deadAfterMs = { down: 15_000, silent: 65_000 } as const;
+/** What becomes of the processes of an actor that Ray ended: its guard needs a moment. */
+const guardMs = [20, 350] as const;
+
+export interface Node {
+  readonly id: string;
+  readonly ip: string;
+  readonly gpus: number;
+  readonly isHead: boolean;
+  /** `silent`: cut off, while everything on it goes on running. `down`: nothing on it runs. */
+  state: "up" | "silent" | "down";
+  /** Ray has noticed, or it never belonged to this session. */
+  isDead: boolean;
+}
+
+export interface Group {
+  readonly name: string;
+  readonly bundles: readonly Readonly<Record<string, number>>[];
+  state: ObservedPlacementGroup["state"];
+  /** One a bundle, once placed. */
+  nodes: readonly Node[];
+}
+
+export interface ActorProcess {
+  /** Calls a method: its answer, a promise of it, or undefined when the process is gone. */
+  call(method: string, args: readonly unknown[]): unknown;
+  /** The actor's process is gone, for whatever reason: what it owned goes with it. */
+  end(why: string): void;
+}
+
+export interface Actor {
+  readonly name: string;
+  readonly node: Node;
+  readonly group?: string;
+  readonly process: ActorProcess;
+}
+
+/** Ray's tables. All changes are synchronous; who calls them takes the time. */
+export function createRay(clock: Clock, random: Random, nodes: readonly Node[], touch: () => void) {
+  let session = 1;
+  let isReachable = true;
+  const groups = new Map<string, Group>();
+  const actors = new Map<string, Actor>();
+  /** Actors that Ray has forgotten while their node was silent: they end when it comes back. */
+  const zombies = new Set<Actor>();
+
+  const gpusOf = (bundle: Readonly<Record<string, number>>): number => bundle["GPU"] ?? 0;
+
+  function freeGpus(node: Node): number {
+    let free = node.gpus;
+    for (const { bundles, nodes: places } of groups.values())
+      for (const [index, place] of places.entries())
+        if (place === node) free -= gpusOf(bundles[index]!);
+    return free;
+  }
+
+  /** All bundles of a group or none, first come first served. */
+  function place(group: Group): void {
+    if (groups.get(group.name) !== group || group.state === "CREATED") return;
+    const free = new Map(nodes.filter(isUsable).map((node) => [node, freeGpus(node)]));
+    const places = group.bundles.map((bundle) => {
+      const found = [...free].find(([, gpus]) => gpus >= gpusOf(bundle))?.[0];
+      if (found) free.set(found, free.get(found)! - gpusOf(bundle));
+      return found;
+    });
+    if (!places.every((found) => found !== undefined)) return;
+    group.nodes = places;
+    group.state = "CREATED";
+    touch();
+  }
+
+  const placeSoon = (): void => {
+    clock.after(random.between(...placementMs), () => {
+      for (const group of groups.values()) place(group);
+    });
+  };
+
+  function schedulingState({ state, bundles }: Group): string | undefined {
+    if (state === "CREATED") return undefined;
+    const fits = bundles.every((bundle) =>
+      nodes.some((node) => isUsable(node) && node.gpus >= gpusOf(bundle)),
+    );
+    return fits ? "NO_RESOURCES" : "INFEASIBLE";
+  }
+
+  /** `ray.kill`: the name is free at once; the process ends as soon as the kill reaches it. */
+  function kill(name: string, why: string): void {
+    const actor = actors.get(name);
+    if (!actor) return;
+    actors.delete(name);
+    touch();
+    if (actor.node.state === "silent") zombies.add(actor);
+    else if (actor.node.state === "up")
+      clock.after(random.between(...guardMs), () => actor.process.end(why));
+  }
+
+  function removeGroup(name: string): boolean {
+    if (!groups.delete(name)) return false;
+    touch();
+    for (const actor of actors.values()) if (actor.group === name) kill(actor.name, "SIGKILL");
+    placeSoon();
+    return true;
+  }
+
+  function declareDead(node: Node): void {
+    node.isDead = true;
+    touch();
+    for (const actor of actors.values()) if (actor.node === node) kill(actor.name, "SIGKILL");
+    for (const group of groups.values()) {
+      if (!group.nodes.includes(node)) continue;
+      group.state = "RESCHEDULING";
+      group.nodes = [];
+    }
+    placeSoon();
+  }
+
+  function lose(node: Node, how: "silent" | "down"): void {
+    if (node.state !== "up") return;
+    node.state = how;
+    touch();
+    if (how === "down")
+      for (const actor of actors.values()) if (actor.node === node) actor.process.end("SIGKILL");
+    const forgotten = session;
+    clock.after(deadAfterMs[how], () => {
+      if (node.state !== "up" && forgotten === session) declareDead(node);
+    });
+  }
+
+  /** Processes of a node that was declared dead, or that were killed meanwhile, do not survive its return. */
+  function returns(node: Node): void {
+    if (node.state === "up") return;
+    const wasDown = node.state === "down";
+    // A machine that restarts sooner than Ray notices its death is a death all the same.
+    if (wasDown && !node.isDead) declareDead(node);
+    node.state = "up";
+    node.isDead = false;
+    touch();
+    for (const actor of zombies) {
+      if (actor.node !== node) continue;
+      zombies.delete(actor);
+      clock.after(random.between(...guardMs), () => actor.process.end("SIGKILL"));
+    }
+    placeSoon();
+  }
+
+  /** The head dies and comes back without its tables; what ran lives on for a while, known to nobody. */
+  function restartEmpty(downForMs: number, orphansLiveMs: () => number): void {
+    session += 1;
+    setReachable(false);
+    const orphans = [...actors.values(), ...zombies];
+    groups.clear();
+    actors.clear();
+    zombies.clear();
+    for (const node of nodes) node.isDead = true;
+    for (const { node, process } of orphans)
+      clock.after(node.isHead ? random.between(...guardMs) : orphansLiveMs(), () =>
+        process.end("SIGKILL"),
+      );
+    clock.after(downForMs, () => {
+      setReachable(true);
+      for (const node of nodes)
+        clock.after(node.isHead ? 0 : random.between(500, 5_000), () => {
+          if (node.state === "up") node.isDead = false;
+          placeSoon();
+        });
+    });
+  }
+
+  function setReachable(next: boolean): void {
+    isReachable = next;
+    touch();
+  }
+
+  return {
+    nodes,
+    groups,
+    actors,
+    session: () => `session-${session}`,
+    isReachable: () => isReachable,
+    setReachable,
+    head: () => nodes.find(({ isHead }) => isHead)!,
+    schedulingState,
+    resources: (node: Node): NodeResources => ({
+      ip: node.ip,
+      alive: !node.isDead,
+      total: { GPU: node.gpus, CPU: 64 },
+      available: { GPU: freeGpus(node), CPU: 64 },
+    }),
+    addGroup(group: Group): void {
+      groups.set(group.name, group);
+      touch();
+      placeSoon();
+    },
+    removeGroup,
+    addActor(actor: Actor): void {
+      actors.set(actor.name, actor);
+      touch();
+    },
+    kill,
+    lose,
+    returns,
+    restartEmpty,
+  };
+}
+
+export type Ray = ReturnType<typeof createRay>;
+
+const isUsable = ({ state, isDead }: Node): boolean => state === "up" && !isDead;

@@ -1,0 +1,136 @@
+import { parseIncarnation } from "../../../src/domain/names.ts";
+import type { ObservedReplica } from "../../../src/domain/observed.ts";
+import type { VerbArgs } from "../../../src/ray/verbs.ts";
+import type { Cluster } from "./cluster.ts";
+import { isAlive, probedState } from "./engine.ts";
+import type { Process } from "./engine.ts";
+import { startLease } from "./lease.ts";
+import { refusal } from "./refusal.ts";
+import type { Actor, Node } from "./ray.ts";
+
+/** A new actor's process needs a moment before it answers. */
+const actorStartMs = [100, 900] as const;
+/** From SIGTERM to the end of a healthy engine. */
+const shutdownMs = [50, 2_500] as const;
+const lapseGraceS = 30;
+
+/** The actor that owns one generation of a replica: agent/pdjob_agent/node/replica_actor.py, on virtual time. */
+export function createReplicaActor(
+  cluster: Cluster,
+  node: Node,
+  { name, placementGroup, ports, leaseS }: VerbArgs["ensureReplica"],
+): Actor {
+  const { clock, random, ray } = cluster;
+  const { job = "", role = "prefill", index = 0, generation = 0 } = parseIncarnation(name) ?? {};
+  const held = Object.fromEntries(
+    [{ name: "http", span: 1 }, ...ports].map((port) => [port.name, cluster.nextPort()]),
+  );
+  let isReady = false;
+  const ready = clock.sleep(random.between(...actorStartMs)).then(() => {
+    isReady = true;
+  });
+  let isGone = false;
+  let engine: Process | undefined;
+  let specHash: string | undefined;
+  const lease = startLease(clock, leaseS, () => void lapse());
+
+  function status(renewS?: number): ObservedReplica {
+    if (renewS !== undefined) lease.renew(renewS);
+    const state = engine ? probedState(engine, clock.nowMs()) : "idle";
+    return {
+      name,
+      role,
+      index,
+      generation,
+      state,
+      endpoint: { host: node.ip, ports: held },
+      nodeId: node.id,
+      ...(engine ? { pid: 1, startedAtMs: engine.startedAtMs } : {}),
+      ...(specHash === undefined ? {} : { specHash }),
+      ...(engine?.exit ? { exit: engine.exit } : {}),
+      ...(state === "exited" || state === "unhealthy" ? { logTail: "its last words" } : {}),
+    };
+  }
+
+  function startEngine(hash: string, probe: VerbArgs["startEngine"]["probe"]) {
+    if (specHash !== undefined && specHash !== hash)
+      return refusal("StaleGeneration", `${name} already runs another command.`);
+    if (engine) return status();
+    specHash = hash;
+    const boot = cluster.nextBoot(job, role);
+    const process: Process = {
+      name,
+      job,
+      node,
+      session: ray.session(),
+      port: held["http"] ?? 0,
+      startedAtMs: clock.nowMs(),
+      servesFromMs: boot.fails ? Infinity : clock.nowMs() + boot.takesMs,
+      probe: { intervalMs: probe.intervalS * 1_000, timeoutMs: probe.timeoutS * 1_000 },
+      die(code, signal) {
+        if (process.exit) return;
+        process.exit = { code, signal, atMs: clock.nowMs() };
+        cluster.emit({ kind: "engineEnded", process });
+      },
+    };
+    engine = process;
+    cluster.engines.push(process);
+    cluster.emit({ kind: "engineStarted", process, ports: Object.values(held) });
+    if (boot.fails) clock.after(boot.takesMs, () => process.die(1, null));
+    else cluster.touchAfter(boot.takesMs + process.probe.intervalMs);
+    return status();
+  }
+
+  /** SIGTERM, which a hung engine does not hear, then SIGKILL after the grace. */
+  async function stop(graceS: number, by: string): Promise<boolean> {
+    if (!engine || !isAlive(engine)) return true;
+    cluster.emit({ kind: "engineAsked", process: engine, by });
+    const graceMs = graceS * 1_000;
+    const needsMs = engine.hungSinceMs === undefined ? random.between(...shutdownMs) : Infinity;
+    await clock.sleep(Math.min(graceMs, needsMs));
+    if (needsMs <= graceMs) engine.die(0, null);
+    else engine.die(null, "SIGKILL");
+    return true;
+  }
+
+  /** Gives the GPUs back too; a node that is cut off can only end its own processes. */
+  async function lapse(): Promise<void> {
+    if (isGone) return;
+    await stop(lapseGraceS, "lease");
+    if (isGone) return;
+    if (node.state === "up" && ray.actors.get(name) === actor) {
+      ray.removeGroup(placementGroup);
+      ray.kill(name, "lease");
+    }
+    gone("lease");
+  }
+
+  function gone(why: string): void {
+    if (isGone) return;
+    isGone = true;
+    lease.end();
+    engine?.die(null, why);
+  }
+
+  function perform(method: string, args: readonly unknown[]): unknown {
+    if (isGone) return undefined;
+    if (method === "status") return status(args[0] as number | undefined);
+    if (method === "stop") return stop(args[0] as number, args[1] as string);
+    if (method === "start_engine")
+      return startEngine(args[0] as string, args[1] as VerbArgs["startEngine"]["probe"]);
+    if (method === "read_log") return { text: "its last words", offset: 0, size: 14 };
+    throw new Error(`a replica's actor has no method ${method}`);
+  }
+
+  const actor: Actor = {
+    name,
+    node,
+    group: placementGroup,
+    process: {
+      call: (method, args) =>
+        isReady ? perform(method, args) : ready.then(() => perform(method, args)),
+      end: gone,
+    },
+  };
+  return actor;
+}

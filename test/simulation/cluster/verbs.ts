@@ -1,0 +1,287 @@
+import { PdjobError, isErrorCode } from "../../../src/domain/errors.ts";
+import type {
+  ObservedPlacementGroup,
+  ObservedProxy,
+  ObservedReplica,
+} from "../../../src/domain/observed.ts";
+import type { Verb, VerbResult } from "../../../src/ray/contract.ts";
+import type { VerbArgs } from "../../../src/ray/verbs.ts";
+import type { RayClient } from "./client.ts";
+import { parseName } from "./names.ts";
+import type { Name } from "./names.ts";
+
+// agent/pdjob_agent/verbs.py, line for line: the same order of the same calls, because it is between them that
+// somebody dies.
+const statusTimeoutMs = 2_000;
+const firstAnswerTimeoutMs = 25_000;
+const fenceGraceS = 5;
+const stopMarginS = 15;
+const proxyPollMs = 200;
+
+type Verbs = {
+  readonly [V in Verb]: (ray: RayClient, args: VerbArgs[V]) => Promise<VerbResult<V>>;
+};
+
+/** Typed by the contract: a new verb fails the type check until it is simulated. */
+export const verbs: Verbs = {
+  ping: async (ray) => hello(ray),
+  nodes: async (ray) => ({ nodes: [...(await ray.nodes())] }),
+
+  async ensurePlacementGroup(ray, { name: full, bundles }) {
+    const name = replicaName(full);
+    await fence(ray, name);
+    if (!(await findGroup(ray, full)))
+      await ray.createGroup(
+        full,
+        bundles.map((bundle) => ({ ...bundle })),
+      );
+    const group = await findGroup(ray, full);
+    if (!group)
+      throw new PdjobError("RayUnreachable", `Placement group ${full} is not visible yet.`);
+    if (JSON.stringify(group.bundles) !== JSON.stringify(bundles))
+      throw new PdjobError("StaleGeneration", `Placement group ${full} exists with other bundles.`);
+    return shown(group);
+  },
+  async placementGroupStatus(ray, { name }) {
+    const group = await findGroup(ray, name);
+    return group ? shown(group) : { name, state: "ABSENT", nodeIps: [] };
+  },
+  async removePlacementGroup(ray, { name }) {
+    if (!(await findGroup(ray, name))) return { removed: false };
+    await ray.removeGroup(name);
+    return { removed: true };
+  },
+
+  async ensureReplica(ray, args) {
+    const name = replicaName(args.name);
+    await fence(ray, name);
+    if (!(await ray.actorNames()).includes(name.full)) {
+      const group = await findGroup(ray, args.placementGroup);
+      if (group?.state !== "CREATED")
+        throw new PdjobError(
+          "PlacementPending",
+          `Placement group ${args.placementGroup} is ${group?.state ?? "ABSENT"}.`,
+        );
+      await ray.createReplica(args);
+    }
+    return answerOf<ObservedReplica>(ray, name.full, "status", [], firstAnswerTimeoutMs);
+  },
+  startEngine: (ray, { name, specHash, probe }) =>
+    answerOf<ObservedReplica>(ray, name, "start_engine", [specHash, probe], firstAnswerTimeoutMs),
+  async replicaStatus(ray, { name: full }) {
+    const name = replicaName(full);
+    if (!(await ray.actorNames()).includes(full)) return { name: full, state: "absent" };
+    const answer = await ray.ask(full, "status", [], statusTimeoutMs);
+    return typeof answer === "string" ? lostReplica(name) : (answer.value as ObservedReplica);
+  },
+  stopReplica: (ray, args) => stopActor(ray, args.name, args.graceS, "stopReplica"),
+
+  async ensureProxy(ray, args) {
+    const name = parseName(args.name);
+    if (!name || name.replica)
+      throw new PdjobError("SpecInvalid", `${args.name} is no proxy's name.`);
+    await fence(ray, name);
+    if (!(await ray.actorNames()).includes(name.full))
+      await ray.createProxy(name.full, args.leaseS);
+    const started = await answerOf<ObservedProxy>(
+      ray,
+      name.full,
+      "start",
+      [args],
+      firstAnswerTimeoutMs,
+    ).catch(async (error: PdjobError) => {
+      if (error.code === "ProxyNotStarted") await ray.kill(name.full);
+      throw error;
+    });
+    return comeUp(ray, started, args.startTimeoutS);
+  },
+  setMembership: (ray, { name, membership }) =>
+    answerOf<{ acknowledged: number }>(
+      ray,
+      name,
+      "set_membership",
+      [membership],
+      firstAnswerTimeoutMs,
+    ),
+  stopProxy: (ray, args) => stopActor(ray, args.name, args.graceS, "stopProxy"),
+
+  async list(ray, { job, leaseS }) {
+    const names = (await ray.actorNames()).flatMap((full) => parseName(full) ?? []);
+    const own = names.filter((name) => name.job === job);
+    const answers = await ray.askAll(
+      own.map(({ full }) => full),
+      "status",
+      leaseS ? [leaseS] : [],
+      statusTimeoutMs,
+    );
+    const of = new Map(answers.map(({ name, value }) => [name, value]));
+    const present = own.filter(({ full }) => of.has(full));
+    const groups = (await ray.groups()).filter(({ name }) => parseName(name)?.job === job);
+    return {
+      session: ray.session(),
+      placementGroups: groups.map(shown),
+      replicas: present
+        .filter(({ replica }) => replica)
+        .map((name) => (of.get(name.full) as ObservedReplica | undefined) ?? lostReplica(name)),
+      proxies: present
+        .filter(({ replica }) => !replica)
+        .map(
+          ({ full, generation }) =>
+            (of.get(full) as ObservedProxy | undefined) ?? {
+              name: full,
+              generation,
+              state: "lost",
+            },
+        ),
+    } as VerbResult<"list">;
+  },
+  async jobs(ray) {
+    const actors = await ray.actorNames();
+    const groups = (await ray.groups()).map(({ name }) => name);
+    const names = [...actors, ...groups].flatMap((full) => parseName(full) ?? []);
+    const count = (list: readonly string[], job: string, isReplica: boolean): number =>
+      list.filter((full) => {
+        const name = parseName(full);
+        return name?.job === job && (name.replica !== undefined) === isReplica;
+      }).length;
+    const jobs = [...new Set(names.map(({ job }) => job))].toSorted();
+    return {
+      jobs: jobs.map((job) => ({
+        job,
+        replicas: count(actors, job, true),
+        placementGroups: count(groups, job, true),
+        proxies: count(actors, job, false),
+      })),
+    };
+  },
+  async logs(ray, { name, offset, maxBytes }) {
+    const call = [offset, maxBytes];
+    return answerOf<VerbResult<"logs">>(ray, name, "read_log", call, statusTimeoutMs * 3);
+  },
+  /** Actors and groups are looked up apart: a crash can leave either without the other. */
+  async sweep(ray, { job, dryRun }) {
+    const belongs = (full: string): boolean => parseName(full)?.job === job;
+    const actors = (await ray.actorNames()).filter(belongs);
+    const groups = (await ray.groups()).map(({ name }) => name).filter(belongs);
+    if (!dryRun) {
+      for (const full of actors) await stopActor(ray, full, fenceGraceS, "sweep");
+      for (const full of groups) await ray.removeGroup(full);
+    }
+    return {
+      removed: [
+        ...actors.map((name) => ({ kind: "actor" as const, name })),
+        ...groups.map((name) => ({ kind: "placementGroup" as const, name })),
+      ],
+    };
+  },
+};
+
+async function stopActor(
+  ray: RayClient,
+  name: string,
+  graceS: number,
+  by: string,
+): Promise<{ stopped: boolean }> {
+  if (!(await ray.actorNames()).includes(name)) return { stopped: false };
+  await ray.ask(name, "stop", [graceS, by], (graceS + stopMarginS) * 1_000);
+  await ray.kill(name);
+  return { stopped: true };
+}
+
+/** Older generations of the same replica or proxy go first; a newer one makes this request a mistake. */
+export async function fence(ray: RayClient, wanted: Name): Promise<void> {
+  const actors = await ray.actorNames();
+  const groups = (await ray.groups()).map(({ name }) => name);
+  const others = [...actors, ...groups]
+    .flatMap((full) => parseName(full) ?? [])
+    .filter(({ base }) => base === wanted.base);
+  const newest = Math.max(0, ...others.map(({ generation }) => generation));
+  if (newest > wanted.generation)
+    throw new PdjobError(
+      "StaleGeneration",
+      `${wanted.full} was asked for, but generation ${newest} exists already.`,
+    );
+  for (const { full, generation } of others) {
+    if (generation >= wanted.generation) continue;
+    await stopActor(ray, full, fenceGraceS, "fence");
+    await ray.removeGroup(full);
+  }
+}
+
+async function comeUp(
+  ray: RayClient,
+  started: ObservedProxy,
+  startTimeoutS: number,
+): Promise<VerbResult<"ensureProxy">> {
+  let status = started;
+  for (
+    const untilMs = ray.nowMs() + startTimeoutS * 1_000;
+    status.state === "starting" && ray.nowMs() < untilMs;
+  ) {
+    await ray.pause(proxyPollMs);
+    status = await answerOf<ObservedProxy>(ray, started.name, "status", [], firstAnswerTimeoutMs);
+  }
+  if (status.state === "exited") throw new PdjobError("ProxyExited", "The proxy exited.");
+  if (status.state === "starting")
+    throw new PdjobError("ProxyTimeout", "The proxy did not answer.");
+  return status as VerbResult<"ensureProxy">;
+}
+
+async function answerOf<T>(
+  ray: RayClient,
+  name: string,
+  method: string,
+  args: readonly unknown[],
+  timeoutMs: number,
+): Promise<T> {
+  const answer = await ray.ask(name, method, args, timeoutMs);
+  if (typeof answer === "string")
+    throw new PdjobError(
+      "RayUnreachable",
+      `Actor ${name} does not exist or did not answer ${method}.`,
+    );
+  const value = answer.value as {
+    readonly error?: { readonly code: string; readonly message: string };
+  };
+  if (value.error)
+    throw new PdjobError(
+      isErrorCode(value.error.code) ? value.error.code : "SpecInvalid",
+      value.error.message,
+    );
+  return value as T;
+}
+
+function replicaName(full: string): Name {
+  const name = parseName(full);
+  if (!name?.replica) throw new PdjobError("SpecInvalid", `${full} is no replica's name.`);
+  return name;
+}
+
+const findGroup = async (ray: RayClient, wanted: string) =>
+  (await ray.groups()).find(({ name }) => name === wanted);
+
+type ListedGroup = Awaited<ReturnType<RayClient["groups"]>>[number];
+
+const shown = ({ name, state, nodes, schedulingState }: ListedGroup) =>
+  ({
+    name,
+    state,
+    nodeIps: nodes.map(({ ip }) => ip),
+    ...(schedulingState === undefined ? {} : { schedulingState }),
+  }) satisfies ObservedPlacementGroup;
+
+const lostReplica = ({ full, replica, generation }: Name) => ({
+  name: full,
+  role: replica?.role ?? "prefill",
+  index: replica?.index ?? 0,
+  generation,
+  state: "lost" as const,
+});
+
+const hello = (ray: RayClient) => ({
+  protocol: 1 as const,
+  rayVersion: "2",
+  pythonVersion: "3",
+  session: ray.session(),
+  nodeIp: "10.0.0.1",
+});

@@ -1,0 +1,101 @@
+import { expect, test } from "vitest";
+import { makeSpec } from "../support/spec.ts";
+import { blockRay, isolateWorker, killAgent, killWorker, stopTemporal } from "./faults.ts";
+import type { Job } from "./job.ts";
+import { scenarios } from "./scenarios.ts";
+import type { Scenario } from "./scenarios.ts";
+import { settle, settleWithinMs, tearDown, unsettled } from "./settle.ts";
+import { createWorld } from "./world.ts";
+import type { World } from "./world.ts";
+
+/** Longer than the heartbeat timeout, so that somebody else has taken over meanwhile. */
+const awayMs = 20_000;
+
+/** By then everything of an act was asked for, and whoever was away is back. */
+const actTakesMs = 75_000;
+
+/** What strikes at a crash point. None of it is visible to clients, and all of it may cost time only. */
+const strikes: Readonly<Record<string, (world: World) => void>> = {
+  "the worker dies": (world) => killWorker(world, world.hosts[0]!),
+  "its agent dies": (world) => killAgent(world, world.hosts[0]!),
+  "the worker loses Temporal": (world) => isolateWorker(world, world.hosts[0]!, awayMs),
+  "Temporal is down": (world) => stopTemporal(world, awayMs),
+  "Ray's tables are out of reach": (world) => blockRay(world, awayMs),
+};
+
+interface Run {
+  readonly world: World;
+  readonly job: Job;
+  /** Boundaries that were reached in the act. */
+  readonly points: readonly string[];
+}
+
+/** Plays a scenario; at the given boundary of its act, something strikes. */
+async function play(scenario: Scenario, at = -1, strike?: (world: World) => void): Promise<Run> {
+  const { prefill, decode, historyEventsMax, failsToBoot, act } = scenario;
+  const points: string[] = [];
+  let isActing = false;
+  const world = createWorld({
+    seed: 7,
+    ...(historyEventsMax === undefined ? {} : { historyEventsMax }),
+    boundary(what) {
+      if (!isActing) return;
+      if (points.length === at) {
+        world.note(`at ${what}`);
+        points.push(what);
+        strike?.(world);
+        // Those who take over from a worker that is away.
+        if (world.hosts.length === 1) world.addHost();
+      } else points.push(what);
+    },
+  });
+  if (failsToBoot) world.boots.set(`demo/${failsToBoot}`, [{ takesMs: 500, fails: true }]);
+  isActing = act === undefined;
+  const job = world.start(
+    makeSpec({ prefill: { replicas: prefill }, decode: { replicas: decode } }),
+  )!;
+  if (act) {
+    await world.run(settleWithinMs, () => unsettled(world, job).length === 0);
+    isActing = true;
+    act(world, job);
+  }
+  await world.run(actTakesMs);
+  await settle(world);
+  return { world, job, points };
+}
+
+/** What must be the same whatever struck: who serves, in which generation, and how the job ended. */
+const finalState = ({ world, job }: Run) => ({
+  status: job.execution.status,
+  failure: job.execution.ending?.kind === "failed" ? job.execution.ending.code : undefined,
+  groups: [...world.cluster.ray.groups.keys()].toSorted(),
+  actors: [...world.cluster.ray.actors.keys()].toSorted(),
+  generations: world.cluster.engines.map(({ name }) => name).toSorted(),
+});
+
+for (const scenario of scenarios) {
+  for (const [how, strike] of Object.entries(strikes)) {
+    test(`${scenario.name}: ${how} right before or after any step, and nothing differs in the end`, async () => {
+      const calm = await play(scenario);
+      expect(calm.world.violations).toEqual([]);
+      expect(calm.job.execution.status).toBe(scenario.ends ?? "running");
+      expect(calm.job.execution.runs > 1).toBe(scenario.historyEventsMax !== undefined);
+      expect(calm.points.length).toBeGreaterThan(10);
+      for (let at = 0; at < calm.points.length; at++) {
+        const run = await play(scenario, at, strike);
+        const expected = finalState(calm);
+        const actual = finalState(run);
+        await tearDown(run.world);
+        if (run.world.violations.length > 0 || JSON.stringify(actual) !== JSON.stringify(expected))
+          throw new Error(
+            [
+              `${how} at point ${at} of ${calm.points.length}: ${run.points[at]}`,
+              `ends as ${JSON.stringify(actual)}`,
+              `and not ${JSON.stringify(expected)}`,
+              ...run.world.trace,
+            ].join("\n"),
+          );
+      }
+    });
+  }
+}

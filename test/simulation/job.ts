@@ -1,0 +1,83 @@
+import { replicaName, workflowIdOf } from "../../src/domain/names.ts";
+import type { ReplicaId, Role } from "../../src/domain/role.ts";
+import { roles } from "../../src/domain/role.ts";
+import type { JobSpec } from "../../src/domain/spec.ts";
+import type { JobStatus } from "../../src/domain/status.ts";
+import type { Clock } from "./clock.ts";
+import type { Execution, Server } from "./temporal/server.ts";
+
+/** What its users asked of a job, so that oracles need not believe the workflow. */
+export interface Job {
+  readonly spec: JobSpec;
+  readonly execution: Execution;
+  readonly wanted: Readonly<Record<Role, number>>;
+  readonly ending?: "stop" | "cancel" | "terminate";
+  /** When a replica was last not wanted, by its count or by a restart; -Infinity if it always was. */
+  unwantedAtMs(replica: string): number;
+  scale(role: Role, replicas: number): void;
+  restart(replica: string): void;
+  stop(): void;
+  cancel(): void;
+  terminate(): void;
+  status(): JobStatus | undefined;
+  /** Generations that a restart has retired, by replica. */
+  readonly retired: ReadonlyMap<string, number>;
+  /** Its first deployment could not succeed: it is torn down without waiting for requests. */
+  hasFailed(): boolean;
+}
+
+export function createJob(spec: JobSpec, execution: Execution, server: Server, clock: Clock): Job {
+  const id = workflowIdOf(spec.name);
+  const wanted = { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas };
+  const unwanted = new Map<string, number>();
+  const retired = new Map<string, number>();
+  let ending: Job["ending"];
+
+  function scale(role: Role, replicas: number): void {
+    for (let index = replicas; index < wanted[role]; index++)
+      unwanted.set(replicaName({ role, index }), Infinity);
+    for (let index = wanted[role]; index < replicas; index++)
+      unwanted.set(replicaName({ role, index }), clock.nowMs());
+    wanted[role] = replicas;
+    server.signal(id, "scaleTo", { role, replicas });
+  }
+
+  const status = () => server.query(id, "status") as JobStatus | undefined;
+
+  return {
+    spec,
+    execution,
+    wanted,
+    get ending() {
+      return ending;
+    },
+    unwantedAtMs: (replica) => (ending ? Infinity : (unwanted.get(replica) ?? -Infinity)),
+    scale,
+    restart(replica) {
+      unwanted.set(replica, clock.nowMs());
+      retired.set(
+        replica,
+        status()?.replicas.find(({ name }) => name === replica)?.generation ?? 0,
+      );
+      server.update(id, "restartReplica", { replica }, () => undefined);
+    },
+    stop() {
+      ending ??= "stop";
+      server.update(id, "stop", undefined, () => undefined);
+    },
+    cancel() {
+      ending ??= "cancel";
+      server.cancel(id);
+    },
+    terminate() {
+      ending = "terminate";
+      server.terminate(id);
+    },
+    status,
+    retired,
+    hasFailed: () => execution.status === "failed" || status()?.failure !== undefined,
+  };
+}
+
+export const wantedIds = ({ wanted }: Pick<Job, "wanted">): readonly ReplicaId[] =>
+  roles.flatMap((role) => Array.from({ length: wanted[role] }, (_, index) => ({ role, index })));

@@ -1,0 +1,29 @@
+import type { World } from "../world.ts";
+import {
+  freshGenerations,
+  freshPorts,
+  leaseOnlyOrphans,
+  oneEngine,
+  onlyUnwanted,
+} from "./engines.ts";
+import type { Oracle } from "./oracle.ts";
+import { drainedFirst, membersReady, membershipForward, nothingToStopped } from "./proxy.ts";
+import { noSpinning, oneActionPerTarget, readyIsTrue, servesOn, withinBudget } from "./workflow.ts";
+
+/** Everything that must hold at every moment of every run. */
+export const allOracles: readonly ((world: World) => Oracle)[] = [
+  oneEngine,
+  freshGenerations,
+  freshPorts,
+  onlyUnwanted,
+  leaseOnlyOrphans,
+  membershipForward,
+  membersReady,
+  nothingToStopped,
+  drainedFirst,
+  oneActionPerTarget,
+  withinBudget,
+  noSpinning,
+  readyIsTrue,
+  servesOn,
+];

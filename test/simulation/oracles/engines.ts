@@ -1,0 +1,93 @@
+import { parseIncarnation } from "../../../src/domain/names.ts";
+import type { ClusterEvent } from "../cluster/cluster.ts";
+import { answers } from "../cluster/engine.ts";
+import { isOutOfReach, liveEngines, replicaOf } from "../truth.ts";
+import type { World } from "../world.ts";
+import type { Oracle } from "./oracle.ts";
+
+/** After a replica became unwanted it may take this long, beyond its drain, until it is stopped. */
+const stopLateMs = 180_000;
+
+type Started = Extract<ClusterEvent, { readonly kind: "engineStarted" }>;
+
+/** Two engines of one replica never run side by side where both can be reached. */
+export const oneEngine = ({ cluster }: World): Oracle => ({
+  name: "one engine for each replica",
+  onEvent(event) {
+    if (event.kind !== "engineStarted") return undefined;
+    const { process } = event;
+    const other = liveEngines(cluster, process.job).find(
+      (engine) =>
+        engine !== process &&
+        replicaOf(engine.name) === replicaOf(process.name) &&
+        !isOutOfReach(engine, cluster),
+    );
+    return other && `${process.name} starts while ${other.name} runs`;
+  },
+});
+
+/** A generation is started once, and only upwards. */
+export function freshGenerations(): Oracle {
+  const newest = new Map<string, number>();
+  const check = ({ process }: Started): string | undefined => {
+    const key = `${process.job}/${replicaOf(process.name)}`;
+    const { generation = 0 } = parseIncarnation(process.name) ?? {};
+    const before = newest.get(key) ?? 0;
+    newest.set(key, Math.max(before, generation));
+    return generation > before ? undefined : `${process.name} starts after generation ${before}`;
+  };
+  return {
+    name: "generations are never reused",
+    onEvent: (event) => (event.kind === "engineStarted" ? check(event) : undefined),
+  };
+}
+
+/** Whoever still talks to an old generation must not reach a new one. */
+export function freshPorts(): Oracle {
+  const owners = new Map<string, string>();
+  return {
+    name: "ports are never reused",
+    onEvent(event) {
+      if (event.kind !== "engineStarted") return undefined;
+      for (const port of event.ports) {
+        const address = `${event.process.node.ip}:${port}`;
+        const owner = owners.get(address);
+        if (owner !== undefined)
+          return `${event.process.name} takes ${address}, which was ${owner}'s`;
+        owners.set(address, event.process.name);
+      }
+      return undefined;
+    },
+  };
+}
+
+/** A healthy engine is stopped only when its users no longer want it. */
+export const onlyUnwanted = ({ cluster, jobs, clock }: World): Oracle => ({
+  name: "a healthy replica that is wanted is left alone",
+  onEvent(event) {
+    if (event.kind !== "engineAsked" || event.by === "lease") return undefined;
+    const { process, by } = event;
+    const job = jobs.get(process.job);
+    if (!job || process.wasHurt || !answers(process, clock.nowMs())) return undefined;
+    if (isOutOfReach(process, cluster) || job.hasFailed()) return undefined;
+    const unwantedAtMs = job.unwantedAtMs(replicaOf(process.name));
+    const drainMs = Math.max(...Object.values(job.spec.drainS)) * 1_000;
+    return clock.nowMs() - unwantedAtMs > drainMs + stopLateMs
+      ? `${by} stops ${process.name}, which is healthy and wanted`
+      : undefined;
+  },
+});
+
+/** Leases end what nobody looks after, and nothing else. */
+export const leaseOnlyOrphans = ({ jobs, clock, watchedAtMs }: World): Oracle => ({
+  name: "leases end only what nobody looks after",
+  onEvent(event) {
+    if (event.kind !== "engineAsked" || event.by !== "lease") return undefined;
+    const { job, node, name } = event.process;
+    const unwatchedMs = clock.nowMs() - (watchedAtMs.get(job) ?? 0);
+    const leaseMs = (jobs.get(job)?.spec.leaseS ?? 0) * 1_000;
+    return node.state === "up" && unwatchedMs < leaseMs
+      ? `the lease of ${name} ended ${unwatchedMs} ms after its job was last watched`
+      : undefined;
+  },
+});

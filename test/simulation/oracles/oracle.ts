@@ -1,0 +1,27 @@
+import type { ClusterEvent } from "../cluster/cluster.ts";
+import type { Job } from "../job.ts";
+import type { Task } from "../temporal/activities.ts";
+import type { Turn, TurnInput } from "../../../src/activities/turn.ts";
+
+/** A plan as the workflow got it. */
+export interface PlannedTurn {
+  readonly job: Job;
+  readonly input: TurnInput;
+  readonly turn: Turn;
+  /** Nothing in the cluster changed while it was made. */
+  readonly isUndisturbed: boolean;
+}
+
+/** Something that must always hold. Each check answers with what is wrong, or nothing. */
+export interface Oracle {
+  readonly name: string;
+  onEvent?(event: ClusterEvent): string | undefined;
+  onTask?(task: Task, change: "opened" | "closed"): string | undefined;
+  onTurn?(planned: PlannedTurn): string | undefined;
+}
+
+export interface Violation {
+  readonly oracle: string;
+  readonly message: string;
+  readonly atMs: number;
+}

@@ -1,0 +1,125 @@
+import type { Member } from "../../../src/domain/observed.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import { answers, hasServed } from "../cluster/engine.ts";
+import type { Process } from "../cluster/engine.ts";
+import type { ProxyProcess } from "../cluster/proxy.ts";
+import type { Job } from "../job.ts";
+import { isOutOfReach, liveProxies, replicaOf } from "../truth.ts";
+import type { World } from "../world.ts";
+import type { Oracle } from "./oracle.ts";
+
+/** Deadlines are counted from when the planner saw the change, so they are never early by more than rounding. */
+const earlyMs = 50;
+
+/** Over all generations of a job's proxy. */
+export function membershipForward(): Oracle {
+  const newest = new Map<string, number>();
+  return {
+    name: "a membership's generation never goes back",
+    onEvent(event) {
+      if (event.kind !== "membership") return undefined;
+      const { process, before, after } = event;
+      const last = newest.get(process.job) ?? 0;
+      newest.set(process.job, Math.max(last, after.generation));
+      const isRepeat =
+        after.generation === last && JSON.stringify(before) === JSON.stringify(after);
+      return after.generation > last || isRepeat
+        ? undefined
+        : `${process.name} takes membership ${after.generation} after ${last}`;
+    },
+  };
+}
+
+/** The proxy learns only of engines that have answered, and never of two generations of one replica. */
+export const membersReady = ({ cluster }: World): Oracle => ({
+  name: "the proxy is told only of ready replicas",
+  onEvent(event) {
+    if (event.kind !== "membership") return undefined;
+    const { process, before, after } = event;
+    const replicas = after.members.map(({ name }) => replicaOf(name));
+    if (new Set(replicas).size < replicas.length)
+      return `${process.name} is told of two generations of a replica: ${replicas.join(" ")}`;
+    const added = after.members.filter(
+      ({ name }) => !before.members.some((member) => member.name === name),
+    );
+    const unready = added.find((member) => !hasAnswered(member, cluster));
+    return unready && `${process.name} is told of ${unready.name}, which never answered`;
+  },
+});
+
+const hasAnswered = ({ name, url }: Member, { engines, clock }: Cluster): boolean =>
+  engines.some(
+    (engine) =>
+      engine.name === name &&
+      url === `http://${engine.node.ip}:${engine.port}` &&
+      hasServed(engine, clock.nowMs()),
+  );
+
+/** No request goes to an engine after it was told to stop, unless the proxy could not be told first. */
+export function nothingToStopped({ cluster, jobs }: World): Oracle {
+  const stopped = new Set<string>();
+  return {
+    name: "a stopped replica gets no new request",
+    onEvent(event) {
+      if (event.kind === "engineAsked" && !event.process.wasHurt && event.by !== "lease")
+        stopped.add(event.process.name);
+      if (event.kind !== "routed" || event.process.wasHurt) return undefined;
+      const job = jobs.get(event.process.job);
+      if (!job || job.hasFailed() || isOutOfReach(event.process, cluster)) return undefined;
+      return stopped.has(event.member.name)
+        ? `${event.process.name} sends a request to ${event.member.name}, which was stopped`
+        : undefined;
+    },
+  };
+}
+
+/** What is taken away on purpose leaves the membership first, and then ends its requests until its deadline. */
+export function drainedFirst({ cluster, jobs, clock }: World): Oracle {
+  /** When a replica left a membership. */
+  const leftAtMs = new Map<string, number>();
+  const early = (process: Process, busy: number, seconds: number): string | undefined => {
+    const left = leftAtMs.get(process.name) ?? Infinity;
+    return busy > 0 && clock.nowMs() < left + seconds * 1_000 - earlyMs
+      ? `${process.name} is stopped with ${busy} requests in flight, ${clock.nowMs() - left} ms after it left the membership`
+      : undefined;
+  };
+
+  function checkEngine(engine: Process, job: Job): string | undefined {
+    const proxy = liveProxies(cluster, engine.job).find(
+      (one) => !one.wasHurt && answers(one, clock.nowMs()),
+    );
+    if (!proxy) return undefined;
+    if (proxy.membership.members.some(({ name }) => name === engine.name))
+      return `${engine.name} is stopped while ${proxy.name} sends requests to it`;
+    const role = replicaOf(engine.name).startsWith("prefill") ? "prefill" : "decode";
+    return early(engine, proxy.traffic.countOf(engine.name), job.spec.drainS[role]);
+  }
+
+  function checkProxy(proxy: ProxyProcess, job: Job): string | undefined {
+    if (job.ending === undefined) return undefined;
+    const busy = Object.values(proxy.traffic.inFlight()).reduce((sum, count) => sum + count, 0);
+    return early(proxy, busy, Math.max(...Object.values(job.spec.drainS)));
+  }
+
+  return {
+    name: "a replica is drained before it is stopped",
+    onEvent(event) {
+      if (event.kind === "membership") {
+        const { process, before, after } = event;
+        const kept = new Set(after.members.map(({ name }) => name));
+        for (const { name } of before.members)
+          if (!kept.has(name)) leftAtMs.set(name, clock.nowMs());
+        if (after.members.length === 0) leftAtMs.set(process.name, clock.nowMs());
+      }
+      if (event.kind !== "engineAsked" && event.kind !== "proxyAsked") return undefined;
+      const { process } = event;
+      const job = jobs.get(process.job);
+      const isHealthy = !process.wasHurt && answers(process, clock.nowMs());
+      if (!job || !isHealthy || event.by === "lease" || job.hasFailed()) return undefined;
+      if (isOutOfReach(process, cluster)) return undefined;
+      return event.kind === "engineAsked"
+        ? checkEngine(event.process, job)
+        : checkProxy(event.process, job);
+    },
+  };
+}

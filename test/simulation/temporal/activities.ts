@@ -1,0 +1,189 @@
+import { CancelledFailure } from "@temporalio/common";
+import type { Failure } from "../../../src/domain/errors.ts";
+import { PdjobError, isRetryable } from "../../../src/domain/errors.ts";
+import type { Clock, Timer } from "../clock.ts";
+import type { Random } from "../random.ts";
+import type { ActivityPolicy } from "./options.ts";
+import type { Worker } from "./worker.ts";
+
+/** From a task that is ready to a worker that has it. */
+const dispatchMs = [2, 30] as const;
+/** A worker heartbeats once a second, so its last sign of life is up to that old. */
+const heartbeatEveryMs = 1_000;
+
+export type Outcome =
+  | { readonly kind: "done"; readonly json: string | undefined }
+  | { readonly kind: "failed"; readonly failure: Failure; readonly retryable: boolean }
+  | { readonly kind: "timedOut"; readonly message: string }
+  | { readonly kind: "cancelled" };
+
+/** One activity of a workflow, over all its attempts. */
+export interface Task {
+  readonly type: string;
+  /** As it is in history: what an attempt gets is a fresh copy. */
+  readonly argsJson: string;
+  readonly policy: ActivityPolicy;
+  readonly scheduledAtMs: number;
+  readonly settle: (outcome: Outcome) => void;
+  attempts: number;
+  current?: Attempt | undefined;
+  isOpen: boolean;
+  isCancelRequested: boolean;
+}
+
+/** One try at an activity, in one worker; also the place whose clock its code reads. */
+export interface Attempt {
+  readonly task: Task;
+  readonly number: number;
+  readonly worker: Worker;
+  readonly controller: AbortController;
+  nowMs(): number;
+}
+
+/** Told when a workflow schedules an activity, and when the server closes it. */
+export type OnTask = (task: Task, change: "opened" | "closed") => void;
+
+/** The server's table of activities: dispatch, heartbeat and other timeouts, retries, cancellation. */
+export function createActivityTable(
+  clock: Clock,
+  random: Random,
+  workers: () => readonly Worker[],
+  onTask: OnTask,
+) {
+  const waiting = new Set<Task>();
+
+  function schedule(request: Pick<Task, "type" | "argsJson" | "policy" | "settle">): Task {
+    const task: Task = {
+      ...request,
+      scheduledAtMs: clock.nowMs(),
+      attempts: 0,
+      isOpen: true,
+      isCancelRequested: false,
+    };
+    onTask(task, "opened");
+    offer(task, 0);
+    return task;
+  }
+
+  function offer(task: Task, delayMs: number): void {
+    clock.after(delayMs + random.between(...dispatchMs), () => dispatch(task));
+  }
+
+  function dispatch(task: Task): void {
+    if (!task.isOpen || task.current) return;
+    const worker = random.pick(workers());
+    if (!worker) return void waiting.add(task);
+    waiting.delete(task);
+    task.attempts += 1;
+    const attempt: Attempt = {
+      task,
+      number: task.attempts,
+      worker,
+      controller: new AbortController(),
+      nowMs: worker.nowMs,
+    };
+    task.current = attempt;
+    const timer = expire(attempt);
+    worker.execute(attempt, (outcome) => {
+      timer?.cancel();
+      report(attempt, outcome);
+    });
+  }
+
+  function expire(attempt: Attempt): Timer | undefined {
+    const { startToCloseMs } = attempt.task.policy;
+    if (startToCloseMs === Infinity) return undefined;
+    return clock.after(startToCloseMs, () => timeOut(attempt, "start-to-close"));
+  }
+
+  /** What a worker says of an attempt that is not the current one any more is ignored, as the server does. */
+  function report(attempt: Attempt, outcome: Outcome): void {
+    const { task } = attempt;
+    if (!task.isOpen || task.current !== attempt) return;
+    task.current = undefined;
+    const final =
+      outcome.kind === "done" || (outcome.kind === "failed" && !outcome.retryable)
+        ? outcome
+        : task.isCancelRequested
+          ? outcome.kind === "timedOut"
+            ? outcome
+            : ({ kind: "cancelled" } as const)
+          : undefined;
+    if (final) return close(task, final);
+    const backoffMs = Math.min(
+      task.policy.firstRetryMs * task.policy.retryFactor ** (task.attempts - 1),
+      task.policy.retryMaxMs,
+    );
+    const tooLate =
+      clock.nowMs() + backoffMs > task.scheduledAtMs + task.policy.scheduleToCloseMs ||
+      task.attempts >= task.policy.attemptsMax;
+    if (tooLate) close(task, outcome);
+    else offer(task, backoffMs);
+  }
+
+  function timeOut(attempt: Attempt, which: string): void {
+    report(attempt, { kind: "timedOut", message: `${attempt.task.type}: ${which} timeout` });
+    abandon(attempt);
+  }
+
+  /** The server does not know this attempt any more: its next heartbeat says so, if it ever gets through. */
+  function abandon(attempt: Attempt): void {
+    attempt.worker.whenConnected(random.between(0, heartbeatEveryMs), () => abort(attempt));
+  }
+
+  function close(task: Task, outcome: Outcome): void {
+    task.isOpen = false;
+    waiting.delete(task);
+    onTask(task, "closed");
+    task.settle(outcome);
+  }
+
+  function cancel(task: Task): void {
+    if (!task.isOpen || task.isCancelRequested) return;
+    task.isCancelRequested = true;
+    const { current } = task;
+    if (!current) return close(task, { kind: "cancelled" });
+    current.worker.whenConnected(random.between(0, heartbeatEveryMs), () => abort(current));
+  }
+
+  /** The workflow is closed: nobody waits for this activity any more. */
+  function forget(task: Task): void {
+    if (!task.isOpen) return;
+    task.isOpen = false;
+    waiting.delete(task);
+    onTask(task, "closed");
+    if (task.current) abandon(task.current);
+  }
+
+  /** A worker went silent: what it was doing is given to another one after the heartbeat timeout, dead or not. */
+  function missed(worker: Worker): void {
+    for (const attempt of worker.attempts) {
+      const lastBeatAgoMs = random.between(0, heartbeatEveryMs);
+      clock.after(attempt.task.policy.heartbeatMs - lastBeatAgoMs, () => {
+        if (!worker.isConnected()) timeOut(attempt, "heartbeat");
+      });
+    }
+  }
+
+  const workerCame = (): void => {
+    for (const task of waiting) offer(task, 0);
+  };
+
+  return { schedule, cancel, forget, missed, workerCame };
+}
+
+export type ActivityTable = ReturnType<typeof createActivityTable>;
+
+const abort = ({ controller }: Attempt): void =>
+  controller.abort(new CancelledFailure("the activity was cancelled"));
+
+/** As `conductActivity` translates: a code of domain/errors.ts, retryable as the table there says. */
+export function outcomeOf(error: unknown, { controller }: Attempt): Outcome {
+  if (controller.signal.aborted) return { kind: "cancelled" };
+  if (!(error instanceof PdjobError)) {
+    const message = error instanceof Error ? `${error.message}\n${error.stack}` : String(error);
+    return { kind: "failed", failure: { code: "Internal", message }, retryable: true };
+  }
+  const { code, message } = error;
+  return { kind: "failed", failure: { code, message }, retryable: isRetryable[code] };
+}

@@ -1,0 +1,31 @@
+// Stands in for `@temporalio/activity` in the simulation: what src/activities uses of the SDK, on virtual time.
+import { currentPlace } from "../clock.ts";
+import type { Attempt } from "./activities.ts";
+
+export function currentAttempt(): Attempt {
+  const place = currentPlace();
+  if (!place || !("task" in place)) throw new Error("activity code ran outside of an activity");
+  return place as Attempt;
+}
+
+/** Pending for ever when the worker dies meanwhile; rejected when the attempt is cancelled. */
+export function sleep(delayMs: number): Promise<void> {
+  const attempt = currentAttempt();
+  const { signal } = attempt.controller;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(signal.reason as Error);
+    };
+    const timer = attempt.worker.pause(attempt, delayMs, () => {
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+export const cancellationSignal = (): AbortSignal => currentAttempt().controller.signal;
+/** The simulated worker heartbeats for all its attempts, as `conductActivity` does. */
+export const heartbeat = (): void => undefined;

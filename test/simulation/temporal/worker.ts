@@ -1,0 +1,131 @@
+import { runAt } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
+import { outcomeOf } from "./activities.ts";
+import type { Attempt, Outcome } from "./activities.ts";
+
+/** From a worker to the server. */
+const reportMs = 5;
+
+type Performers = Readonly<Record<string, (input: never) => Promise<unknown>>>;
+
+/**
+ * A worker process. `kill` ends it; `freeze` is SIGSTOP: it does nothing until `thaw`, and then goes on as if nothing
+ * had happened; `isolate` cuts it off from Temporal while it goes on working: its attempts become zombies.
+ */
+export interface Worker {
+  readonly name: string;
+  readonly attempts: Set<Attempt>;
+  clockOffsetMs: number;
+  nowMs(): number;
+  isAlive(): boolean;
+  isConnected(): boolean;
+  execute(attempt: Attempt, report: (outcome: Outcome) => void): void;
+  /** A timer of this process: it never fires once the process is dead, and late when it was frozen. */
+  after(delayMs: number, event: () => void): Timer;
+  /** The same for an activity that waits between two looks at the cluster. */
+  pause(attempt: Attempt, delayMs: number, event: () => void): Timer;
+  /** Runs in this process as soon as it runs at all. */
+  resume(event: () => void): void;
+  /** Runs once the process and the server can talk, at the earliest after `delayMs`. */
+  whenConnected(delayMs: number, event: () => void): void;
+  kill(): void;
+  freeze(isFrozen: boolean): void;
+  isolate(isIsolated: boolean): void;
+  /** The server went down or came back. */
+  serverChanged(): void;
+}
+
+export interface WorkerSetup {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly performers: Performers;
+  readonly pause: (attempt: Attempt, delayMs: number, event: () => void) => Timer;
+  readonly serverIsUp: () => boolean;
+  readonly onSilent: (worker: Worker) => void;
+  readonly onConnected: () => void;
+}
+
+export function createWorker({ name, clock, performers, pause, ...server }: WorkerSetup): Worker {
+  let state: "runs" | "frozen" | "dead" = "runs";
+  let isIsolated = false;
+  let thawed: (() => void)[] = [];
+  let connected: (() => void)[] = [];
+  const attempts = new Set<Attempt>();
+  const isConnected = (): boolean => state === "runs" && !isIsolated && server.serverIsUp();
+
+  function resume(event: () => void): void {
+    if (state === "runs") event();
+    else if (state === "frozen") thawed.push(event);
+  }
+
+  function whenConnected(delayMs: number, event: () => void): void {
+    clock.after(delayMs, () => {
+      if (isConnected()) event();
+      else if (state !== "dead") connected.push(event);
+    });
+  }
+
+  /** `change` is what may cut the connection, or bring it back. */
+  function shift(wasConnected: boolean): void {
+    if (wasConnected && !isConnected()) server.onSilent(worker);
+    if (wasConnected || !isConnected()) return;
+    const events = connected;
+    connected = [];
+    for (const event of events) whenConnected(0, event);
+    server.onConnected();
+  }
+
+  const worker: Worker = {
+    name,
+    attempts,
+    clockOffsetMs: 0,
+    nowMs: () => clock.nowMs() + worker.clockOffsetMs,
+    isAlive: () => state !== "dead",
+    isConnected,
+    execute(attempt, report) {
+      attempts.add(attempt);
+      const run = performers[attempt.task.type];
+      const end = (outcome: Outcome): void => {
+        attempts.delete(attempt);
+        whenConnected(reportMs, () => report(outcome));
+      };
+      const [input] = JSON.parse(attempt.task.argsJson) as never[];
+      void runAt(attempt, async () => {
+        try {
+          if (!run) throw new Error(`no activity is called ${attempt.task.type}`);
+          const result = await run(input as never);
+          end({ kind: "done", json: JSON.stringify(result) });
+        } catch (error) {
+          end(outcomeOf(error, attempt));
+        }
+      });
+    },
+    after: (delayMs, event) => clock.after(delayMs, () => resume(event)),
+    pause: (attempt, delayMs, event) => pause(attempt, delayMs, () => resume(event)),
+    resume,
+    whenConnected,
+    kill() {
+      const was = isConnected();
+      state = "dead";
+      shift(was);
+    },
+    freeze(isFrozen) {
+      if (state === "dead") return;
+      const was = isConnected();
+      state = isFrozen ? "frozen" : "runs";
+      if (!isFrozen) {
+        const events = thawed;
+        thawed = [];
+        for (const event of events) clock.after(0, () => resume(event));
+      }
+      shift(was);
+    },
+    isolate(now) {
+      const was = isConnected();
+      isIsolated = now;
+      shift(was);
+    },
+    serverChanged: () => shift(!server.serverIsUp() && state === "runs" && !isIsolated),
+  };
+  return worker;
+}

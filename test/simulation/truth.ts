@@ -1,0 +1,95 @@
+import { parseIncarnation, replicaName } from "../../src/domain/names.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { answers, isAlive } from "./cluster/engine.ts";
+import type { Process } from "./cluster/engine.ts";
+import { parseName } from "./cluster/names.ts";
+import type { ProxyProcess } from "./cluster/proxy.ts";
+import { wantedIds } from "./job.ts";
+import type { Job } from "./job.ts";
+
+/** `prefill-0` of an incarnation's name. */
+export function replicaOf(name: string): string {
+  const parsed = parseIncarnation(name);
+  return parsed ? replicaName(parsed) : name;
+}
+
+/** Nobody can reach it and Ray does not know it: it was fenced as far as that is possible, and will end by itself. */
+export const isOutOfReach = ({ node, session }: Process, cluster: Cluster): boolean =>
+  node.state !== "up" || session !== cluster.ray.session();
+
+export const liveEngines = (cluster: Cluster, job: string): readonly Process[] =>
+  cluster.engines.filter((engine) => engine.job === job && isAlive(engine));
+
+/** The proxies of a job that clients can reach. */
+export const liveProxies = (cluster: Cluster, job: string): readonly ProxyProcess[] =>
+  cluster.proxies.filter(
+    (proxy) => proxy.job === job && isAlive(proxy) && !isOutOfReach(proxy, cluster),
+  );
+
+const generationOf = ({ name }: Process): number => parseIncarnation(name)?.generation ?? 0;
+
+/** Everything of a job that still exists anywhere, by name. */
+export function leftovers(cluster: Cluster, job: string): readonly string[] {
+  const { groups, actors } = cluster.ray;
+  const belongs = (name: string): boolean => parseName(name)?.job === job;
+  return [
+    ...[...groups.keys()].filter(belongs).map((name) => `group ${name}`),
+    ...[...actors.keys()].filter(belongs).map((name) => `actor ${name}`),
+    ...liveEngines(cluster, job).map(({ name }) => `engine ${name}`),
+    ...cluster.proxies
+      .filter((proxy) => proxy.job === job && isAlive(proxy))
+      .map(({ name }) => `proxy ${name}`),
+  ];
+}
+
+/** How the truth differs from what is wanted of a running job; empty when it serves exactly that. */
+export function shortcomings(cluster: Cluster, job: Job): readonly string[] {
+  const { name } = job.spec;
+  const nowMs = cluster.clock.nowMs();
+  const wanted = wantedIds(job).map(replicaName);
+  const live = liveEngines(cluster, name);
+  const serving = live.filter((engine) => answers(engine, nowMs) && !isOutOfReach(engine, cluster));
+  const groups = [...cluster.ray.groups.keys()].filter((full) => parseName(full)?.job === name);
+  const proxies = liveProxies(cluster, name);
+  const members = proxies[0]?.membership.members ?? [];
+  const retired = serving.filter(
+    (engine) => generationOf(engine) <= (job.retired.get(replicaOf(engine.name)) ?? 0),
+  );
+  return [
+    ...retired.map((engine) => `${engine.name} was to be restarted`),
+    ...differs(
+      "engines",
+      serving.map((engine) => replicaOf(engine.name)),
+      wanted,
+    ),
+    ...differs(
+      "engine processes",
+      live.map((engine) => engine.name),
+      serving.map((engine) => engine.name),
+    ),
+    ...differs(
+      "groups",
+      groups,
+      serving.map((engine) => engine.name),
+    ),
+    ...differs(
+      "proxies",
+      proxies.map((proxy) => String(answers(proxy, nowMs))),
+      ["true"],
+    ),
+    ...differs(
+      "members",
+      members.map((member) => member.name),
+      serving.map((engine) => engine.name),
+    ),
+  ];
+}
+
+function differs(
+  what: string,
+  are: readonly string[],
+  wanted: readonly string[],
+): readonly string[] {
+  const [left, right] = [are.toSorted().join(" "), wanted.toSorted().join(" ")];
+  return left === right ? [] : [`${what}: ${left || "none"}, wanted ${right || "none"}`];
+}
