@@ -1,9 +1,10 @@
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
-import type { JobSpec, RoleSpec, SchedulerSpec } from "../domain/spec.ts";
+import type { JobSpec, ParamValue, RoleSpec, SchedulerSpec } from "../domain/spec.ts";
 import { kvTransferOf } from "./kv.ts";
 import { mergedParams, paramsOf } from "./merge.ts";
 import { nodeAt } from "./node.ts";
+import type { ConfigNode } from "./node.ts";
 import type { Path } from "./problem.ts";
 import type { Reading } from "./reading.ts";
 import type { ConfigFile } from "./schema.ts";
@@ -58,7 +59,7 @@ function roleOf(reading: Reading, file: ConfigFile, role: Role): RoleSpec {
       ...envsAt(reading, ["general", "envs"]),
       ...envsAt(reading, [role, "envs"]),
     },
-    params,
+    params: asWritten(reading, role, params),
     ...(typeof model === "string" ? { model } : {}),
     kvTransfer: kvTransferOf(reading, role),
     extraArgs: (["general", role] as const).flatMap((section) => {
@@ -66,6 +67,32 @@ function roleOf(reading: Reading, file: ConfigFile, role: Role): RoleSpec {
       return typeof extra === "string" ? words(extra) : [];
     }),
   };
+}
+
+/** Digits as they were written: 1.10 is a version to somebody, and a long number would be rounded. */
+function asWritten(
+  { root }: Reading,
+  role: Role,
+  params: Readonly<Record<string, ParamValue>>,
+): Readonly<Record<string, ParamValue>> {
+  const entries = Object.entries(params).map(([key, value]) => {
+    const node = nodeAt(root, [role, "params", key]) ?? nodeAt(root, ["general", "params", key]);
+    return [key, node ? digitsOf(node, value) : value] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+const decimal = /^[-+]?\d+(?:\.\d+)?$/;
+
+function digitsOf({ content }: ConfigNode, value: ParamValue): ParamValue {
+  if (content.kind === "list" && Array.isArray(value))
+    return value.map((item: ParamValue, at) => {
+      const child = content.children.get(String(at));
+      return child ? digitsOf(child, item) : item;
+    });
+  if (content.kind !== "scalar" || typeof value !== "number") return value;
+  const { plainText = "" } = content;
+  return decimal.test(plainText) && plainText !== String(value) ? plainText : value;
 }
 
 /** Values as they were written: 1.0 stays 1.0 and 0x10 stays 0x10, as in a shell. */

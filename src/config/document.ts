@@ -25,7 +25,7 @@ export function readDocument(text: string): ReadDocument {
   // Past the parser's depth, one error for each level would follow.
   const exhausted = errors.find(({ code }) => code === "RESOURCE_EXHAUSTION");
   if (errors.length > 0)
-    return { findings: (exhausted ? [exhausted] : onePerPlace(errors)).map(syntaxFinding) };
+    return { findings: (exhausted ? [exhausted] : untilLost(errors)).map(syntaxFinding) };
   const { root, findings } = resolveTree(document.contents);
   if (root === undefined) return { findings };
   const shape = refuseShape(root);
@@ -104,6 +104,13 @@ const onePerPlace = (errors: readonly YAMLError[]): readonly YAMLError[] => [
   ...new Map(errors.toReversed().map((error) => [error.pos[0], error])).values(),
 ];
 
+/** Where the parser no longer knows what belongs to what, it goes on to complain of every line that follows. */
+function untilLost(errors: readonly YAMLError[]): readonly YAMLError[] {
+  const places = onePerPlace(errors).toSorted((a, b) => a.pos[0] - b.pos[0]);
+  const lost = places.findIndex(({ message }) => message.includes("in YAML stream"));
+  return lost < 0 ? places : places.slice(0, Math.max(1, lost));
+}
+
 const isRefused = ({ code }: YAMLError): boolean => code === "TAG_RESOLVE_FAILED";
 
 const advice: Readonly<Partial<Record<YAMLError["code"], string>>> = {
@@ -123,7 +130,7 @@ const advice: Readonly<Partial<Record<YAMLError["code"], string>>> = {
 function syntaxFinding({ code, message, pos }: YAMLError): Finding {
   const own = advice[code];
   if (own !== undefined) return at(pos[0], own);
-  const sentence = message.split(": ")[0] ?? message;
+  const sentence = message.replace(" : ", " colon ").split(": ")[0] ?? message;
   return at(
     pos[0],
     `Not valid YAML (${sentence}): check the colons, quotes and brackets on this line and the one before.`,

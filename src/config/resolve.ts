@@ -151,6 +151,7 @@ function keyOf(walk: Walk, { key }: Pair, place: Place): string | undefined {
     find(walk, { ...place, path: [...place.path, text] }, "cannot be used as a key: remove it.");
     return undefined;
   }
+  refuseNoText(walk, text, place);
   return isParams(place.path) ? text.replaceAll("-", "_") : text;
 }
 
@@ -175,7 +176,20 @@ function scalar(walk: Walk, node: Scalar, place: Place): ConfigNode["content"] {
       `The file holds a text of ${value.length} characters, and no program can be handed more than ${textMax}: shorten it.`,
     );
   }
+  if (typeof value === "string") refuseNoText(walk, value, place);
   return { kind: "scalar", value: value as ScalarValue, ...plainText };
+}
+
+/** What an escape in quotes can write and no program can be handed. */
+function refuseNoText(walk: Walk, value: string, place: Place): void {
+  const strange = /\0|\p{Surrogate}/u.exec(value);
+  if (!strange) return;
+  const code = (strange[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+  find(
+    walk,
+    place,
+    `holds the character U+${code}, which no argument, variable or path can hold: remove the escape that writes it.`,
+  );
 }
 
 function find(walk: Walk, { path, offset }: Place, message: string): void {

@@ -4,7 +4,8 @@ import * as connector from "./rules/connector.ts";
 import * as envs from "./rules/envs.ts";
 import * as flags from "./rules/flags.ts";
 import * as handOver from "./rules/hand-over.ts";
-import { enginePlaceholdersAreKnown } from "./rules/placeholders.ts";
+import { enginePlaceholdersAreKnown, namedPortsAreFew } from "./rules/placeholders.ts";
+import * as numbers from "./rules/numbers.ts";
 import * as resources from "./rules/resources.ts";
 import * as scheduler from "./rules/scheduler.ts";
 
@@ -29,6 +30,8 @@ const rules: readonly Rule[] = [
   flags.extraParamsAreArguments,
   flags.booleansAreWritten,
   enginePlaceholdersAreKnown,
+  namedPortsAreFew,
+  numbers.numbersAreExact,
   envs.variablesHaveNames,
   envs.referencesAreComplete,
   envs.secretsAreReferences,

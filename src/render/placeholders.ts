@@ -11,12 +11,16 @@ const pattern =
 
 /** Fills every placeholder of a text. JSON braces are no placeholders: only the known names match. */
 export function fill(text: string, { named, ports }: PlaceholderValues): string {
-  return text.replaceAll(pattern, (whole, name: string, port: string | undefined) => {
-    if (name !== name.toUpperCase()) return whole;
+  return text.replaceAll(pattern, (whole, name: string, port: string | undefined, at: number) => {
+    if (name !== name.toUpperCase() || isTemplate(text, whole, at)) return whole;
     if (port === undefined) return named[name] ?? whole;
     return name === "PORT" ? String(ports[port] ?? whole) : whole;
   });
 }
+
+/** `{{PORT}}` belongs to a template of somebody else's, and is left as it is. */
+const isTemplate = (text: string, whole: string, at: number): boolean =>
+  text[at - 1] === "{" && text[at + whole.length] === "}";
 
 /** The same for a parameter's value, nested strings included. */
 export function fillValue(value: ParamValue, values: PlaceholderValues): ParamValue {
@@ -32,10 +36,10 @@ export function fillValue(value: ParamValue, values: PlaceholderValues): ParamVa
 export function namedPorts(
   text: string,
 ): readonly { readonly name: string; readonly span: number }[] {
-  return [...text.matchAll(/\{PORT:([a-z0-9_-]+)(?::(\d+))?\}/g)].map(([, name, span]) => ({
-    name: name ?? "",
-    span: Number(span ?? 1),
-  }));
+  return [...text.matchAll(/\{PORT:([a-z0-9_-]+)(?::(\d+))?\}/g)].flatMap(
+    ({ 0: whole, 1: name = "", 2: span, index }) =>
+      isTemplate(text, whole, index) ? [] : [{ name, span: Number(span ?? 1) }],
+  );
 }
 
 export const isList = (value: ParamValue): value is readonly ParamValue[] => Array.isArray(value);

@@ -247,6 +247,16 @@ export const rulesCases: readonly Case[] = [
     ],
   },
   {
+    name: "more named ports than a node should be asked for",
+    text: job({
+      6: '  params: {model: m, a: "{PORT:a:1000} {PORT:b:24}", b: "{PORT:a} {PORT:c}"}',
+    }),
+    messages: [
+      "job.yaml:7:1 prefill: asks for 1025 named ports ({PORT:name:span}) for each replica, and 1024 is the most: use fewer names or smaller spans.",
+      "job.yaml:11:1 decode: asks for 1025 named ports ({PORT:name:span}) for each replica, and 1024 is the most: use fewer names or smaller spans.",
+    ],
+  },
+  {
     name: "placeholders with faulty names",
     text: job({
       4: "envs: {A: '{PORT:Side}', B: '{PORT:a:0}', C: '{PORT:http}', D: '{HOST:a}', E: '{PORT:a:9999}'}",

@@ -11,6 +11,13 @@ export const schedulerCases: readonly Case[] = [
     ],
   },
   {
+    name: "a placeholder without its closing brace",
+    text: job({ 3: "scheduler: {command: 'proxy {PORT} ${PREFILL_URL_1'}" }),
+    messages: [
+      "job.yaml:3:22 scheduler.command: holds ${PREFILL_URL_1 without its closing brace: write ${PREFILL_URL_1}.",
+    ],
+  },
+  {
     name: "an empty command",
     text: job({ 3: "scheduler: {command: ''}" }),
     messages: [

@@ -135,6 +135,39 @@ export const shapeCases: readonly Case[] = [
     ],
   },
   {
+    name: "values of a KV config that no connector can use",
+    text: job({
+      10: `  params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_producer, kv_port: abc, kv_buffer_size: -3, kv_rank: 1.5, kv_parallel_size: 0, kv_ip: 5, kv_load_failure_policy: retry}}`,
+    }),
+    messages: [
+      'job.yaml:10:93 prefill.params.kv_transfer_config.kv_port: must be a port from 0 to 65535, or "{PORT:kv}", not text.',
+      "job.yaml:10:114 prefill.params.kv_transfer_config.kv_buffer_size: must be a number of bytes above 0, not -3.",
+      "job.yaml:10:127 prefill.params.kv_transfer_config.kv_rank: must be a whole number from 0 to 4096, not 1.5.",
+      "job.yaml:10:150 prefill.params.kv_transfer_config.kv_parallel_size: must be a whole number from 1 to 4096, not 0.",
+      "job.yaml:10:160 prefill.params.kv_transfer_config.kv_ip: must be an address, or {KV_IP}, not 5.",
+      "job.yaml:10:187 prefill.params.kv_transfer_config.kv_load_failure_policy: must be fail or recompute, not text.",
+    ],
+  },
+  {
+    name: "escapes that write no text",
+    text: job({ 2: 'working_dir: "/tmp/a\\0b"', 4: 'envs: {A: "\\ud800", "B\\0": x}' }),
+    messages: [
+      "job.yaml:2:14 working_dir: holds the character U+0000, which no argument, variable or path can hold: remove the escape that writes it.",
+      "job.yaml:4:11 envs.A: holds the character U+D800, which no argument, variable or path can hold: remove the escape that writes it.",
+      "job.yaml:4:21 envs: holds the character U+0000, which no argument, variable or path can hold: remove the escape that writes it.",
+      'job.yaml:4:21 envs["B\\u0000"]: is no name of a variable: use letters, digits and underscores, not starting with a digit.',
+    ],
+  },
+  {
+    name: "a number in a mapping that would be rounded",
+    text: job({
+      6: "  params: {model: m, seed: 12345678901234567890, extra: {n: 12345678901234567890}}",
+    }),
+    messages: [
+      "job.yaml:6:61 general.params.extra.n: is a number with more digits than can be passed on exactly: put it in quotes.",
+    ],
+  },
+  {
     name: "an illegal name",
     text: job({ 2: "name: My_Job" }),
     messages: ["job.yaml:2:7 name: must be 1 to 40 lower-case letters, digits and inner dashes."],

@@ -53,6 +53,20 @@ export const yamlCases: readonly Case[] = [
     ],
   },
   {
+    name: "a comma that is missing in a mapping",
+    text: job({ 4: "envs: {'A' 'b'}" }),
+    messages: [
+      "job.yaml:4:12: Not valid YAML (Missing , or colon between flow map items): check the colons, quotes and brackets on this line and the one before.",
+    ],
+  },
+  {
+    name: "a bracket too many, and not every line that follows it",
+    text: job({ 4: "envs: {}}" }),
+    messages: [
+      "job.yaml:4:9: Not valid YAML (Unexpected flow-map-end token in YAML stream): check the colons, quotes and brackets on this line and the one before.",
+    ],
+  },
+  {
     name: "a tab as indentation",
     text: job({ 6: "\tparams: {model: m}" }),
     messages: ["job.yaml:6:1: Not valid YAML (a tab as indentation): use spaces."],

@@ -32,6 +32,23 @@ test("a small job gets all defaults", () => {
   });
 });
 
+test("numbers of params keep the digits that were written", () => {
+  const { roles } = specOf(
+    job({
+      6: "  params: {model: m, served_model_name: 1.10, seed: 12345678901234567890, a: 1.0, b: 16, c: 0x10, d: [1.50, 2], e: 1e3}",
+    }),
+  );
+  expect(roles.decode.params).toEqual({
+    served_model_name: "1.10",
+    seed: "12345678901234567890",
+    a: "1.0",
+    b: 16,
+    c: 16,
+    d: ["1.50", 2],
+    e: 1000,
+  });
+});
+
 test("every optional key reaches the spec", () => {
   const spec = specOf(
     job({

@@ -79,6 +79,11 @@ describe("an engine's command", () => {
       ["--x-y", '{"at":["10.0.0.7:20100"]}'],
     ],
     ["JSON braces are no placeholders", '{"port":1,"HOST":2}', ["--x-y", '{"port":1,"HOST":2}']],
+    [
+      "a template of somebody else is left alone",
+      "{{PORT}} {{PORT:x}}",
+      ["--x-y", "{{PORT}} {{PORT:x}}"],
+    ],
   ])("%s", (_name, value, words) => {
     const { argv } = renderEngine(makeSpec({ prefill: { params: { x_y: value } } }), target);
     expect(argv.slice(7, 7 + words.length)).toEqual(words);

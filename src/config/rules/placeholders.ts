@@ -1,8 +1,10 @@
+import { roles } from "../../domain/role.ts";
 import { issuesMax, portSpanMax } from "../limits.ts";
 import { sections } from "../merge.ts";
 import { didYouMean } from "../nearest.ts";
 import { nodeAt, scalarsBelow } from "../node.ts";
-import { problem } from "../problem.ts";
+import type { ConfigNode } from "../node.ts";
+import { problem, problemAtKey } from "../problem.ts";
 import type { Path, Problem } from "../problem.ts";
 import type { Reading } from "../reading.ts";
 
@@ -42,6 +44,38 @@ export function enginePlaceholdersAreKnown({ root }: Reading): readonly Problem[
     }
   }
   return problems;
+}
+
+/** A run of ports is found on a node by trying: hundreds of them would take most of what is free there. */
+export function namedPortsAreFew({ root }: Reading): readonly Problem[] {
+  return roles.flatMap((role) => {
+    const spans = new Map<string, number>();
+    for (const place of [["envs"], ["general"], [role]])
+      for (const { value } of textsBelow(root, place))
+        for (const [, name = "", span] of value.matchAll(namedPort))
+          spans.set(name, Math.max(spans.get(name) ?? 1, soundSpan(span)));
+    const count = [...spans.values()].reduce((sum, span) => sum + span, 0);
+    return count <= portSpanMax
+      ? []
+      : [
+          problemAtKey(
+            [role],
+            `asks for ${count} named ports ({PORT:name:span}) for each replica, and ${portSpanMax} is the most: use fewer names or smaller spans.`,
+          ),
+        ];
+  });
+}
+
+/** Too large a span is reported by itself. */
+const soundSpan = (span: string | undefined): number =>
+  Number(span ?? 1) > portSpanMax ? 1 : Number(span ?? 1);
+
+const namedPort = /\{PORT:([a-z][a-z0-9_-]*)(?::(\d+))?\}/g;
+
+function* textsBelow(root: ConfigNode, place: Path): Generator<{ readonly value: string }> {
+  const node = nodeAt(root, place);
+  if (node === undefined) return;
+  for (const { value } of scalarsBelow(node, place)) if (typeof value === "string") yield { value };
 }
 
 /** Problems of the `{…}` placeholders in one text: each once, and no more than are reported. */

@@ -17,6 +17,7 @@ const placeholders = ["PREFILL", "DECODE"].flatMap((role) => [
 /** Different variables of a command that are looked at: more than 256 replicas a role can name, in both spellings. */
 const variablesMax = 4000;
 const variable = /\$(?:\{[A-Za-z_][A-Za-z0-9_]*\}|[A-Za-z_][A-Za-z0-9_]*)/g;
+const unclosed = /\$\{(?:PREFILL|DECODE)_[A-Z0-9_]*(?![A-Z0-9_}])/;
 const numbered = /^(PREFILL|DECODE)_(?:HOST|PORT|URL)_(\d+)$/;
 const shells = /(?:^|\/)(?:ba|da|z|k)?sh$/;
 
@@ -65,7 +66,11 @@ export function commandPlaceholdersAreKnown({ draft }: Reading): readonly Proble
   const replicas = { prefill: draft.prefill?.replicas, decode: draft.decode?.replicas };
   const variables = [...new Set(text.match(variable))].slice(0, variablesMax);
   const isShell = shells.test(text.trim().split(/\s/, 1)[0] ?? "");
+  const open = unclosed.exec(text)?.[0];
   return [
+    ...(open === undefined
+      ? []
+      : [problem(commandPath, `holds ${open} without its closing brace: write ${open}}.`)]),
     ...strangePlaceholders(commandPath, text.replaceAll("${", "$\0"), ["PORT"]),
     ...variables.flatMap((whole) => {
       const name = whole.replace(/[${}]/g, "");
