@@ -3,6 +3,7 @@ import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { incarnationName, replicaName } from "../domain/names.ts";
+import { defaultHealth } from "../domain/spec.ts";
 import type { Endpoint, JobSpec } from "../domain/spec.ts";
 import { describeExit, lastLines } from "../plan/condemn.ts";
 import { replicaBundles } from "../plan/placement.ts";
@@ -13,11 +14,12 @@ import { resolveSecrets } from "./secrets.ts";
 
 const pollEveryMs = 500;
 const drainPollEveryMs = 200;
-/** What a health probe asks and when; a busy engine may take seconds to answer, a dead one refuses at once. */
-const probe = { path: "/health", intervalS: 0.5, timeoutS: 10 } as const;
+const healthPath = "/health";
 /** Beyond the grace: SIGKILL, reaping and the actor's own end. */
 const stopMarginMs = 30_000;
 const logTailBytes = 4_000;
+
+const probeOf = ({ health = defaultHealth }: JobSpec) => ({ path: healthPath, ...health });
 
 function unlessGroupIsGone(error: unknown): undefined {
   if (error instanceof PdjobError && error.code === "PlacementPending") return undefined;
@@ -61,7 +63,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
     const env = await resolveSecrets(command.env);
     await agent.call(
       "startEngine",
-      { name, argv: command.argv, env, cwd: spec.workingDir, specHash, probe },
+      { name, argv: command.argv, env, cwd: spec.workingDir, specHash, probe: probeOf(spec) },
       { signal },
     );
     return endpoint;
@@ -153,7 +155,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
     endpoint: Endpoint | undefined,
   ): Promise<PdjobError> {
     const where = endpoint
-      ? ` on http://${endpoint.host}:${endpoint.ports["http"]}${probe.path}`
+      ? ` on http://${endpoint.host}:${endpoint.ports["http"]}${healthPath}`
       : "";
     const advice =
       "Increase `timeout` in the config if the model needs longer to load; otherwise read its log.";

@@ -66,6 +66,11 @@ export function renderStatus({
     `proxy: ${[proxy.phase, proxy.builtin ? "built-in" : "external", proxy.url ?? "", proxy.note ?? ""].filter(Boolean).join("  ")}`,
     "",
     columns([["REPLICA", "GEN", "STATE", "ADDRESS", "NOTE"], ...rows]),
+    ...[...replicas, { ...proxy, name: "proxy" }].flatMap((one) =>
+      one.phase === "DOWN" && one.failure
+        ? ["", `${one.name} is DOWN: ${one.failure.message}`]
+        : [],
+    ),
     "",
     `doing: ${inFlight.length > 0 ? inFlight.join(", ") : "nothing"}`,
     ...events

@@ -28,6 +28,11 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
       decode: roleOf(reading, file, "decode"),
     },
     restart: { restartsMax: file.restart.max_restarts, windowS: file.restart.window },
+    health: {
+      intervalS: file.health.interval,
+      timeoutS: file.health.timeout,
+      failures: file.health.failures,
+    },
     drainS: file.drain,
     stopGraceS: file.stop_grace,
     leaseS: file.lease,

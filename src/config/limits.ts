@@ -20,6 +20,9 @@ export const portMax = 65_535;
 export const portSpanMax = 1024;
 
 const daySeconds = 24 * 60 * 60;
+export const healthIntervalMaxS = 60;
+export const healthTimeoutMaxS = 60;
+export const healthFailuresMax = 100;
 export const timeoutMaxS = 7 * daySeconds;
 export const restartWindowMaxS = 7 * daySeconds;
 export const drainMaxS = daySeconds;

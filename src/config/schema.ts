@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { jobNamePattern } from "../domain/names.ts";
 import { replicasMax } from "../domain/scale.ts";
-import { restartsMax } from "../domain/spec.ts";
+import { defaultHealth, restartsMax } from "../domain/spec.ts";
 import * as limits from "./limits.ts";
 
 /*
@@ -243,6 +243,25 @@ export const configFile = z
         .describe("What both roles have in common."),
       prefill: role("The engines that read prompts."),
       decode: role("The engines that generate tokens."),
+      health: z
+        .strictObject(
+          {
+            interval: seconds(1, limits.healthIntervalMaxS)
+              .default(defaultHealth.intervalS)
+              .describe("Seconds between two probes of an engine's /health."),
+            timeout: seconds(1, limits.healthTimeoutMaxS)
+              .default(defaultHealth.timeoutS)
+              .describe("Seconds after which a probe without an answer has failed."),
+            failures: whole(1, limits.healthFailuresMax)
+              .default(defaultHealth.failures)
+              .describe(
+                "Failed probes in a row after which an engine that was healthy is replaced.",
+              ),
+          },
+          mapping,
+        )
+        .prefault({})
+        .describe("When an engine counts as hung."),
       restart: z
         .strictObject(
           {

@@ -49,6 +49,16 @@ export interface RestartBudget {
   readonly windowS: number;
 }
 
+/** How an engine's /health is asked. */
+export interface HealthSpec {
+  readonly intervalS: number;
+  readonly timeoutS: number;
+  /** Failed probes in a row that make a healthy engine unhealthy. */
+  readonly failures: number;
+}
+
+export const defaultHealth: HealthSpec = { intervalS: 1, timeoutS: 3, failures: 3 };
+
 /** What the user asked for, validated, merged and complete. Plain JSON: it travels through Temporal. */
 export interface JobSpec {
   readonly name: string;
@@ -66,6 +76,8 @@ export interface JobSpec {
   readonly scheduler: SchedulerSpec;
   readonly roles: Readonly<Record<Role, RoleSpec>>;
   readonly restart: RestartBudget;
+  /** Absent in specs of earlier versions: `defaultHealth`. */
+  readonly health?: HealthSpec;
   /** Seconds that a drain may wait for in-flight requests, per role. */
   readonly drainS: Readonly<Record<Role, number>>;
   /** Seconds from SIGTERM to SIGKILL when an engine or proxy is stopped. */

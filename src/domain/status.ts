@@ -35,6 +35,8 @@ export interface ReplicaStatus {
   readonly inFlight?: number;
   /** Why it is not READY, in one sentence. */
   readonly note?: string;
+  /** The same with the last lines of its log, while it is UNHEALTHY or DOWN. */
+  readonly failure?: Failure;
 }
 
 export interface ProxyStatus {
@@ -44,6 +46,7 @@ export interface ProxyStatus {
   readonly url?: string;
   readonly membershipGeneration?: number;
   readonly note?: string;
+  readonly failure?: Failure;
 }
 
 /** Something that happened, newest last; a bounded ring. */

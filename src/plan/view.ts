@@ -1,7 +1,8 @@
 import type { Memory } from "../domain/memory.ts";
 import type { JobView, PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
-import type { JobPhase, ProxyStatus, ReplicaPhase, ReplicaStatus } from "../domain/status.ts";
+import type { Failure } from "../domain/errors.ts";
+import type { JobPhase, ProxyStatus, ReplicaStatus } from "../domain/status.ts";
 import { condemned, firstLine } from "./condemn.ts";
 import { condemnedProxy, eligibleMembers } from "./proxy.ts";
 import { inFlightOf } from "./replica.ts";
@@ -88,16 +89,14 @@ function replicaStatus(replica: ReplicaWorld, world: World, input: PlanInput): R
   const { id, name, current } = replica;
   const actor = current?.actor;
   const member = actor && memberOf(actor);
-  const { phase, note } = replicaPhase(replica, world, input);
   return {
     name,
     role: id.role,
     index: id.index,
     generation: current?.generation ?? input.memory.generations[name] ?? 0,
-    phase,
     ...(member ? { url: member.url } : {}),
     ...(actor && world.proxy?.inFlight ? { inFlight: inFlightOf(actor.name, world.proxy) } : {}),
-    ...(note ? { note } : {}),
+    ...replicaPhase(replica, world, input),
   };
 }
 
@@ -105,14 +104,14 @@ function replicaPhase(
   replica: ReplicaWorld,
   world: World,
   input: PlanInput,
-): { phase: ReplicaPhase; note?: string } {
+): Pick<ReplicaStatus, "phase" | "note" | "failure"> {
   const { current, name, wanted, retired } = replica;
   if (!wanted || retired)
     return {
       phase: world.proxy?.state === "healthy" && !input.desired.stop ? "DRAINING" : "STOPPING",
     };
   const verdict = condemned(replica, input);
-  if (verdict) return downOrUnhealthy(name, firstLine(verdict), input);
+  if (verdict) return downOrUnhealthy(name, verdict, input);
   if (!current) return { phase: "RESERVING" };
   if (current.group?.state !== "CREATED") {
     const busy = current.group?.schedulingState === "NO_RESOURCES";
@@ -125,13 +124,15 @@ function replicaPhase(
 
 function downOrUnhealthy(
   target: string,
-  cause: string,
+  { code, message }: Failure,
   { memory, spec, nowMs }: PlanInput,
-): { phase: "DOWN" | "UNHEALTHY"; note: string } {
+): { phase: "DOWN" | "UNHEALTHY"; note: string; failure: Failure } {
+  const failure = { code, message };
+  const cause = firstLine(failure);
   const verdict = mayRestart(target, memory, spec.restart, nowMs);
-  if (verdict.kind !== "exhausted") return { phase: "UNHEALTHY", note: cause };
+  if (verdict.kind !== "exhausted") return { phase: "UNHEALTHY", note: cause, failure };
   const note = `${target} was replaced ${verdict.count} times within ${spec.restart.windowS} s and is left down: ${cause}`;
-  return { phase: "DOWN", note };
+  return { phase: "DOWN", note, failure };
 }
 
 function proxyStatus(world: World, input: PlanInput): ProxyStatus {
@@ -140,8 +141,8 @@ function proxyStatus(world: World, input: PlanInput): ProxyStatus {
   const builtin = scheduler.membership === "builtin";
   const verdict = condemnedProxy(world, input);
   if (verdict) {
-    const { phase, note } = downOrUnhealthy("proxy", firstLine(verdict), input);
-    return { phase: phase === "DOWN" ? "DOWN" : "STARTING", builtin, note };
+    const { phase, ...why } = downOrUnhealthy("proxy", verdict, input);
+    return { phase: phase === "DOWN" ? "DOWN" : "STARTING", builtin, ...why };
   }
   if (!proxy) return { phase: "PENDING", builtin };
   return {

@@ -34,6 +34,8 @@ export interface VerbArgs {
       readonly path: string;
       readonly intervalS: number;
       readonly timeoutS: number;
+      /** Failures in a row, after it was healthy once, that make it unhealthy. Default 3. */
+      readonly failures?: number;
     };
   };
   readonly replicaStatus: { readonly name: string };

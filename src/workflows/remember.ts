@@ -6,8 +6,8 @@ import { incarnationName } from "../domain/names.ts";
 import { restartsMax } from "../domain/spec.ts";
 import type { Endpoint } from "../domain/spec.ts";
 
-/** Characters kept of a failure's message once the job has served: the whole of it was noted as an event. */
-const messageMax = 1_000;
+/** Characters of a failure's last log lines that are kept once the job has served: memory travels with every plan. */
+const tailMax = 1_500;
 
 /** What to remember when an action starts: numbers that must never be used twice, even if its outcome stays unknown. */
 export function rememberStart(memory: Memory, action: Action, nowMs: number): Memory {
@@ -117,9 +117,15 @@ export function rememberFailure(
   if (action.kind === "setMembership" || action.kind === "readKvIp") return memory;
   const target = targetOf(action);
   const generation = "generation" in action ? action.generation : (memory.generations[target] ?? 0);
-  const message = memory.served ? failure.message.slice(0, messageMax) : failure.message;
+  const message = memory.served ? shortened(failure.message) : failure.message;
   const recorded = { code: failure.code, message, generation, atMs: nowMs };
   return { ...memory, failures: { ...memory.failures, [target]: recorded } };
+}
+
+function shortened(message: string): string {
+  const [first = ""] = message.split("\n", 1);
+  const rest = message.slice(first.length);
+  return rest.length > tailMax ? `${first}\n…${rest.slice(-tailMax)}` : message;
 }
 
 /** A replica that was taken away on purpose starts with a clean slate if it is wanted again; its generations go on. */

@@ -26,6 +26,7 @@ test("a small job gets all defaults", () => {
       decode: { ...role, kvTransfer: { kv_connector: "NixlConnector", kv_role: "kv_consumer" } },
     },
     restart: { restartsMax: 5, windowS: 600 },
+    health: { intervalS: 1, timeoutS: 3, failures: 3 },
     drainS: { prefill: 60, decode: 600 },
     stopGraceS: 30,
     leaseS: 86_400,

@@ -1,4 +1,4 @@
-"""Probing a process until it ends: refused → starting, answered → healthy, three failures after that → unhealthy."""
+"""Probing a process until it ends: refused → starting, answered → healthy, several failures after that → unhealthy."""
 
 import http.client
 import socket
@@ -6,13 +6,16 @@ import threading
 from collections.abc import Callable
 
 FAILURES_MAX = 3
+# An engine that boots refuses at once, so asking often costs nothing and it serves sooner.
+BOOT_INTERVAL_S = 0.5
 
 
 class Prober:
     """Calls `probe` every `interval_s` in a thread. `state` is starting, healthy or unhealthy."""
 
-    def __init__(self, probe: Callable[[], bool], interval_s: float) -> None:
+    def __init__(self, probe: Callable[[], bool], interval_s: float, failures_max: int = FAILURES_MAX) -> None:
         self.state = "starting"
+        self._failures_max = failures_max
         self._probe = probe
         self._interval_s = interval_s
         self._stopped = threading.Event()
@@ -23,13 +26,14 @@ class Prober:
 
     def _run(self) -> None:
         failures = 0
-        while not self._stopped.wait(self._interval_s):
+        boot_interval_s = min(self._interval_s, BOOT_INTERVAL_S)
+        while not self._stopped.wait(boot_interval_s if self.state == "starting" else self._interval_s):
             if self._probe():
                 failures = 0
                 self.state = "healthy"
             else:
                 failures += 1
-                if self.state == "healthy" and failures >= FAILURES_MAX:
+                if self.state == "healthy" and failures >= self._failures_max:
                     self.state = "unhealthy"
 
 

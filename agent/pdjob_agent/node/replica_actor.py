@@ -9,7 +9,7 @@ import ray
 
 from .environment import engine_env
 from .guarded import GuardedProcess
-from .health import Prober, answers_http
+from .health import FAILURES_MAX, Prober, answers_http
 from .lease import Lease
 from .logs import new_log, read_log, tail
 from .ports import HeldPorts
@@ -113,7 +113,9 @@ class ReplicaActor:
         if probe:
             host, port = self._host, held.ports["http"]
             path, timeout_s = probe["path"], probe["timeoutS"]
-            self._prober = Prober(lambda: answers_http(host, port, path, timeout_s), probe["intervalS"])
+            failures_max = probe.get("failures", FAILURES_MAX)
+            answers = lambda: answers_http(host, port, path, timeout_s)  # noqa: E731
+            self._prober = Prober(answers, probe["intervalS"], failures_max)
         return None
 
     def _state(self) -> str:

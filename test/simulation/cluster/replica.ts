@@ -66,7 +66,10 @@ export function createReplicaActor(
       port: held["http"] ?? 0,
       startedAtMs: clock.nowMs(),
       servesFromMs: boot.fails ? Infinity : clock.nowMs() + boot.takesMs,
-      probe: { intervalMs: probe.intervalS * 1_000, timeoutMs: probe.timeoutS * 1_000 },
+      probe: {
+        intervalMs: (probe?.intervalS ?? 0) * 1_000,
+        timeoutMs: (probe?.timeoutS ?? 0) * 1_000,
+      },
       die(code, signal) {
         if (process.exit) return;
         process.exit = { code, signal, atMs: clock.nowMs() };
