@@ -122,9 +122,14 @@ export function createRayClient(cluster: Cluster, { isDead, boundary, verb }: Cl
       }));
     },
     /** No error when somebody else was faster. */
-    async createGroup(name: string, bundles: Group["bundles"]): Promise<void> {
+    async createGroup(
+      name: string,
+      bundles: Group["bundles"],
+      strategy: Group["strategy"],
+    ): Promise<void> {
       await step(`create group ${name}`);
-      if (!ray.groups.has(name)) ray.addGroup({ name, bundles, state: "PENDING", nodes: [] });
+      if (!ray.groups.has(name))
+        ray.addGroup({ name, bundles, strategy, state: "PENDING", nodes: [] });
     },
     async removeGroup(name: string): Promise<void> {
       await step(`remove group ${name}`);
@@ -140,7 +145,7 @@ export function createRayClient(cluster: Cluster, { isDead, boundary, verb }: Cl
       await step(`create ${args.name}`);
       if (ray.actors.has(args.name)) return;
       const group = ray.groups.get(args.placementGroup);
-      const node = group?.nodes[0];
+      const node = group?.nodes[args.bundle ?? 0];
       if (group?.state !== "CREATED" || !node)
         throw new PdjobError("PlacementPending", `${args.placementGroup} is not there any more.`);
       ray.addActor(

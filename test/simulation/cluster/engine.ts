@@ -1,12 +1,15 @@
 import type { EngineState, ProcessExit } from "../../../src/domain/observed.ts";
 import type { Node } from "./ray.ts";
 
-/** What a prober asks and how often; the third failure in a row after a success means unhealthy. */
+/** What a prober asks and how often, and how many failures in a row after a success mean unhealthy. */
 export interface Probe {
   readonly intervalMs: number;
   readonly timeoutMs: number;
+  readonly failures: number;
 }
-const failuresMax = 3;
+/** agent/pdjob_agent/node/health.py */
+export const failuresMax = 3;
+export const bootIntervalMs = 500;
 
 /** How the next engine of a role behaves: chosen by the schedule of faults. */
 export interface Boot {
@@ -49,7 +52,7 @@ export const hasServed = ({ servesFromMs, exit, hungSinceMs }: Process, nowMs: n
 export function probedState(process: Process, nowMs: number): EngineState {
   const { exit, hungSinceMs, servesFromMs } = process;
   if (exit) return "exited";
-  const seenServing = servesFromMs + process.probe.intervalMs;
+  const seenServing = servesFromMs + bootIntervalMs;
   if (nowMs < seenServing || (hungSinceMs ?? Infinity) < seenServing) return "starting";
   const hungForMs = hungSinceMs === undefined ? 0 : nowMs - hungSinceMs;
   return hungForMs >= noticedAfterMs(process) ? "unhealthy" : "healthy";
@@ -57,4 +60,4 @@ export function probedState(process: Process, nowMs: number): EngineState {
 
 /** How long a hang takes to be noticed. */
 export const noticedAfterMs = ({ probe }: Process): number =>
-  failuresMax * (probe.intervalMs + probe.timeoutMs);
+  probe.failures * (probe.intervalMs + probe.timeoutMs);

@@ -1,22 +1,27 @@
-import { parseIncarnation } from "../../../src/domain/names.ts";
+import { incarnationName, parseIncarnation, replicaName } from "../../../src/domain/names.ts";
 import type { Role } from "../../../src/domain/role.ts";
 
-/** agent/pdjob_agent/names.py: `base` is the name without its generation, which is what a newer generation fences. */
+/** agent/pdjob_agent/names.py: `base` is the name without generation and rank, which is what a newer generation fences. */
 export interface Name {
   readonly full: string;
   readonly job: string;
   readonly base: string;
+  /** Of all ranks together: of their placement group, and of rank 0. */
+  readonly whole: string;
   readonly generation: number;
+  readonly rank: number;
   readonly replica?: { readonly role: Role; readonly index: number };
 }
 
 export function parseName(full: string): Name | undefined {
-  const base = full.replace(/-g\d+$/, "");
-  const replica = parseIncarnation(full);
-  if (replica) {
-    const { job, generation, role, index } = replica;
-    return { full, job, base, generation, replica: { role, index } };
+  const parsed = parseIncarnation(full);
+  if (parsed) {
+    const { job, generation, role, index, rank } = parsed;
+    const replica = { role, index };
+    const whole = incarnationName(job, replica, generation);
+    return { full, job, base: `${job}-${replicaName(replica)}`, whole, generation, rank, replica };
   }
   const [, job, generation] = /^(.+)-proxy-g(\d+)$/.exec(full) ?? [];
-  return job === undefined ? undefined : { full, job, base, generation: Number(generation) };
+  if (job === undefined) return undefined;
+  return { full, job, base: `${job}-proxy`, whole: full, generation: Number(generation), rank: 0 };
 }

@@ -1,7 +1,7 @@
 import type { Membership, ObservedProxy } from "../../../src/domain/observed.ts";
 import type { VerbArgs } from "../../../src/ray/verbs.ts";
 import type { Cluster } from "./cluster.ts";
-import { answers, isAlive, probedState } from "./engine.ts";
+import { answers, bootIntervalMs, failuresMax, isAlive, probedState } from "./engine.ts";
 import type { Process } from "./engine.ts";
 import { startLease } from "./lease.ts";
 import { refusal } from "./refusal.ts";
@@ -11,7 +11,7 @@ import type { Traffic } from "./traffic.ts";
 
 const actorStartMs = [100, 900] as const;
 const bootMs = [100, 900] as const;
-const probe = { intervalMs: 250, timeoutMs: 1_000 } as const;
+const probe = { intervalMs: 250, timeoutMs: 1_000, failures: failuresMax } as const;
 const lapseGraceS = 30;
 
 /** The proxy's process: what its clients and its admin socket see. */
@@ -111,7 +111,7 @@ export function createProxyActor(
     proxy = process;
     cluster.proxies.push(process);
     cluster.emit({ kind: "proxyStarted", process });
-    cluster.touchAfter(process.servesFromMs + probe.intervalMs - clock.nowMs());
+    cluster.touchAfter(process.servesFromMs + bootIntervalMs - clock.nowMs());
     return status();
   }
 

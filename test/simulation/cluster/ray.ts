@@ -1,4 +1,5 @@
 import type { ObservedPlacementGroup } from "../../../src/domain/observed.ts";
+import type { Strategy } from "../../../src/domain/spec.ts";
 import type { NodeResources } from "../../../src/plan/placement.ts";
 import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
@@ -23,6 +24,7 @@ export interface Node {
 export interface Group {
   readonly name: string;
   readonly bundles: readonly Readonly<Record<string, number>>[];
+  readonly strategy: Strategy;
   state: ObservedPlacementGroup["state"];
   /** One a bundle, once placed. */
   nodes: readonly Node[];
@@ -64,16 +66,35 @@ export function createRay(clock: Clock, random: Random, nodes: readonly Node[], 
   /** All bundles of a group or none, first come first served. */
   function place(group: Group): void {
     if (groups.get(group.name) !== group || group.state === "CREATED") return;
-    const free = new Map(nodes.filter(isUsable).map((node) => [node, freeGpus(node)]));
-    const places = group.bundles.map((bundle) => {
-      const found = [...free].find(([, gpus]) => gpus >= gpusOf(bundle))?.[0];
-      if (found) free.set(found, free.get(found)! - gpusOf(bundle));
-      return found;
-    });
-    if (!places.every((found) => found !== undefined)) return;
+    const places = placesFor(group, freeGpus);
+    if (!places) return;
     group.nodes = places;
     group.state = "CREATED";
     touch();
+  }
+
+  function placesFor(
+    { bundles, strategy }: Group,
+    gpusOn: (node: Node) => number,
+  ): readonly Node[] | undefined {
+    const free = new Map(nodes.filter(isUsable).map((node) => [node, gpusOn(node)]));
+    const places: Node[] = [];
+    for (const bundle of bundles) {
+      const fitting = [...free.keys()].filter((node) => free.get(node)! >= gpusOf(bundle));
+      const unused = fitting.filter((node) => !places.includes(node));
+      const packed = places.length === 0 ? fitting : fitting.filter((node) => node === places[0]);
+      const choice =
+        strategy === "STRICT_PACK"
+          ? packed
+          : strategy === "STRICT_SPREAD"
+            ? unused
+            : [...unused, ...fitting];
+      const node = choice[0];
+      if (!node) return undefined;
+      places.push(node);
+      free.set(node, free.get(node)! - gpusOf(bundle));
+    }
+    return places;
   }
 
   const placeSoon = (): void => {
@@ -82,12 +103,9 @@ export function createRay(clock: Clock, random: Random, nodes: readonly Node[], 
     });
   };
 
-  function schedulingState({ state, bundles }: Group): string | undefined {
-    if (state === "CREATED") return undefined;
-    const fits = bundles.every((bundle) =>
-      nodes.some((node) => isUsable(node) && node.gpus >= gpusOf(bundle)),
-    );
-    return fits ? "NO_RESOURCES" : "INFEASIBLE";
+  function schedulingState(group: Group): string | undefined {
+    if (group.state === "CREATED") return undefined;
+    return placesFor(group, ({ gpus }) => gpus) ? "NO_RESOURCES" : "INFEASIBLE";
   }
 
   /** `ray.kill`: the name is free at once; the process ends as soon as the kill reaches it. */

@@ -1,8 +1,8 @@
 import { parseIncarnation } from "../../../src/domain/names.ts";
-import type { ObservedReplica } from "../../../src/domain/observed.ts";
+import type { EngineState, ObservedReplica } from "../../../src/domain/observed.ts";
 import type { VerbArgs } from "../../../src/ray/verbs.ts";
 import type { Cluster } from "./cluster.ts";
-import { isAlive, probedState } from "./engine.ts";
+import { bootIntervalMs, failuresMax, isAlive, probedState } from "./engine.ts";
 import type { Process } from "./engine.ts";
 import { startLease } from "./lease.ts";
 import { refusal } from "./refusal.ts";
@@ -21,7 +21,13 @@ export function createReplicaActor(
   { name, placementGroup, ports, leaseS }: VerbArgs["ensureReplica"],
 ): Actor {
   const { clock, random, ray } = cluster;
-  const { job = "", role = "prefill", index = 0, generation = 0 } = parseIncarnation(name) ?? {};
+  const {
+    job = "",
+    role = "prefill",
+    index = 0,
+    generation = 0,
+    rank = 0,
+  } = parseIncarnation(name) ?? {};
   const held = Object.fromEntries(
     [{ name: "http", span: 1 }, ...ports].map((port) => [port.name, cluster.nextPort()]),
   );
@@ -36,12 +42,13 @@ export function createReplicaActor(
 
   function status(renewS?: number): ObservedReplica {
     if (renewS !== undefined) lease.renew(renewS);
-    const state = engine ? probedState(engine, clock.nowMs()) : "idle";
+    const state = engine ? stateOf(engine) : "idle";
     return {
       name,
       role,
       index,
       generation,
+      ...(rank > 0 ? { rank } : {}),
       state,
       endpoint: { host: node.ip, ports: held },
       nodeId: node.id,
@@ -51,6 +58,10 @@ export function createReplicaActor(
       ...(state === "exited" || state === "unhealthy" ? { logTail: "its last words" } : {}),
     };
   }
+
+  /** Nobody asks a follower over HTTP: its health is its process. */
+  const stateOf = (process: Process): EngineState =>
+    rank > 0 && !process.exit ? "healthy" : probedState(process, clock.nowMs());
 
   function startEngine(hash: string, probe: VerbArgs["startEngine"]["probe"]) {
     if (specHash !== undefined && specHash !== hash)
@@ -69,6 +80,7 @@ export function createReplicaActor(
       probe: {
         intervalMs: (probe?.intervalS ?? 0) * 1_000,
         timeoutMs: (probe?.timeoutS ?? 0) * 1_000,
+        failures: probe?.failures ?? failuresMax,
       },
       die(code, signal) {
         if (process.exit) return;
@@ -80,7 +92,7 @@ export function createReplicaActor(
     cluster.engines.push(process);
     cluster.emit({ kind: "engineStarted", process, ports: Object.values(held) });
     if (boot.fails) clock.after(boot.takesMs, () => process.die(1, null));
-    else cluster.touchAfter(boot.takesMs + process.probe.intervalMs);
+    else cluster.touchAfter(boot.takesMs + bootIntervalMs);
     return status();
   }
 

@@ -4,18 +4,18 @@ import type {
   ObservedProxy,
   ObservedReplica,
 } from "../../../src/domain/observed.ts";
+import type { Bundle } from "../../../src/domain/spec.ts";
 import type { Verb, VerbResult } from "../../../src/ray/contract.ts";
 import type { VerbArgs } from "../../../src/ray/verbs.ts";
 import type { RayClient } from "./client.ts";
 import { parseName } from "./names.ts";
 import type { Name } from "./names.ts";
+import { fence, replicaName, stopActor, stopReplica, sweep } from "./removal.ts";
 
 // agent/pdjob_agent/verbs.py, line for line: the same order of the same calls, because it is between them that
 // somebody dies.
 const statusTimeoutMs = 2_000;
 const firstAnswerTimeoutMs = 25_000;
-const fenceGraceS = 5;
-const stopMarginS = 15;
 const proxyPollMs = 200;
 
 type Verbs = {
@@ -27,14 +27,13 @@ export const verbs: Verbs = {
   ping: async (ray) => hello(ray),
   nodes: async (ray) => ({ nodes: [...(await ray.nodes())] }),
 
-  async ensurePlacementGroup(ray, { name: full, bundles }) {
+  async ensurePlacementGroup(ray, { name: full, bundles, strategy }) {
     const name = replicaName(full);
     await fence(ray, name);
-    if (!(await findGroup(ray, full)))
-      await ray.createGroup(
-        full,
-        bundles.map((bundle) => ({ ...bundle })),
-      );
+    if (!(await findGroup(ray, full))) {
+      const fallback = bundles.length === 1 ? "STRICT_PACK" : "SPREAD";
+      await ray.createGroup(full, plain(bundles), strategy ?? fallback);
+    }
     const group = await findGroup(ray, full);
     if (!group)
       throw new PdjobError("RayUnreachable", `Placement group ${full} is not visible yet.`);
@@ -74,7 +73,7 @@ export const verbs: Verbs = {
     const answer = await ray.ask(full, "status", [], statusTimeoutMs);
     return typeof answer === "string" ? lostReplica(name) : (answer.value as ObservedReplica);
   },
-  stopReplica: (ray, args) => stopActor(ray, args.name, args.graceS, "stopReplica"),
+  stopReplica: (ray, args) => stopReplica(ray, args.name, args.graceS, "stopReplica"),
 
   async ensureProxy(ray, args) {
     const name = parseName(args.name);
@@ -105,7 +104,7 @@ export const verbs: Verbs = {
     ),
   stopProxy: (ray, args) => stopActor(ray, args.name, args.graceS, "stopProxy"),
 
-  async list(ray, { job, leaseS }) {
+  async list(ray, { job, leaseS, nodes }) {
     const names = (await ray.actorNames()).flatMap((full) => parseName(full) ?? []);
     const own = names.filter((name) => name.job === job);
     const answers = await ray.askAll(
@@ -117,26 +116,20 @@ export const verbs: Verbs = {
     const of = new Map(answers.map(({ name, value }) => [name, value]));
     const present = own.filter(({ full }) => of.has(full));
     const groups = (await ray.groups()).filter(({ name }) => parseName(name)?.job === job);
+    const statusOf = (name: Name) => of.get(name.full) ?? lost(name);
     return {
       session: ray.session(),
       placementGroups: groups.map(shown),
-      replicas: present
-        .filter(({ replica }) => replica)
-        .map((name) => (of.get(name.full) as ObservedReplica | undefined) ?? lostReplica(name)),
-      proxies: present
-        .filter(({ replica }) => !replica)
-        .map(
-          ({ full, generation }) =>
-            (of.get(full) as ObservedProxy | undefined) ?? {
-              name: full,
-              generation,
-              state: "lost",
-            },
-        ),
+      replicas: present.filter(({ replica, rank }) => replica && rank === 0).map(statusOf),
+      proxies: present.filter(({ replica }) => !replica).map(statusOf),
+      followers: present.filter(({ rank }) => rank > 0).map(statusOf),
+      ...(nodes ? { nodes: await ray.nodes() } : {}),
     } as VerbResult<"list">;
   },
   async jobs(ray) {
-    const actors = await ray.actorNames();
+    const found = (await ray.actorNames()).flatMap((full) => parseName(full) ?? []);
+    // By whole names, so that a gang counts once, whichever of its ranks are left.
+    const actors = [...new Set(found.map(({ whole }) => whole))];
     const groups = (await ray.groups()).map(({ name }) => name);
     const names = [...actors, ...groups].flatMap((full) => parseName(full) ?? []);
     const count = (list: readonly string[], job: string, isReplica: boolean): number =>
@@ -158,55 +151,8 @@ export const verbs: Verbs = {
     const call = [offset, maxBytes];
     return answerOf<VerbResult<"logs">>(ray, name, "read_log", call, statusTimeoutMs * 3);
   },
-  /** Actors and groups are looked up apart: a crash can leave either without the other. */
-  async sweep(ray, { job, dryRun }) {
-    const belongs = (full: string): boolean => parseName(full)?.job === job;
-    const actors = (await ray.actorNames()).filter(belongs);
-    const groups = (await ray.groups()).map(({ name }) => name).filter(belongs);
-    if (!dryRun) {
-      for (const full of actors) await stopActor(ray, full, fenceGraceS, "sweep");
-      for (const full of groups) await ray.removeGroup(full);
-    }
-    return {
-      removed: [
-        ...actors.map((name) => ({ kind: "actor" as const, name })),
-        ...groups.map((name) => ({ kind: "placementGroup" as const, name })),
-      ],
-    };
-  },
+  sweep: (ray, { job, dryRun }) => sweep(ray, job, dryRun),
 };
-
-async function stopActor(
-  ray: RayClient,
-  name: string,
-  graceS: number,
-  by: string,
-): Promise<{ stopped: boolean }> {
-  if (!(await ray.actorNames()).includes(name)) return { stopped: false };
-  await ray.ask(name, "stop", [graceS, by], (graceS + stopMarginS) * 1_000);
-  await ray.kill(name);
-  return { stopped: true };
-}
-
-/** Older generations of the same replica or proxy go first; a newer one makes this request a mistake. */
-export async function fence(ray: RayClient, wanted: Name): Promise<void> {
-  const actors = await ray.actorNames();
-  const groups = (await ray.groups()).map(({ name }) => name);
-  const others = [...actors, ...groups]
-    .flatMap((full) => parseName(full) ?? [])
-    .filter(({ base }) => base === wanted.base);
-  const newest = Math.max(0, ...others.map(({ generation }) => generation));
-  if (newest > wanted.generation)
-    throw new PdjobError(
-      "StaleGeneration",
-      `${wanted.full} was asked for, but generation ${newest} exists already.`,
-    );
-  for (const { full, generation } of others) {
-    if (generation >= wanted.generation) continue;
-    await stopActor(ray, full, fenceGraceS, "fence");
-    await ray.removeGroup(full);
-  }
-}
 
 async function comeUp(
   ray: RayClient,
@@ -251,31 +197,36 @@ async function answerOf<T>(
   return value as T;
 }
 
-function replicaName(full: string): Name {
-  const name = parseName(full);
-  if (!name?.replica) throw new PdjobError("SpecInvalid", `${full} is no replica's name.`);
-  return name;
-}
-
 const findGroup = async (ray: RayClient, wanted: string) =>
   (await ray.groups()).find(({ name }) => name === wanted);
 
 type ListedGroup = Awaited<ReturnType<RayClient["groups"]>>[number];
 
-const shown = ({ name, state, nodes, schedulingState }: ListedGroup) =>
+const shown = ({ name, state, nodes, schedulingState, bundles }: ListedGroup) =>
   ({
     name,
     state,
     nodeIps: nodes.map(({ ip }) => ip),
+    bundles: bundles.map((bundle) => ({ ...bundle })),
     ...(schedulingState === undefined ? {} : { schedulingState }),
   }) satisfies ObservedPlacementGroup;
 
-const lostReplica = ({ full, replica, generation }: Name) => ({
+const plain = (bundles: readonly Bundle[]): readonly Readonly<Record<string, number>>[] =>
+  bundles.map((bundle) => ({ ...bundle }));
+
+/** An actor that has a name and gives no answer. */
+const lost = ({ full, replica, generation, rank }: Name) => ({
   name: full,
-  role: replica?.role ?? "prefill",
-  index: replica?.index ?? 0,
+  ...replica,
   generation,
+  ...(rank > 0 ? { rank } : {}),
   state: "lost" as const,
+});
+
+const lostReplica = (name: Name) => ({
+  ...lost(name),
+  role: name.replica?.role ?? "prefill",
+  index: name.replica?.index ?? 0,
 });
 
 const hello = (ray: RayClient) => ({

@@ -137,7 +137,7 @@ export function createRun({ clock, activities, workflow, inputJson, onEvent, onE
       for (const { deliver } of ordered) runAt(at, deliver);
       await settled();
       for (;;) {
-        const ready = [...run.conditions].filter(({ holds }) => holds());
+        const ready = [...run.conditions].filter(({ holds }) => runAt(at, holds));
         if (ready.length === 0) break;
         for (const { resolve } of ready) runAt(at, resolve);
         await settled();
