@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -65,6 +66,14 @@ def test_stop_is_sigterm_to_the_engines_own_process_only(tree: Tree) -> None:
     assert exit_of(tree) == (0, None)
     assert tree.log.read_text() == "up\nup\nparent got it\n"
     assert all_gone(tree.name)
+
+
+def test_the_grace_counts_from_the_order_however_long_the_engine_has_run(tree: Tree) -> None:
+    tree.run("trap 'sleep 0.3; echo finished; exit 0' TERM; echo up; while :; do sleep 0.05; done")
+    time.sleep(1.5)
+    assert tree.process.stop(1)
+    assert exit_of(tree) == (0, None)
+    assert tree.log.read_text() == "up\nfinished\n"
 
 
 def test_what_ignores_sigterm_is_killed_after_the_grace(tree: Tree) -> None:

@@ -157,6 +157,8 @@ def watch(pid: int, keeper_is_here: int, child_ended: int) -> "dict[str, object]
             return kill_descendants(pid) or {"code": None, "signal": "SIGKILL"}
         wait = None if deadline is None else deadline - now
         ready = select.select(sources, [], [], wait)[0]
+        # The grace counts from the order, which may have come hours after the wait for it began.
+        now = time.monotonic()
         grace = None
         for source in ready:
             chunk = bytes(os.read(int(source), 4096))
