@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pdjob_agent.node.files import empty_below, remove, write_below
 from pdjob_agent.node.health import Prober, answers_http
 from pdjob_agent.node.lease import Lease
 from pdjob_agent.node.logs import TAIL_BYTES, TAIL_LINES, new_log, read_log, tail
@@ -128,3 +129,39 @@ def test_a_lease_of_zero_never_lapses_and_another_lapses_once() -> None:
     for seconds, name in ((0.0, "never"), (0.05, "soon")):
         Lease(seconds, lambda name=name: lapses.append(name))
     assert within(5, lambda: lapses == ["soon"])
+
+
+def test_files_are_written_whole_below_the_working_directory_and_go_with_their_folder(tmp_path: Path) -> None:
+    cwd = str(tmp_path / "job")
+    place = write_below(cwd, ".pdjob/files/a-prefill-0-g1/lmcache.yaml", "ä: 1\n")
+    assert place == f"{cwd}/.pdjob/files/a-prefill-0-g1/lmcache.yaml"
+    write_below(cwd, ".pdjob/files/a-prefill-0-g1/lmcache.yaml", "ä: 2\n")
+    other = write_below(cwd, ".pdjob/files/a-prefill-0-g1/other.json", "{}")
+    assert Path(place).read_text(encoding="utf-8") == "ä: 2\n"
+    assert sorted(os.listdir(os.path.dirname(place))) == ["lmcache.yaml", "other.json"]
+    remove(place)
+    remove(place)
+    assert os.listdir(os.path.dirname(other)) == ["other.json"]
+    remove(other)
+    assert os.listdir(f"{cwd}/.pdjob/files") == []
+
+
+def test_a_folder_is_empty_afterwards_whether_it_was_there_or_not(tmp_path: Path) -> None:
+    cwd = str(tmp_path)
+    write_below(cwd, ".pdjob/kv/a/deep/file", "x")
+    write_below(cwd, ".pdjob/kv/b/file", "x")
+    empty_below(cwd, ".pdjob/kv/a")
+    empty_below(cwd, ".pdjob/kv/new")
+    assert sorted(os.listdir(tmp_path / ".pdjob" / "kv")) == ["a", "b", "new"]
+    assert os.listdir(tmp_path / ".pdjob" / "kv" / "a") == []
+    assert os.listdir(tmp_path / ".pdjob" / "kv" / "b") == ["file"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../other", ".pdjob/../../other", ".", ""])
+def test_nothing_outside_of_the_working_directory_is_written_or_removed(tmp_path: Path, path: str) -> None:
+    cwd = str(tmp_path / "job")
+    (tmp_path / "other").mkdir()
+    for change in (lambda: write_below(cwd, path, "x"), lambda: empty_below(cwd, path)):
+        with pytest.raises(ValueError, match="is not below it"):
+            change()
+    assert sorted(os.listdir(tmp_path)) == ["other"]

@@ -19,7 +19,7 @@ from pdjob_agent.errors import AgentError
 from pdjob_agent.ray_cluster import RayCluster
 from pdjob_agent.verbs import VERBS
 
-from .contract import result_of
+from .contract import Json, result_of
 from .processes import all_gone, marked, within
 from .ray_rig import START_S, LocalRay, free_port, kill_node
 
@@ -179,6 +179,28 @@ def test_an_engine_that_cannot_be_executed_says_why(agent: Agent, tmp_path: Path
     with pytest.raises(AgentError, match="no-such-engine: No such file or directory") as caught:
         agent.start("a-prefill-0-g1", ["no-such-engine"], tmp_path)
     assert caught.value.code == "EngineNotStarted"
+
+
+def test_an_engine_finds_its_files_and_an_empty_folder_and_its_files_go_with_it(agent: Agent, tmp_path: Path) -> None:
+    left = tmp_path / ".pdjob" / "kv" / "a" / "left"
+    left.parent.mkdir(parents=True)
+    left.write_text("by an earlier job")
+    agent.replica("a-prefill-0-g1")
+    path = ".pdjob/files/a-prefill-0-g1/lmcache.yaml"
+    extra: Json = {"files": [{"path": path, "text": "ä: 1\n"}], "emptied": [".pdjob/kv/a"]}
+    script = f"cat {path}; ls .pdjob/kv/a; touch .pdjob/kv/a/mine; sleep 60"
+    rest: Json = {"env": {}, "cwd": str(tmp_path), "specHash": "s", "probe": PROBE}
+    argv = ["bash", "-c", script]
+    for _ in range(2):
+        agent("startEngine", name="a-prefill-0-g1", argv=argv, **rest, **extra)
+        assert within(5, (left.parent / "mine").exists)
+    assert agent("logs", name="a-prefill-0-g1", maxBytes=100)["text"] == "ä: 1\n"
+    agent("stopReplica", name="a-prefill-0-g1", graceS=1)
+    assert os.listdir(tmp_path / ".pdjob" / "files") == []
+
+    agent.replica("a-prefill-0-g2")
+    outside: Json = {"files": [{"path": "../x", "text": ""}]}
+    assert agent.code_of("startEngine", name="a-prefill-0-g2", argv=argv, **rest, **outside) == "EngineNotStarted"
 
 
 def test_a_killed_engine_is_seen_with_its_last_lines(agent: Agent, tmp_path: Path) -> None:

@@ -139,6 +139,21 @@ def test_an_actors_own_error_keeps_its_code() -> None:
     assert code_of(cluster, "startEngine", name="a-prefill-0-g1", **args) == "EngineNotStarted"
 
 
+def test_files_are_written_before_the_engine_starts_and_only_when_there_are_any() -> None:
+    cluster = FakeCluster()
+    ready = {"state": "idle"}
+    cluster.actors["a-prefill-0-g1"] = {"prepare": ready, "start_engine": {"state": "starting"}}
+    args: Json = {"argv": [], "env": {}, "cwd": "/", "specHash": "x", "probe": {}}
+    call(cluster, "startEngine", name="a-prefill-0-g1", **args)
+    call(cluster, "startEngine", name="a-prefill-0-g1", **args, files=[], emptied=[])
+    assert cluster.calls == ["start_engine a-prefill-0-g1"] * 2
+    call(cluster, "startEngine", name="a-prefill-0-g1", **args, emptied=["a"])
+    assert cluster.calls[2:] == ["prepare a-prefill-0-g1", "start_engine a-prefill-0-g1"]
+    cluster.actors["a-prefill-0-g1"]["prepare"] = {"error": {"code": "EngineNotStarted", "message": "no"}}
+    assert code_of(cluster, "startEngine", name="a-prefill-0-g1", **args, emptied=["a"]) == "EngineNotStarted"
+    assert cluster.calls[4:] == ["prepare a-prefill-0-g1"]
+
+
 def test_stopping_what_is_absent_is_success() -> None:
     cluster = FakeCluster()
     assert call(cluster, "stopReplica", name="a-prefill-0-g1", graceS=1) == {"stopped": False}

@@ -7,7 +7,7 @@ import { defaultHealth } from "../domain/spec.ts";
 import type { Endpoint, JobSpec } from "../domain/spec.ts";
 import { describeExit, lastLines } from "../plan/condemn.ts";
 import { replicaBundles } from "../plan/placement.ts";
-import { enginePorts, renderEngine } from "../render/engine.ts";
+import { asksForProxyHost, enginePorts, renderEngine } from "../render/engine.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { requestsLeft } from "./drain.ts";
 import { resolveSecrets } from "./secrets.ts";
@@ -43,30 +43,46 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
         placementGroup: name,
         gpus: bundle.GPU ?? 0,
         cpus: bundle.CPU ?? 0,
-        ports: enginePorts(spec, replica.role),
+        ports: enginePorts(spec, replica.role, undefined),
         workingDir: spec.workingDir,
         leaseS: spec.leaseS,
       },
       { signal },
     );
     if (!endpoint) throw new PdjobError("RayUnreachable", `The actor of ${name} does not answer.`);
-    const command = renderEngine(spec, {
+    const { argv, env, files, emptied } = renderEngine(spec, {
       replica,
       generation,
       ...endpoint,
       kvIp: kvIp ?? endpoint.host,
+      ...(asksForProxyHost(spec, replica.role, undefined) ? { proxyHost: await headIp() } : {}),
     });
-    const specHash = createHash("sha256")
-      .update(JSON.stringify(command))
-      .digest("hex")
-      .slice(0, 16);
-    const env = await resolveSecrets(command.env);
+    const text = JSON.stringify(files.length > 0 ? { argv, env, files } : { argv, env });
+    const specHash = createHash("sha256").update(text).digest("hex").slice(0, 16);
+    const cwd = spec.workingDir;
     await agent.call(
       "startEngine",
-      { name, argv: command.argv, env, cwd: spec.workingDir, specHash, probe: probeOf(spec) },
+      {
+        name,
+        argv,
+        env: await resolveSecrets(env),
+        cwd,
+        specHash,
+        probe: probeOf(spec),
+        files,
+        emptied,
+      },
       { signal },
     );
     return endpoint;
+  }
+
+  /** Proxies run on the head node. */
+  async function headIp(): Promise<string> {
+    const { nodes } = await agent.call("nodes", {}, { signal: cancellationSignal() });
+    const head = nodes.find(({ alive, isHead }) => alive && isHead);
+    if (head) return head.ip;
+    throw new PdjobError("RayUnreachable", "The cluster has no head node that is alive.");
   }
 
   async function logTail(name: string): Promise<string> {

@@ -10,7 +10,7 @@ import type { JobSpec } from "../domain/spec.ts";
 import { replicaBundles } from "../plan/placement.ts";
 import { rehearse } from "../plan/rehearse.ts";
 import { renderEngine, unknownTarget } from "../render/engine.ts";
-import type { EngineTarget } from "../render/engine.ts";
+import type { EngineCommand, EngineTarget } from "../render/engine.ts";
 import { renderProxy } from "../render/proxy.ts";
 import { requireSpec } from "./config-file.ts";
 import { Exit } from "./exit.ts";
@@ -57,7 +57,7 @@ export function planOf(spec: JobSpec, endpoints: Endpoints = {}) {
 function targetOf(spec: JobSpec, replica: ReplicaId, endpoints: Endpoints): EngineTarget {
   const given = endpoints[replicaName(replica)];
   const generation = given?.generation ?? 1;
-  const unknown = unknownTarget(spec, replica, generation);
+  const unknown = unknownTarget(spec, replica, { generation });
   const kvIp = endpoints["prefill-0"]?.host ?? unknown.kvIp;
   if (!given) return { ...unknown, kvIp };
   return {
@@ -121,9 +121,18 @@ function isReplicaOf(name: string, role: (typeof roles)[number], spec: JobSpec):
   ).includes(name);
 }
 
+/** Files are few and short, and hold what is looked for when an engine does not find its peer. */
+function printFiles({ files, emptied }: EngineCommand): void {
+  for (const folder of emptied) print(`  empties ${folder}`);
+  for (const { path, text } of files) {
+    print(`  writes ${path}:`);
+    for (const line of text.trimEnd().split("\n")) print(`    ${line}`);
+  }
+}
+
 function printPlan({ job, replicas, proxy, steps }: ReturnType<typeof planOf>): void {
   print(`job ${job}`);
-  for (const { name, bundles, argv, env } of replicas) {
+  for (const { name, bundles, argv, env, files, emptied } of replicas) {
     const reserved = bundles
       .map((bundle) =>
         Object.entries(bundle)
@@ -133,6 +142,7 @@ function printPlan({ job, replicas, proxy, steps }: ReturnType<typeof planOf>): 
       .join(", ");
     print(`\n${name}: reserves ${reserved}`);
     for (const [key, value] of Object.entries(env)) print(`  ${key}=${shellLine([value])}`);
+    printFiles({ argv, env, files, emptied });
     print(`  ${shellLine(argv)}`);
   }
   print(

@@ -67,6 +67,7 @@ function roleOf(reading: Reading, file: ConfigFile, role: Role): RoleSpec {
     params: asWritten(reading, role, params),
     ...(typeof model === "string" ? { model } : {}),
     kvTransfer: kvTransferOf(reading, role),
+    ...filesOf(file, role),
     extraArgs: (["general", role] as const).flatMap((section) => {
       const extra = paramsOf(reading, section)["_extra_params"];
       return typeof extra === "string" ? words(extra) : [];
@@ -98,6 +99,11 @@ function digitsOf({ content }: ConfigNode, value: ParamValue): ParamValue {
   if (content.kind !== "scalar" || typeof value !== "number") return value;
   const { plainText = "" } = content;
   return decimal.test(plainText) && plainText !== String(value) ? plainText : value;
+}
+
+function filesOf(file: ConfigFile, role: Role): Pick<RoleSpec, "files"> {
+  const files = { ...file.general?.files, ...file[role].files };
+  return Object.keys(files).length > 0 ? { files } : {};
 }
 
 /** Values as they were written: 1.0 stays 1.0 and 0x10 stays 0x10, as in a shell. */

@@ -61,6 +61,25 @@ const envs = z
 
 const kvPort = mustBe(`a port from 0 to ${limits.portMax}, or "{PORT:kv}"`);
 
+/** Of one role: more are hardly a configuration any more. */
+const filesMax = 20;
+const fileName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
+const files = z
+  .record(
+    z.string(),
+    z.string(mustBe("the file's text")),
+    mustBe("a mapping of file names to texts"),
+  )
+  .refine((texts) => Object.keys(texts).length <= filesMax, {
+    error: `must be at most ${filesMax} files.`,
+  })
+  .refine((texts) => Object.keys(texts).every((name) => fileName.test(name)), {
+    error:
+      "must have file names of letters, digits, dots, dashes and underscores: there are no folders.",
+  })
+  .nullish();
+
 export const kvTransferConfig = z.strictObject(
   {
     kv_connector: text("the name of a KV connector, such as NixlConnector").describe(
@@ -93,7 +112,7 @@ export const kvTransferConfig = z.strictObject(
       .describe("Address for connectors that use one; {KV_IP} is prefill 0's.")
       .optional(),
     kv_port: z
-      .union([whole(0, limits.portMax), z.string().regex(/^(?:\d+|\{PORT.*\})$/, kvPort)], kvPort)
+      .union([whole(0, limits.portMax), z.string().regex(/^(?:\d+|\{#?PORT.*\})$/, kvPort)], kvPort)
       .describe("Port for connectors that use one; {PORT:kv} takes a free one.")
       .optional(),
     kv_rank: whole(0, limits.gpusMax).describe("Rank, for connectors that use one.").optional(),
@@ -154,6 +173,9 @@ const role = (what: string) =>
         ),
         replicas: whole(1, replicasMax).describe("Number of replicas: engines with this role."),
         envs: envs.describe("Environment of this role's engines; wins over the global envs."),
+        files: files.describe(
+          "Files for this role's engines, written to the folder {FILES} before each start; placeholders are filled.",
+        ),
         params: paramsDescribed,
       },
       mustBe("a mapping with num_gpus, replicas and params"),
@@ -235,6 +257,9 @@ export const configFile = z
         .strictObject(
           {
             envs: envs.describe("Environment of all engines, not of the proxy."),
+            files: files.describe(
+              "Files for all engines, written to the folder {FILES} before each start; placeholders are filled.",
+            ),
             params: paramsDescribed,
           },
           mapping,

@@ -26,6 +26,8 @@ export interface RoleSpec {
   /** Positional argument of `vllm serve`; undefined when `engine.command` needs none. */
   readonly model?: string;
   readonly kvTransfer: KvTransferConfig;
+  /** Texts by file name, written for each start of a replica; general under role. Absent = none. */
+  readonly files?: Readonly<Record<string, string>>;
   /** `_extra_params`, general then role, already split as a shell would. */
   readonly extraArgs: readonly string[];
 }

@@ -37,6 +37,10 @@ export interface VerbArgs {
       /** Failures in a row, after it was healthy once, that make it unhealthy. Default 3. */
       readonly failures?: number;
     };
+    /** Written below `cwd` before the engine starts. */
+    readonly files?: readonly { readonly path: string; readonly text: string }[];
+    /** Folders below `cwd` whose contents are removed before that. */
+    readonly emptied?: readonly string[];
   };
   readonly replicaStatus: { readonly name: string };
   readonly stopReplica: { readonly name: string; readonly graceS: number };

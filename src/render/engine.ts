@@ -1,7 +1,8 @@
+import type { Version } from "../domain/connectors/version.ts";
 import { incarnationName, replicaName } from "../domain/names.ts";
 import type { ReplicaId, Role } from "../domain/role.ts";
 import type { JobSpec, ParamValue, PortRequest } from "../domain/spec.ts";
-import { connectorNeeds } from "./connectors.ts";
+import { setUpConnectors } from "./connectors.ts";
 import { fill, fillValue, isList, namedPorts } from "./placeholders.ts";
 import type { PlaceholderValues } from "./placeholders.ts";
 
@@ -12,13 +13,29 @@ export interface EngineTarget {
   readonly host: string;
   readonly ports: Readonly<Record<string, number | string>>;
   readonly kvIp: string;
+  /** Address of the head node, where the proxy runs. Needed when `asksForProxyHost`. */
+  readonly proxyHost?: string;
+  /** The engine's vLLM; unknown = the newest. */
+  readonly version?: Version;
 }
 
 /** Env values may still be references `env:NAME` or `file:PATH`. */
 export interface EngineCommand {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** To be there when the engine starts. Paths are relative to the working directory. */
+  readonly files: readonly RenderedFile[];
+  /** Folders to be emptied before that, relative to the working directory: what an earlier job has left there. */
+  readonly emptied: readonly string[];
 }
+
+export interface RenderedFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Where the files of one start of a replica are, relative to the working directory. */
+const filesFolder = ".pdjob/files";
 
 /** Exactly what is run for a replica: the same function serves `plan` and `start`. */
 export function renderEngine(spec: JobSpec, target: EngineTarget): EngineCommand {
@@ -27,8 +44,8 @@ export function renderEngine(spec: JobSpec, target: EngineTarget): EngineCommand
   const params = Object.entries(role.params).flatMap(([name, value]) =>
     flagWords(name, fillValue(value, values)),
   );
-  const injected = connectorNeeds(target.replica.role, role).map(({ env }) => env);
-  const env = { ...Object.assign({}, ...injected), ...role.envs } as Record<string, string>;
+  const setup = setUpConnectors(target.replica.role, role, target.version);
+  const isFirst = isFirstEngine(target);
   return {
     argv: [
       ...spec.engineCommand,
@@ -39,32 +56,58 @@ export function renderEngine(spec: JobSpec, target: EngineTarget): EngineCommand
       String(target.ports["http"]),
       ...params,
       "--kv-transfer-config",
-      JSON.stringify(fillValue(role.kvTransfer, values)),
+      JSON.stringify(fillValue(setup.kvTransfer, values)),
       ...role.extraArgs.map((word) => fill(word, values)),
     ],
     env: Object.fromEntries(
-      Object.entries(env).map(([name, value]) => [name, fill(value, values)]),
+      Object.entries(setup.env).map(([name, value]) => [name, fill(value, values)]),
     ),
+    files: Object.entries(setup.files).map(([name, text]) => ({
+      path: `${filesFolder}/${values.named["NODE_NAME"]}/${name}`,
+      text: fill(text, values),
+    })),
+    emptied: isFirst ? setup.fresh.map((folder) => fill(folder, values)) : [],
   };
 }
 
+/** Prefill 0 starts before all others, and a job asks for its first generation once. */
+const isFirstEngine = ({ replica, generation }: EngineTarget): boolean =>
+  replica.role === "prefill" && replica.index === 0 && generation === 1;
+
 /** The ports a replica of this role needs on its node: `http` first, then the connector's and the placeholders'. */
-export function enginePorts(spec: JobSpec, role: Role): readonly PortRequest[] {
-  const { params, envs, kvTransfer, extraArgs, model } = spec.roles[role];
-  const texts = JSON.stringify([params, envs, kvTransfer, extraArgs, model ?? ""]);
-  const asked = [
-    ...connectorNeeds(role, spec.roles[role]).map(({ port }) => port),
-    ...namedPorts(texts),
-  ];
+export function enginePorts(
+  spec: JobSpec,
+  role: Role,
+  version: Version | undefined,
+): readonly PortRequest[] {
+  const asked = namedPorts(textsOf(spec, role, version));
   const spans = new Map<string, number>([["http", 1]]);
   for (const { name, span } of asked) spans.set(name, Math.max(span, spans.get(name) ?? 1));
   return [...spans].map(([name, span]) => ({ name, span }));
 }
 
+/** Whether the engines' commands name the node that the proxy runs on. */
+export const asksForProxyHost = (
+  spec: JobSpec,
+  role: Role,
+  version: Version | undefined,
+): boolean => textsOf(spec, role, version).includes("{PROXY_HOST}");
+
+/** Everything that may hold a placeholder, in one text. */
+function textsOf(spec: JobSpec, role: Role, version: Version | undefined): string {
+  const { params, extraArgs, model } = spec.roles[role];
+  const setup = setUpConnectors(role, spec.roles[role], version);
+  return JSON.stringify([setup, params, extraArgs, model ?? ""]);
+}
+
 /** A target whose addresses are not known yet: they print as `<prefill-0.host>` and `<prefill-0.port>`. */
-export function unknownTarget(spec: JobSpec, replica: ReplicaId, generation = 1): EngineTarget {
+export function unknownTarget(
+  spec: JobSpec,
+  replica: ReplicaId,
+  { generation = 1, version }: Partial<Pick<EngineTarget, "generation" | "version">> = {},
+): EngineTarget {
   const name = replicaName(replica);
-  const ports = enginePorts(spec, replica.role).map(({ name: port }) => [
+  const ports = enginePorts(spec, replica.role, version).map(({ name: port }) => [
     port,
     `<${name}.${port === "http" ? "port" : port}>`,
   ]);
@@ -74,22 +117,28 @@ export function unknownTarget(spec: JobSpec, replica: ReplicaId, generation = 1)
     host: `<${name}.host>`,
     ports: Object.fromEntries(ports) as Record<string, string>,
     kvIp: "<prefill-0.host>",
+    proxyHost: "<head.host>",
+    ...(version ? { version } : {}),
   };
 }
 
 function placeholderValues(
   spec: JobSpec,
-  { replica, generation, host, ports, kvIp }: EngineTarget,
+  { replica, generation, host, ports, kvIp, proxyHost }: EngineTarget,
 ): PlaceholderValues {
+  const name = incarnationName(spec.name, replica, generation);
   const named = {
     HOST: host,
     PORT: String(ports["http"]),
     KV_IP: kvIp,
-    NODE_NAME: incarnationName(spec.name, replica, generation),
+    NODE_NAME: name,
     ROLE: replica.role,
     INDEX: String(replica.index),
     GENERATION: String(generation),
     WORK_DIR: spec.workingDir,
+    JOB: spec.name,
+    FILES: `${spec.workingDir}/${filesFolder}/${name}`,
+    ...(proxyHost === undefined ? {} : { PROXY_HOST: proxyHost }),
   };
   return { named, ports };
 }

@@ -154,6 +154,8 @@ describe("plan", () => {
       "bundles",
       "argv",
       "env",
+      "files",
+      "emptied",
     ]);
     expect(plan.replicas[0]).toMatchObject({
       name: "prefill-0",

@@ -242,7 +242,7 @@ export const rulesCases: readonly Case[] = [
     }),
     messages: [
       "job.yaml:4:11 envs.A: holds {HOSTS}, which is no placeholder. Did you mean {HOST}?",
-      "job.yaml:6:19 general.params.model: holds {MODEL}, which is no placeholder. Known here: {HOST}, {PORT}, {KV_IP}, {NODE_NAME}, {ROLE}, {INDEX}, {GENERATION}, {WORK_DIR}.",
+      "job.yaml:6:19 general.params.model: holds {MODEL}, which is no placeholder. Known here: {HOST}, {PORT}, {KV_IP}, {NODE_NAME}, {ROLE}, {INDEX}, {GENERATION}, {WORK_DIR}, {JOB}, {FILES}, {PROXY_HOST}, {PORTS}.",
       "job.yaml:10:32 prefill.params.kv_transfer_config: holds {KV_IPS}, which is no placeholder. Did you mean {KV_IP}?",
     ],
   },
@@ -260,13 +260,17 @@ export const rulesCases: readonly Case[] = [
     name: "placeholders with faulty names",
     text: job({
       4: "envs: {A: '{PORT:Side}', B: '{PORT:a:0}', C: '{PORT:http}', D: '{HOST:a}', E: '{PORT:a:9999}'}",
+      7: "prefill:\n  files: {a.yaml: '{PORTS} {#PORTS:b:0} {#IDEX}'}",
     }),
     messages: [
       "job.yaml:4:11 envs.A: holds {PORT:Side}, which is no port: write {PORT:name} or {PORT:name:span}, with a name in lower-case letters.",
       "job.yaml:4:29 envs.B: holds {PORT:a:0}, but a span is 1 to 1024 ports.",
       "job.yaml:4:46 envs.C: holds {PORT:http}, but http is the engine's own port: write {PORT}.",
-      "job.yaml:4:64 envs.D: holds {HOST:a}, but only {PORT} takes a name: write {HOST}.",
+      "job.yaml:4:64 envs.D: holds {HOST:a}, but only {PORT} and {PORTS} take a name: write {HOST}.",
       "job.yaml:4:79 envs.E: holds {PORT:a:9999}, but a span is 1 to 1024 ports.",
+      'job.yaml:8:19 prefill.files["a.yaml"]: holds {PORTS}, but it is a run of ports with a name: write {PORTS:name:span}.',
+      'job.yaml:8:19 prefill.files["a.yaml"]: holds {#PORTS:b:0}, but a span is 1 to 1024 ports.',
+      'job.yaml:8:19 prefill.files["a.yaml"]: holds {IDEX}, which is no placeholder. Did you mean {INDEX}?',
     ],
   },
   {

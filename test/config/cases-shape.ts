@@ -28,8 +28,28 @@ export const shapeCases: readonly Case[] = [
     name: "a flag of the engine outside params",
     text: job({ 12: "  num_gpus: 1\n  tensor_parallel_size: 1" }),
     messages: [
-      'job.yaml:13:3 decode.tensor_parallel_size: is not a known key: remove "tensor_parallel_size", or use one of num_gpus, replicas, envs, params. Flags of the engine go under params.',
+      'job.yaml:13:3 decode.tensor_parallel_size: is not a known key: remove "tensor_parallel_size", or use one of num_gpus, replicas, envs, files, params. Flags of the engine go under params.',
     ],
+  },
+  {
+    name: "files that are no files",
+    text: job({
+      5: "general:\n  files: [lmcache.yaml]",
+      7: "prefill:\n  files: {../lmcache.yaml: x}",
+      11: `decode:\n  files: {${Array.from({ length: 21 }, (_, at) => `f${at}: x`).join(", ")}}`,
+      14: '  params: {kv_transfer_config: \'{"kv_connector":"NixlConnector","kv_role":"kv_consumer"}\'}\n  envs: {A: [x]}',
+    }),
+    messages: [
+      "job.yaml:6:10 general.files: must be a mapping of file names to texts, not a list.",
+      "job.yaml:9:10 prefill.files: must have file names of letters, digits, dots, dashes and underscores: there are no folders.",
+      "job.yaml:14:10 decode.files: must be at most 20 files.",
+      "job.yaml:18:13 decode.envs.A: must be text, a number or true/false ('' for an empty value), not a list.",
+    ],
+  },
+  {
+    name: "a file without a text",
+    text: job({ 7: "prefill:\n  files: {a.yaml: {b: 1}}" }),
+    messages: ['job.yaml:8:19 prefill.files["a.yaml"]: must be the file\'s text, not a mapping.'],
   },
   {
     name: "a section without its content",

@@ -208,6 +208,18 @@ describe("envs", () => {
   });
 });
 
+test("files are general's under the role's, and absent when there are none", () => {
+  const spec = specOf(
+    job({
+      5: "general:\n  files: {a: general, b: general}",
+      7: "prefill:\n  files:\n    b: |\n      host: {HOST}\n      two: 2",
+    }),
+  );
+  expect(spec.roles.prefill.files).toEqual({ a: "general", b: "host: {HOST}\ntwo: 2\n" });
+  expect(spec.roles.decode.files).toEqual({ a: "general", b: "general" });
+  expect(specOf(job()).roles.decode).not.toHaveProperty("files");
+});
+
 describe("kv_transfer_config", () => {
   test("JSON text and a mapping mean the same", () => {
     const mapping =

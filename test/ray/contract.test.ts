@@ -62,6 +62,8 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     cwd: "/tmp/pdjob-demo",
     specHash: "0123456789abcdef",
     probe: { path: "/health", intervalS: 0.5, timeoutS: 10 },
+    files: [{ path: ".pdjob/files/demo-prefill-0-g1/lmcache.yaml", text: "enable_pd: True\n" }],
+    emptied: [".pdjob/kv/demo"],
   },
   replicaStatus: { name: "demo-prefill-0-g2" },
   stopReplica: { name: replica, graceS: 30 },

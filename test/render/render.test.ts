@@ -3,15 +3,17 @@ import { describe, expect, test } from "vitest";
 import type { Member } from "../../src/domain/observed.ts";
 import type { ParamValue } from "../../src/domain/spec.ts";
 import { enginePorts, renderEngine, unknownTarget } from "../../src/render/engine.ts";
+import type { EngineTarget } from "../../src/render/engine.ts";
 import { renderProxy } from "../../src/render/proxy.ts";
 import { makeSpec } from "../support/spec.ts";
 
-const target = {
+const target: EngineTarget = {
   replica: { role: "prefill", index: 1 } as const,
   generation: 3,
   host: "10.0.0.7",
   ports: { http: 20_100, side_channel: 20_200 },
   kvIp: "10.0.0.5",
+  proxyHost: "10.0.0.9",
 };
 
 const members: readonly Member[] = [
@@ -60,10 +62,12 @@ describe("an engine's command", () => {
           "--seed",
           "1",
         ],
+        "emptied": [],
         "env": {
           "VLLM_NIXL_SIDE_CHANNEL_HOST": "10.0.0.7",
           "VLLM_NIXL_SIDE_CHANNEL_PORT": "20200",
         },
+        "files": [],
       }
     `);
   });
@@ -94,20 +98,27 @@ describe("an engine's command", () => {
       prefill: {
         envs: {
           A: "{HOST} {PORT} {KV_IP} {NODE_NAME} {ROLE} {INDEX} {GENERATION} {WORK_DIR} {PORT:side_channel}",
+          B: "{JOB} {FILES} {PROXY_HOST} {#INDEX} {PORTS:side_channel:3}",
         },
         kvTransfer: {
           kv_connector: "NixlConnector",
           kv_ip: "{KV_IP}",
-          kv_connector_extra_config: { port: "{PORT:side_channel:2}" },
+          kv_connector_extra_config: {
+            port: "{PORT:side_channel:2}",
+            number: ["{#PORT:side_channel:2}"],
+          },
         },
       },
     });
-    const { argv, env } = renderEngine(spec, target);
+    const { argv, env } = renderEngine(spec, { ...target, version: [0, 31] });
     expect(env["A"]).toBe(
       "10.0.0.7 20100 10.0.0.5 demo-prefill-1-g3 prefill 1 3 /tmp/pdjob-demo 20200",
     );
+    expect(env["B"]).toBe(
+      "demo /tmp/pdjob-demo/.pdjob/files/demo-prefill-1-g3 10.0.0.9 1 20200,20201,20202",
+    );
     expect(argv.at(-1)).toBe(
-      '{"kv_connector":"NixlConnector","kv_ip":"10.0.0.5","kv_connector_extra_config":{"port":"20200"}}',
+      '{"kv_connector":"NixlConnector","kv_ip":"10.0.0.5","kv_connector_extra_config":{"port":"20200","number":[20200]}}',
     );
   });
 
@@ -119,22 +130,25 @@ describe("an engine's command", () => {
     const spec = makeSpec({
       decode: { kvTransfer, params: { data_parallel_size: 4, tensor_parallel_size: 2 } },
     });
-    expect(enginePorts(spec, "decode")).toEqual([
+    expect(enginePorts(spec, "decode", undefined)).toEqual([
       { name: "http", span: 1 },
       { name: "side_channel", span: 8 },
     ]);
   });
 
-  test("leaves the side channel alone when the user set its port", () => {
+  test("leaves the side channel's port alone when the user set it, and takes none", () => {
     const spec = makeSpec({ prefill: { envs: { VLLM_NIXL_SIDE_CHANNEL_PORT: "5600" } } });
-    expect(enginePorts(spec, "prefill")).toEqual([{ name: "http", span: 1 }]);
-    expect(renderEngine(spec, target).env).toEqual({ VLLM_NIXL_SIDE_CHANNEL_PORT: "5600" });
+    expect(enginePorts(spec, "prefill", undefined)).toEqual([{ name: "http", span: 1 }]);
+    expect(renderEngine(spec, target).env).toEqual({
+      VLLM_NIXL_SIDE_CHANNEL_HOST: "10.0.0.7",
+      VLLM_NIXL_SIDE_CHANNEL_PORT: "5600",
+    });
   });
 
   test("with unknown addresses is the real command once the addresses are put in", () => {
     const spec = makeSpec();
     const real = renderEngine(spec, target);
-    const unknown = renderEngine(spec, unknownTarget(spec, target.replica, 3));
+    const unknown = renderEngine(spec, unknownTarget(spec, target.replica, { generation: 3 }));
     const known = (text: string): string =>
       text
         .replaceAll("<prefill-1.host>", "10.0.0.7")

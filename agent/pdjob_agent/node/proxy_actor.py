@@ -12,6 +12,7 @@ import ray
 
 from .admin import ask
 from .environment import engine_env
+from .files import write_below
 from .guarded import GuardedProcess
 from .health import Prober, accepts_tcp
 from .lease import Lease
@@ -129,11 +130,8 @@ class ProxyActor:
         try:
             os.makedirs(spec["cwd"], exist_ok=True)
             for file in spec["files"]:
-                place = os.path.join(str(spec["cwd"]), str(file["path"]))
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                with open(place, "w") as target:
-                    target.write(file["text"])
-        except OSError as error:
+                write_below(str(spec["cwd"]), str(file["path"]), str(file["text"]))
+        except (OSError, ValueError) as error:
             return f"the working directory {spec['cwd']} cannot be used: {error}."
         problem = node_problem(path) if spec["builtin"] else None
         taken = port_problem(spec["host"], spec["port"])

@@ -8,6 +8,7 @@ from typing import Any
 import ray
 
 from .environment import engine_env
+from .files import empty_below, remove, write_below
 from .guarded import GuardedProcess
 from .health import FAILURES_MAX, Prober, answers_http
 from .lease import Lease
@@ -43,6 +44,7 @@ class ReplicaActor:
         self._engine: GuardedProcess | None = None
         self._prober: Prober | None = None
         self._log: str | None = None
+        self._files: list[str] = []
         self._spec_hash: str | None = None
         self._started_at_ms: int | None = None
         self._lock = threading.Lock()
@@ -69,6 +71,19 @@ class ReplicaActor:
         }
         return {key: value for key, value in facts.items() if value is not None}
 
+    def prepare(self, cwd: str, files: list[dict[str, str]], emptied: list[str]) -> dict[str, Any]:
+        """What the engine is to find below `cwd`. Nothing happens once it runs: it may be reading there."""
+        with self._lock:
+            if self._engine is None:
+                try:
+                    for folder in emptied:
+                        empty_below(cwd, folder)
+                    self._files = [write_below(cwd, file["path"], file["text"]) for file in files]
+                except (OSError, ValueError) as error:
+                    text = f"The working directory {cwd} cannot be used on {self._host}: {error}."
+                    return {"error": {"code": "EngineNotStarted", "message": text}}
+        return self.status()
+
     def start_engine(
         self, argv: list[str], env: dict[str, str], cwd: str, spec_hash: str, probe: dict[str, Any] | None
     ) -> dict[str, Any]:
@@ -86,7 +101,10 @@ class ReplicaActor:
     def stop(self, grace_s: float) -> bool:
         if self._prober:
             self._prober.stop()
-        return self._engine.stop(grace_s) if self._engine else True
+        stopped = self._engine.stop(grace_s) if self._engine else True
+        for place in self._files:
+            remove(place)
+        return stopped
 
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
         return read_log(self._log, offset, max_bytes)

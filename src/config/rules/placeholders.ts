@@ -8,7 +8,7 @@ import { problem, problemAtKey } from "../problem.ts";
 import type { Path, Problem } from "../problem.ts";
 import type { Reading } from "../reading.ts";
 
-/** What engines' parameters and environment may hold; `{PORT}` also with a name and a span. */
+/** What engines' parameters, environment and files may hold; ports also with a name and a span. */
 const engineNames = [
   "HOST",
   "PORT",
@@ -18,10 +18,14 @@ const engineNames = [
   "INDEX",
   "GENERATION",
   "WORK_DIR",
+  "JOB",
+  "FILES",
+  "PROXY_HOST",
+  "PORTS",
 ] as const;
 
-/** `{NAME}` or `{NAME:…}` in capitals: JSON and templates use braces too, but not like this. */
-const pattern = /\{([A-Z][A-Z0-9_]*)(?::([^{}"'\s]*))?\}/g;
+/** `{NAME}` or `{NAME:…}` in capitals, also with #: JSON and templates use braces too, but not like this. */
+const pattern = /\{#?([A-Z][A-Z0-9_]*)(?::([^{}"'\s]*))?\}/g;
 const portPart = /^([a-z][a-z0-9_-]*)(?::(\d+))?$/;
 
 /** Every placeholder of an engine is one that will be filled. */
@@ -31,6 +35,7 @@ export function enginePlaceholdersAreKnown({ root }: Reading): readonly Problem[
     ...sections.flatMap((section) => [
       [section, "envs"],
       [section, "params"],
+      [section, "files"],
     ]),
   ];
   const problems: Problem[] = [];
@@ -102,8 +107,14 @@ const unknown = (name: string, known: readonly string[]): string => {
 };
 
 function faultyRest(whole: string, name: string, rest: string | undefined): string | undefined {
-  if (rest === undefined) return undefined;
-  if (name !== "PORT") return `holds ${whole}, but only {PORT} takes a name: write {${name}}.`;
+  if (rest === undefined) {
+    return name === "PORTS"
+      ? `holds ${whole}, but it is a run of ports with a name: write {PORTS:name:span}.`
+      : undefined;
+  }
+  if (name !== "PORT" && name !== "PORTS") {
+    return `holds ${whole}, but only {PORT} and {PORTS} take a name: write {${name}}.`;
+  }
   const [, port, span] = portPart.exec(rest) ?? [];
   if (port === undefined) {
     return `holds ${whole}, which is no port: write {PORT:name} or {PORT:name:span}, with a name in lower-case letters.`;

@@ -1,5 +1,4 @@
 import type { Role } from "../role.ts";
-import type { ParamValue } from "../spec.ts";
 import type { Releases } from "./version.ts";
 
 /**
@@ -19,25 +18,29 @@ export type HandOver = "params" | "store" | "concurrent" | "registering" | "noti
 export interface Need extends Releases {
   /** Absent = both. */
   readonly role?: Role;
-  /** Only when the connector is not one child of MultiConnector among others. */
-  readonly alone?: true;
+  /** Only where this connector is the one that hands KV over, not where it is a cache beside another. */
+  readonly handsOver?: true;
   readonly env?: Readonly<Record<string, string>>;
   /** Keys of KVTransferConfig itself. */
-  readonly config?: Readonly<Record<string, ParamValue>>;
+  readonly config?: Readonly<Record<string, string>>;
+  /** Goes to the outermost KVTransferConfig: MultiConnector gives its own to its children, which must not bring another. */
+  readonly engineId?: string;
   /** Keys of kv_connector_extra_config. */
-  readonly extra?: Readonly<Record<string, ParamValue>>;
-  /** Written below the working directory before the engine starts, and named in `env`. */
+  readonly extra?: Readonly<Record<string, string>>;
+  /** Written for each start of a replica, before the engine starts. */
   readonly file?: NeededFile;
+  /** A folder below the working directory that a job's first engine finds empty, unless that key of `extra` is the user's. */
+  readonly fresh?: { readonly folder: string; readonly unless: string };
 }
 
 export interface NeededFile {
   /** Variable that tells the engine where the file is. A user who sets it brings a file of one's own. */
   readonly variable: string;
   readonly name: string;
-  /** Lines with placeholders; `{NAME}` of `settings` is the user's variable of that name, or the value given here. */
+  /** With placeholders; `{NAME}` of `settings` is the user's variable of that name, or else the value given here. */
   readonly text: string;
-  /** Variables of the user's that the text takes up; one without a value here must be set by the user. */
-  readonly settings?: Readonly<Record<string, string | undefined>>;
+  /** One without a value must be set by the user. */
+  readonly settings: Readonly<Record<string, string | undefined>>;
 }
 
 /** What must be the same in both roles, or KV of one is of no use to the other. */

@@ -41,25 +41,25 @@ const roleFiles: readonly Need[] = [
   {
     role: "prefill",
     until: "0.11",
-    alone: true,
+    handsOver: true,
     file: file(lines(noLocalCache, olderKeys, sender("nixl"), buffer("nixl"))),
   },
   {
     role: "decode",
     until: "0.11",
-    alone: true,
+    handsOver: true,
     file: file(lines(noLocalCache, olderKeys, receiver("nixl"), buffer("nixl"))),
   },
   {
     role: "prefill",
     since: "0.11",
-    alone: true,
+    handsOver: true,
     file: file(lines(noLocalCache, newerKeys, sender("pd"), buffer("pd"))),
   },
   {
     role: "decode",
     since: "0.11",
-    alone: true,
+    handsOver: true,
     file: file(lines(noLocalCache, newerKeys, receiver("pd"), buffer("pd"))),
   },
 ];

@@ -51,7 +51,7 @@ export const pointToPoint: readonly Connector[] = [
     handOver: [{ kind: "concurrent" }],
     proxies: ["disagg_proxy_pushconnector_demo.py"],
     // The proxy is told prefill's id, so it cannot be one that the engine makes up.
-    needs: [sideChannel, { role: "prefill", config: { engine_id: "{NODE_NAME}" } }],
+    needs: [sideChannel, { role: "prefill", engineId: "{NODE_NAME}" }],
     order: "prefill first: the proxy is told its engine_id and side channel",
     checked: "checked by rendering only",
   },

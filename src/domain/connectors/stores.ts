@@ -24,7 +24,12 @@ export const stores: readonly Connector[] = [
       "One file per layer and prompt in a shared folder; for tests: nothing is ever deleted there",
     handOver: [{ kind: "store" }],
     proxies: ["toy_proxy_server.py", "disagg_proxy_demo.py"],
-    needs: [{ extra: { shared_storage_path: "{WORK_DIR}/.pdjob/kv" } }],
+    needs: [
+      {
+        extra: { shared_storage_path: "{WORK_DIR}/.pdjob/kv/{JOB}" },
+        fresh: { folder: ".pdjob/kv/{JOB}", unless: "shared_storage_path" },
+      },
+    ],
     before: ["a filesystem that all nodes share, at shared_storage_path"],
     order: "any",
     asks: {},

@@ -53,3 +53,13 @@ export const tensorParallelOf = (
 
 const first = <T extends Releases>(rows: readonly T[], version: Version | undefined) =>
   rows.find((row) => isIn(row, version));
+
+/** Keys of KVTransferConfig that not every release has: the engine refuses one that its release does not have. */
+export const changedKeys: Readonly<Record<string, Releases>> = {
+  enable_permute_local_kv: { since: "0.11.1" },
+  kv_buffer_size: { until: "0.32" },
+  kv_ip: { until: "0.32" },
+  kv_load_failure_policy: { since: "0.13" },
+  kv_parallel_size: { until: "0.32" },
+  kv_rank: { until: "0.32" },
+};

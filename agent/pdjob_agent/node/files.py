@@ -1,0 +1,39 @@
+"""Files that engines and proxies find in the working directory when they start."""
+
+import contextlib
+import os
+import shutil
+
+
+def write_below(cwd: str, path: str, text: str) -> str:
+    """Where it is now. Whole or not at all: an engine of an earlier attempt may be reading it."""
+    place = below(cwd, path)
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    draft = f"{place}.{os.getpid()}"
+    with open(draft, "w", encoding="utf-8") as target:
+        target.write(text)
+    os.replace(draft, place)
+    return place
+
+
+def empty_below(cwd: str, folder: str) -> None:
+    """The folder is there afterwards, with nothing in it."""
+    place = below(cwd, folder)
+    if os.path.isdir(place):
+        shutil.rmtree(place)
+    os.makedirs(place)
+
+
+def remove(place: str) -> None:
+    """The file, and its folder when nothing else is in it."""
+    with contextlib.suppress(OSError):
+        os.unlink(place)
+        os.rmdir(os.path.dirname(place))
+
+
+def below(cwd: str, path: str) -> str:
+    """Nothing outside of the working directory is ours to write or to remove."""
+    place = os.path.normpath(os.path.join(cwd, path))
+    if os.path.isabs(path) or not place.startswith(os.path.normpath(cwd) + os.sep):
+        raise ValueError(f"{path} is not below it")
+    return place

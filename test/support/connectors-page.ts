@@ -1,0 +1,158 @@
+import type { Connector, HandOver, Need } from "../../src/domain/connectors/connector.ts";
+import { changedKeys, connectorTable } from "../../src/domain/connectors/table.ts";
+import { newestKnown, oldestKnown } from "../../src/domain/connectors/version.ts";
+import type { Releases } from "../../src/domain/connectors/version.ts";
+
+/** docs/connectors.md, all of it made from the table that renders and checks. */
+export const connectorsPage = (): string =>
+  [
+    intro,
+    summary(),
+    handOvers,
+    `## KVTransferConfig\n\n${keys()}`,
+    ...connectorTable.toSorted(byName).map(section),
+  ].join("\n\n") + "\n";
+
+const intro = `# KV connectors
+
+Made from the table in \`src/domain/connectors\`, which also renders and checks: \`npx vitest run test/domain/page.test.ts -u\` writes it anew.
+It holds the connectors of vLLM ${oldestKnown} to ${newestKnown}; newer engines are taken for ${newestKnown}. Which of them an engine has depends on its
+version. Out-of-tree connectors (\`kv_connector_module_path\`) pass through as they are: for them nothing is rendered, renamed or refused.
+
+What the table renders is given to each start of a replica unless you have set that very variable or key. Ports are free ones of the node, other
+ones for each start. DP, TP and PP are the replica's data, tensor and pipeline parallel sizes. Files are written to the folder \`{FILES}\` before the
+engine starts; a file of the same name under \`files\` takes the place of the rendered one, and a variable that you set yourself means that you bring
+your own. Placeholders: [config.md](config.md#placeholders).`;
+
+const handOvers = `## How KV is handed over
+
+| way | what the proxy does | built-in proxy |
+|---|---|---|
+| params | asks prefill, takes \`kv_transfer_params\` from its answer, gives them to decode | yes |
+| store | asks prefill, then decode, and hands nothing over | yes, with \`--hand-over store\`, which pdjob sets |
+| concurrent | asks both at once, with ids that it makes up | no: give \`scheduler.command\` |
+| registering | takes the engines' registrations and writes their addresses into the request's id | no: give \`scheduler.command\` |
+| notifying | waits for prefill's notice before it asks decode | no: give \`scheduler.command\` |
+
+MultiConnector's way is that of the child that asks most of the proxy.`;
+
+const summary = (): string =>
+  [
+    "| connector | vLLM | hands KV over | checked |",
+    "|---|---|---|---|",
+    ...connectorTable
+      .toSorted(byName)
+      .map(
+        (one) =>
+          `| [${one.name}](#${one.name.toLowerCase()})${one.formerly ? `, before ${one.formerly.until} ${one.formerly.name}` : ""} | ${releases(one)} | ${ways(one)} | ${one.checked} |`,
+      ),
+  ].join("\n");
+
+const keys = (): string =>
+  [
+    "The engine refuses a key that its release does not have. Keys that are gone were read by no connector and are left out for such an engine; one that is",
+    "not there yet is yours to leave out.",
+    "",
+    "| key | vLLM |",
+    "|---|---|",
+    ...Object.entries(changedKeys).map(([key, span]) => `| \`${key}\` | ${releases(span)} |`),
+  ].join("\n");
+
+function section(one: Connector): string {
+  const facts: readonly (readonly [string, string])[] = [
+    ["vLLM", releases(one)],
+    ["Hands KV over", ways(one)],
+    ["Proxies", [builtin(one), ...one.proxies].filter(Boolean).join(", ")],
+    ["Before it starts", one.before.join("; ")],
+    ["Order", one.order],
+    [
+      "You must set",
+      Object.entries(one.asks)
+        .map(([key, what]) => `\`kv_connector_extra_config.${key}\`: ${what}`)
+        .join("; "),
+    ],
+    ["The same in both roles", one.alike.map((trait) => `\`${trait}\``).join(", ")],
+    [
+      "`tensor_parallel_size` of the roles",
+      one.tensorParallel.map((row) => spanned(row, sizes[row.rule])).join("; "),
+    ],
+    ["Engine ids", one.remembersEngines ? "remembered by peers: never the same twice" : ""],
+    ["Checked", one.checked],
+  ];
+  return [
+    `## ${one.name}`,
+    `${one.about}.`,
+    [
+      "| | |",
+      "|---|---|",
+      ...facts.filter(([, text]) => text).map(([key, text]) => `| ${key} | ${text} |`),
+    ].join("\n"),
+    ...(one.needs.length > 0
+      ? ["Rendered:", ["```", ...one.needs.flatMap(needLines), "```"].join("\n")]
+      : []),
+  ].join("\n\n");
+}
+
+const sizes = {
+  any: "any",
+  equal: "equal",
+  ratio: "one divides the other",
+  one: "1",
+} as const;
+
+const servedByBuiltin: ReadonlySet<HandOver> = new Set<HandOver>(["params", "store"]);
+
+const builtin = ({ handOver = [] }: Connector): string =>
+  handOver
+    .filter(({ kind }) => servedByBuiltin.has(kind))
+    .map((row) => spanned(row, "built-in"))
+    .join(", ");
+
+const ways = ({ name, handOver = [] }: Connector): string =>
+  handOver.map((row) => spanned(row, row.kind)).join(", ") ||
+  (name === "MultiConnector" ? "as its children do" : "no");
+
+function needLines(need: Need): readonly string[] {
+  const where = [
+    need.role ?? "both roles",
+    (need.since ?? need.until) ? `vLLM ${releases(need)}` : "",
+    need.handsOver ? "where it is the one that hands KV over" : "",
+  ];
+  const { env = {}, config = {}, extra = {}, engineId, file } = need;
+  return [
+    `# ${where.filter(Boolean).join(", ")}`,
+    ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    ...(engineId === undefined ? [] : [`engine_id: "${engineId}"`]),
+    ...Object.entries(config).map(([key, value]) => `${key}: "${value}"`),
+    ...Object.entries(extra).map(([key, value]) => `kv_connector_extra_config.${key}: "${value}"`),
+    ...(file
+      ? [
+          `${file.variable}={FILES}/${file.name}, with`,
+          ...file.text
+            .trimEnd()
+            .split("\n")
+            .map((line) => `  ${line}`),
+          ...Object.entries(file.settings).map(
+            ([name, value]) =>
+              `  where {${name}} is your variable ${name}, ${value === undefined ? "which you must set" : `else "${value}"`}`,
+          ),
+        ]
+      : []),
+    ...(need.fresh ? [`emptied by a job's first engine: {WORK_DIR}/${need.fresh.folder}`] : []),
+  ];
+}
+
+const releases = ({ since, until }: Releases): string =>
+  since === undefined
+    ? until === undefined
+      ? "all"
+      : `before ${until}`
+    : until === undefined
+      ? `${since} and newer`
+      : `${since} to before ${until}`;
+
+const spanned = (row: Releases, text: string): string =>
+  row.since === undefined && row.until === undefined ? text : `${text} (${releases(row)})`;
+
+const byName = (a: Connector, b: Connector): number =>
+  a.name.toLowerCase() < b.name.toLowerCase() ? -1 : 1;
