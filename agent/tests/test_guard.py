@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from importlib.resources import files
 from pathlib import Path
@@ -81,6 +82,19 @@ def test_what_ignores_sigterm_is_killed_after_the_grace(tree: Tree) -> None:
     assert tree.process.stop(0.5)
     assert exit_of(tree) == (None, "SIGKILL")
     assert all_gone(tree.name)
+
+
+def test_a_repeated_stop_sends_no_second_sigterm_and_can_only_shorten_the_grace(tree: Tree) -> None:
+    # vLLM drains on the first SIGTERM and aborts its requests on the second.
+    tree.run("trap 'echo told' TERM; echo up; while :; do sleep 0.1; done")
+    first = threading.Thread(target=tree.process.stop, args=[300])
+    first.start()
+    assert within(5, lambda: "told" in tree.log.read_text())
+    assert tree.process.stop(1)
+    first.join(5)
+    assert not first.is_alive()
+    assert exit_of(tree) == (None, "SIGKILL")
+    assert tree.log.read_text() == "up\ntold\n"
 
 
 def test_nothing_of_the_tree_outlives_a_killed_engine(tree: Tree) -> None:

@@ -171,10 +171,13 @@ def watch(pid: int, keeper_is_here: int, child_ended: int) -> "dict[str, object]
         *orders, pending = pending.split(b"\n")
         for order in orders:
             grace = float(json.loads(order)["stop"])
-        if grace is not None:
-            deadline = min(deadline or now + grace, now + grace)
+        if grace is None:
+            continue
+        if deadline is None:
+            # Once: on the first one vLLM drains, on a second it aborts what it still serves.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+        deadline = min(deadline or now + grace, now + grace)
 
 
 def reap(engine: int) -> "dict[str, object] | None":
