@@ -62,7 +62,10 @@ def ensure_replica(cluster: Cluster, args: Json) -> Json:
             text = f"Placement group {args['placementGroup']} is {state}, so {name.full} cannot start in it."
             raise AgentError("PlacementPending", text)
         cluster.create_replica(name.full, args)
-    return answer_of(cluster, name.full, "status", [], FIRST_ANSWER_TIMEOUT_S)
+    status = answer_of(cluster, name.full, "status", [], FIRST_ANSWER_TIMEOUT_S)
+    if status["state"] == "exited" and "endpoint" not in status:
+        raise AgentError("EngineNotStarted", status["logTail"])
+    return status
 
 
 def start_engine(cluster: Cluster, args: Json) -> Json:

@@ -203,6 +203,16 @@ def test_an_engine_finds_its_files_and_an_empty_folder_and_its_files_go_with_it(
     assert agent.code_of("startEngine", name="a-prefill-0-g2", argv=argv, **rest, **outside) == "EngineNotStarted"
 
 
+def test_a_replica_that_gets_no_ports_is_refused_and_listed_like_any_other(agent: Agent) -> None:
+    agent.reserve("a-prefill-0-g1")
+    args: dict[str, Any] = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "workingDir": "/tmp", "leaseS": 0}
+    args["ports"] = [{"name": "x", "span": 99_999}]
+    assert agent.code_of("ensureReplica", name="a-prefill-0-g1", **args) == "EngineNotStarted"
+    [listed] = agent("list", job="a", leaseS=60)["replicas"]
+    assert (listed["role"], listed["index"], listed["generation"], listed["state"]) == ("prefill", 0, 1, "exited")
+    assert "99999 contiguous ports (x)" in listed["logTail"]
+
+
 def test_a_killed_engine_is_seen_with_its_last_lines(agent: Agent, tmp_path: Path) -> None:
     agent.replica("a-prefill-0-g1")
     agent.start("a-prefill-0-g1", ["bash", "-c", "setsid sleep 300 & echo last words; exit 3"], tmp_path)

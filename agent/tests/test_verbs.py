@@ -132,6 +132,15 @@ def test_a_newer_generation_of_a_gang_leaves_no_rank_of_the_older() -> None:
     assert code_of(cluster, "ensureReplica", name="a-prefill-0-g1-r1", **REPLICA) == "StaleGeneration"
 
 
+def test_a_replica_that_got_no_ports_is_an_error_with_its_own_words() -> None:
+    cluster = FakeCluster()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
+    cluster.actors["a-prefill-0-g1"] = {"status": {"state": "exited", "logTail": "no ports"}}
+    with pytest.raises(AgentError, match="^no ports$") as caught:
+        call(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA)
+    assert caught.value.code == "EngineNotStarted"
+
+
 def test_an_actors_own_error_keeps_its_code() -> None:
     cluster = FakeCluster()
     cluster.actors["a-prefill-0-g1"] = {"start_engine": {"error": {"code": "EngineNotStarted", "message": "no"}}}

@@ -57,7 +57,7 @@ export interface ObservedReplica {
   /** Given for the followers of a gang only. */
   readonly rank?: number;
   readonly state: EngineState;
-  /** Absent only when lost. */
+  /** Absent when lost, and when the actor could not get its ports: then it is `exited`, and `logTail` says why. */
   readonly endpoint?: Endpoint;
   readonly nodeId?: string;
   readonly pid?: number;

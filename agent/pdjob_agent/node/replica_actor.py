@@ -54,7 +54,7 @@ class ReplicaActor:
         if lease_s is not None:
             self._lease.renew(lease_s)
         if self._held is None:
-            return {"error": {"code": "EngineNotStarted", "message": self._problem}}
+            return self._without_ports()
         state = self._state()
         engine = self._engine
         facts: dict[str, Any] = {
@@ -83,6 +83,11 @@ class ReplicaActor:
                     text = f"The working directory {cwd} cannot be used on {self._host}: {error}."
                     return {"error": {"code": "EngineNotStarted", "message": text}}
         return self.status()
+
+    def _without_ports(self) -> dict[str, Any]:
+        """A replica like any other, so that one that cannot start does not spoil the list of all the others."""
+        facts = {"state": "exited", "nodeId": self._node_id, "logTail": self._problem}
+        return {"name": self._name, **self._identity, **facts}
 
     def start_engine(
         self, argv: list[str], env: dict[str, str], cwd: str, spec_hash: str, probe: dict[str, Any] | None

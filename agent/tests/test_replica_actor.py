@@ -1,0 +1,66 @@
+"""The replica's actor without Ray: what it answers when it cannot do its work."""
+
+import resource
+import types
+from typing import Any
+
+import pytest
+
+from pdjob_agent.node import environment, replica_actor
+from pdjob_agent.node.ports import FIRST_PORT, LAST_PORT, HeldPorts
+from pdjob_agent.node.replica_actor import ReplicaActor
+
+IDENTITY: dict[str, Any] = {"role": "prefill", "index": 0, "generation": 1}
+
+
+class Context:
+    def get_node_id(self) -> str:
+        return "node-1"
+
+    def get_accelerator_ids(self) -> dict[str, list[str]]:
+        return {}
+
+
+@pytest.fixture(autouse=True)
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = types.SimpleNamespace(
+        util=types.SimpleNamespace(get_node_ip_address=lambda: "127.0.0.1"), get_runtime_context=Context
+    )
+    for module in (replica_actor, environment):
+        monkeypatch.setattr(module, "ray", ray)
+
+
+def actor(ports: list[dict[str, Any]]) -> ReplicaActor:
+    return ReplicaActor("a-prefill-0-g1", IDENTITY, ports, 0, "raise SystemExit")
+
+
+def test_an_actor_without_ports_shows_itself_as_a_replica_that_ended_and_says_why() -> None:
+    span = LAST_PORT - FIRST_PORT + 2
+    status = actor([{"name": "x", "span": span}]).status()
+    assert status == {
+        "name": "a-prefill-0-g1",
+        **IDENTITY,
+        "state": "exited",
+        "nodeId": "node-1",
+        "logTail": f"a-prefill-0-g1 cannot start on 127.0.0.1: it asks for {span} contiguous ports (x), "
+        f"and there are {LAST_PORT - FIRST_PORT + 1} in {FIRST_PORT}-{LAST_PORT}.",
+    }
+
+
+def test_an_engine_is_not_started_without_ports() -> None:
+    one = actor([{"name": "x", "span": 99_999}])
+    answer = one.start_engine(["true"], {}, "/tmp", "s", {})
+    assert answer["error"]["code"] == "EngineNotStarted"
+    assert "99999 contiguous ports" in answer["error"]["message"]
+    assert one.stop(1)
+
+
+def test_a_limit_on_open_files_is_named_with_its_numbers_and_holds_nothing() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"1024 ports \(x\).*256 open files.*ulimit -n.*1280"):
+            HeldPorts([{"name": "x", "span": 1024}])
+        assert HeldPorts([{"name": "x", "span": 8}]).ports["x"] >= FIRST_PORT
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
