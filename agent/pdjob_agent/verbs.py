@@ -7,6 +7,7 @@ from typing import Any
 from .cluster import Cluster, Json
 from .errors import AgentError
 from .names import Name, parse, parse_proxy, parse_replica
+from .node.guarded import exit_in_words
 from .removal import belongs, fence, replica_name, stop_actor, stop_replica, sweep
 
 # A hung node must not hold up the answer about all the others.
@@ -14,6 +15,8 @@ STATUS_TIMEOUT_S = 2.0
 # A new actor's process takes about a second to start, more on a busy node.
 FIRST_ANSWER_TIMEOUT_S = 25.0
 PROXY_POLL_S = 0.2
+# The actor asks the proxy for 2 s at most; the rest is for a busy head node.
+MEMBERSHIP_TIMEOUT_S = 5.0
 
 
 def ping(cluster: Cluster, _args: Json) -> Json:
@@ -101,11 +104,7 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
         time.sleep(PROXY_POLL_S)
         status = answer_of(cluster, name.full, "status", [], FIRST_ANSWER_TIMEOUT_S)
     if status["state"] == "exited":
-        # The same words as the planner's, which may see the exit first.
-        signal, code = status["exit"]["signal"], status["exit"]["code"]
-        how = f"was ended by {signal}" if signal else f"exited with code {code}"
-        tail = status.get("logTail")
-        raise AgentError("ProxyExited", f"The proxy {how}." + (f" Its last lines:\n{tail}" if tail else ""))
+        raise AgentError("ProxyExited", exit_in_words("The proxy", status["exit"], status.get("logTail")))
     if status["state"] == "starting":
         log = cluster.ask(name.full, "read_log", [None, 2_000], STATUS_TIMEOUT_S) or {"text": ""}
         text = f"The proxy did not answer on port {args['port']} within {args['startTimeoutS']} s."
@@ -114,7 +113,15 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
 
 
 def set_membership(cluster: Cluster, args: Json) -> Json:
-    return answer_of(cluster, args["name"], "set_membership", [args["membership"]], FIRST_ANSWER_TIMEOUT_S)
+    """Only a proxy that lives and does not answer is worth another try; any other needs a new generation."""
+    name = args["name"]
+    try:
+        return answer_of(cluster, name, "set_membership", [args["membership"]], MEMBERSHIP_TIMEOUT_S)
+    except AgentError as error:
+        if error.code == "RayUnreachable" and name not in cluster.actor_names():
+            text = f"The proxy's actor {name} is gone, and its process with it."
+            raise AgentError("ProxyExited", text) from error
+        raise
 
 
 def list_job(cluster: Cluster, args: Json) -> Json:

@@ -1,7 +1,6 @@
 """The replica's actor without Ray: what it answers when it cannot do its work."""
 
 import resource
-import types
 from typing import Any
 
 import pytest
@@ -10,24 +9,14 @@ from pdjob_agent.node import environment, replica_actor
 from pdjob_agent.node.ports import FIRST_PORT, LAST_PORT, HeldPorts
 from pdjob_agent.node.replica_actor import ReplicaActor
 
+from .no_ray import NODE_ID, NODE_IP, without_ray
+
 IDENTITY: dict[str, Any] = {"role": "prefill", "index": 0, "generation": 1}
-
-
-class Context:
-    def get_node_id(self) -> str:
-        return "node-1"
-
-    def get_accelerator_ids(self) -> dict[str, list[str]]:
-        return {}
 
 
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = types.SimpleNamespace(
-        util=types.SimpleNamespace(get_node_ip_address=lambda: "127.0.0.1"), get_runtime_context=Context
-    )
-    for module in (replica_actor, environment):
-        monkeypatch.setattr(module, "ray", ray)
+    without_ray(monkeypatch, replica_actor, environment)
 
 
 def actor(ports: list[dict[str, Any]]) -> ReplicaActor:
@@ -41,8 +30,8 @@ def test_an_actor_without_ports_shows_itself_as_a_replica_that_ended_and_says_wh
         "name": "a-prefill-0-g1",
         **IDENTITY,
         "state": "exited",
-        "nodeId": "node-1",
-        "logTail": f"a-prefill-0-g1 cannot start on 127.0.0.1: it asks for {span} contiguous ports (x), "
+        "nodeId": NODE_ID,
+        "logTail": f"a-prefill-0-g1 cannot start on {NODE_IP}: it asks for {span} contiguous ports (x), "
         f"and there are {LAST_PORT - FIRST_PORT + 1} in {FIRST_PORT}-{LAST_PORT}.",
     }
 

@@ -136,7 +136,7 @@ def test_a_replica_that_got_no_ports_is_an_error_with_its_own_words() -> None:
     cluster = FakeCluster()
     call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
     cluster.actors["a-prefill-0-g1"] = {"status": {"state": "exited", "logTail": "no ports"}}
-    with pytest.raises(AgentError, match="^no ports$") as caught:
+    with pytest.raises(AgentError, match=r"^no ports$") as caught:
         call(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA)
     assert caught.value.code == "EngineNotStarted"
 
@@ -221,6 +221,22 @@ def test_a_proxy_that_does_not_come_up(status: Json, code: str, text: str) -> No
     assert caught.value.code == code
     # One that never started leaves no actor behind; one with a process is the planner's to stop.
     assert ("a-proxy-g1" in cluster.actors) == (code != "ProxyNotStarted")
+
+
+def test_members_for_a_proxy_whose_actor_is_gone_are_a_failure_for_good() -> None:
+    cluster = FakeCluster()
+    with pytest.raises(AgentError, match=r"^The proxy's actor a-proxy-g1 is gone") as caught:
+        call(cluster, "setMembership", name="a-proxy-g1", membership={})
+    assert caught.value.as_json()["class"] == "fatal"
+    assert caught.value.code == "ProxyExited"
+
+
+def test_members_for_a_proxy_that_lives_and_does_not_answer_may_be_tried_again() -> None:
+    cluster = FakeCluster()
+    cluster.actors["a-proxy-g1"] = {}
+    with pytest.raises(AgentError) as caught:
+        call(cluster, "setMembership", name="a-proxy-g1", membership={})
+    assert caught.value.as_json()["class"] == "retryable"
 
 
 @pytest.mark.parametrize(

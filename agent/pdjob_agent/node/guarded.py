@@ -99,6 +99,12 @@ class GuardedProcess:
         self._ended.set()
 
 
+def exit_in_words(what: str, how: dict[str, Any], last_lines: str | None) -> str:
+    """The same words as the planner's, which may see an exit first."""
+    text = f"was ended by {how['signal']}" if how["signal"] else f"exited with code {how['code']}"
+    return f"{what} {text}." + (f" Its last lines:\n{last_lines}" if last_lines else "")
+
+
 def kill_marked(tree: str) -> None:
     """SIGKILL to every process of this node whose environment carries the mark of that tree."""
     wanted = f"{TREE_MARKER}={tree}".encode()

@@ -13,7 +13,7 @@ import ray
 from .admin import ask
 from .environment import engine_env
 from .files import write_below
-from .guarded import GuardedProcess
+from .guarded import GuardedProcess, exit_in_words
 from .health import Prober, accepts_tcp
 from .lease import Lease
 from .logs import new_log, read_log, tail
@@ -78,7 +78,9 @@ class ProxyActor:
 
     def set_membership(self, membership: dict[str, Any]) -> dict[str, Any]:
         if self._process is None:
-            return failure("RayUnreachable", f"{self._name} was not started yet.")
+            return failure("ProxyNotStarted", f"{self._name} was not started, so it cannot be given members.")
+        if self._process.exit is not None:
+            return failure("ProxyExited", exit_in_words("The proxy", self._process.exit, tail(self._log)))
         if self._admin is None:
             return failure("BadRequest", f"{self._name} is an external proxy: it has no membership to set.")
         answer = ask(self._admin, "PUT", "/membership", membership)
