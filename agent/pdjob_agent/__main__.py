@@ -7,16 +7,16 @@ WRITER = Writer(claim_stdout())
 
 import argparse  # noqa: E402
 import os  # noqa: E402
-import socket  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 from typing import Any  # noqa: E402
 
 from .errors import AgentError  # noqa: E402
+from .joining import gcs_answers, join  # noqa: E402
+from .verbs import READS, VERBS  # noqa: E402
 
 START_TIMEOUT_S = 30.0
-CONNECT_TIMEOUT_S = 5.0
 # The driver itself notices a dead GCS only after a minute; until then its calls hang.
 GCS_CHECK_S = 2.0
 GCS_FAILURES_MAX = 3
@@ -38,59 +38,16 @@ def main() -> int:
     deadline.cancel()
     WRITER.write({"hello": cluster.hello()})
     threading.Thread(target=watch_gcs, args=[options.address], daemon=True).start()
-    serve(sys.stdin.buffer, WRITER, lambda verb, args: perform(cluster, verb, args))
-    os._exit(0)  # Ray's own shutdown can hang, and names in Ray are all the state there is.
+    serve(sys.stdin.buffer, WRITER, lambda verb, args: perform(cluster, verb, args), READS)
+    # At once, whatever still runs: Ray's own shutdown can hang, names in Ray are all the state there is, and what we
+    # would still do without an orchestrator might undo what its successor does.
+    os._exit(0)
 
 
 def perform(cluster: Any, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-    from .verbs import VERBS  # noqa: PLC0415
-
     if verb not in VERBS:
         raise AgentError("BadRequest", f"unknown verb {verb!r}; known: {', '.join(VERBS)}")
     return VERBS[verb](cluster, args)
-
-
-def join(address: str, namespace: str) -> Any:
-    """Ray waits long and says little about an address that nobody answers, so that is checked first."""
-    if not gcs_answers(address):
-        text = (
-            f"Nothing answers at the Ray address {address}. Is the cluster up, and is this its GCS (ray start --head)?"
-        )
-        raise AgentError("RayUnreachable", text)
-    try:
-        from .ray_cluster import RayCluster  # noqa: PLC0415
-    except ImportError as error:
-        text = f"{sys.executable} cannot import Ray ({error}). Install the cluster's Ray version there."
-        raise AgentError("SpecInvalid", text) from error
-    try:
-        return RayCluster(address, namespace)
-    except Exception as error:
-        raise explain(error, address) from error
-
-
-def explain(error: Exception, address: str) -> AgentError:
-    text = str(error)
-    if "uthenticat" in text or "oken" in text:
-        return AgentError(
-            "AuthDenied",
-            f"The Ray cluster at {address} refused us: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH. ({text[:300]})",
-        )
-    if "ersion mismatch" in text:
-        return AgentError(
-            "SpecInvalid",
-            f"The Ray cluster at {address} runs another version of Ray or Python: {text[:300]}",
-        )
-    hint = "If it uses token authentication, check RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH."
-    return AgentError("RayUnreachable", f"Joining the Ray cluster at {address} failed: {text[:300]}. {hint}")
-
-
-def gcs_answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def watch_gcs(address: str) -> None:

@@ -179,6 +179,9 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "sweep": sweep,
 }
 
+# Verbs that change nothing but leases, and end soon.
+READS = frozenset({"ping", "nodes", "placementGroupStatus", "replicaStatus", "list", "jobs", "logs"})
+
 
 def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:
     answer = cluster.ask(name, method, args, timeout_s)

@@ -1,13 +1,18 @@
-import io
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
 from typing import Any
 
+import pytest
+
+from pdjob_agent import protocol
 from pdjob_agent.errors import AgentError
+from pdjob_agent.joining import explain
 from pdjob_agent.protocol import Handler, Writer, serve
+from pdjob_agent.verbs import READS, VERBS
 
 AGENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ENV = {**os.environ, "PYTHONPATH": AGENT}
@@ -15,11 +20,34 @@ ENV = {**os.environ, "PYTHONPATH": AGENT}
 
 def talk(lines: list[str], handle: Handler) -> list[dict[str, Any]]:
     """What is answered to these lines, in the order of the answers."""
-    read_end, write_end = os.pipe()
-    serve(io.BytesIO("".join(line + "\n" for line in lines).encode()), Writer(write_end), handle)
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as answers:
-        return [json.loads(line) for line in answers]
+    conversation = Conversation(handle)
+    conversation.say(*lines)
+    answers = [conversation.hear() for _ in lines]
+    conversation.hang_up()
+    return answers
+
+
+class Conversation:
+    """An agent's protocol in a thread, on real pipes."""
+
+    def __init__(self, handle: Handler, reads: frozenset[str] = frozenset()) -> None:
+        requests, self._requests = os.pipe()
+        answers, self._answers = os.pipe()
+        self._source = os.fdopen(requests, "rb")
+        self._heard = os.fdopen(answers, "rb")
+        self._thread = threading.Thread(target=serve, args=(self._source, Writer(self._answers), handle, reads))
+        self._thread.start()
+
+    def say(self, *lines: str) -> None:
+        os.write(self._requests, "".join(f"{line}\n" for line in lines).encode())
+
+    def hear(self) -> dict[str, Any]:
+        return json.loads(self._heard.readline())
+
+    def hang_up(self) -> None:
+        os.close(self._requests)
+        self._thread.join(5)
+        assert not self._thread.is_alive()
 
 
 def echo(verb: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -56,6 +84,50 @@ def test_a_slow_request_does_not_hold_up_a_fast_one() -> None:
     assert {one["id"]: one["ok"] for one in answers} == {1: True, 2: True}
 
 
+def test_reads_are_answered_however_many_stops_are_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "ACTIONS_MAX", 2)
+    release = threading.Event()
+
+    def handle(verb: str, args: dict[str, Any]) -> dict[str, Any]:
+        if verb == "stopReplica":
+            assert release.wait(5)
+        return {}
+
+    conversation = Conversation(handle, frozenset({"list"}))
+    conversation.say(*[json.dumps({"id": n, "verb": "stopReplica"}) for n in range(3)], '{"id":9,"verb":"list"}')
+    assert conversation.hear()["id"] == 9
+    release.set()
+    assert {conversation.hear()["id"] for _ in range(3)} == {0, 1, 2}
+    conversation.hang_up()
+
+
+def test_what_still_waits_when_the_orchestrator_is_gone_is_never_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "ACTIONS_MAX", 1)
+    begun: list[str] = []
+    busy, release = threading.Event(), threading.Event()
+
+    def handle(verb: str, args: dict[str, Any]) -> dict[str, Any]:
+        begun.append(verb)
+        busy.set()
+        assert release.wait(5)
+        return {}
+
+    conversation = Conversation(handle)
+    conversation.say('{"id":1,"verb":"first"}', '{"id":2,"verb":"second"}')
+    assert busy.wait(5)
+    conversation.hang_up()  # Does not wait for what runs either: nobody will hear its answer.
+    release.set()
+    assert conversation.hear()["id"] == 1
+    assert begun == ["first"]
+
+
+def test_every_verb_that_changes_nothing_counts_as_a_read() -> None:
+    changing = {"ensurePlacementGroup", "removePlacementGroup", "ensureReplica", "startEngine", "stopReplica"}
+    changing |= {"ensureProxy", "setMembership", "stopProxy", "sweep"}
+    assert set(VERBS) - READS == changing
+    assert set(VERBS) >= READS
+
+
 def test_errors_carry_class_and_code() -> None:
     def handle(verb: str, args: dict[str, Any]) -> dict[str, Any]:
         raise AgentError(verb, "why")
@@ -82,6 +154,38 @@ def test_a_missing_argument_is_named() -> None:
 
     [answer] = talk(['{"id":1,"verb":"v"}'], handle)
     assert answer["error"] == {"class": "fatal", "code": "BadRequest", "message": "v: argument 'name' is missing"}
+
+
+def test_a_missing_key_of_something_else_is_no_fault_of_the_caller() -> None:
+    def handle(verb: str, args: dict[str, Any]) -> dict[str, Any]:
+        return {"x": {"pid": 1}[args["key"]]}
+
+    [answer] = talk(['{"id":1,"verb":"v","args":{"key":"port"}}'], handle)
+    assert (answer["error"]["class"], answer["error"]["code"]) == ("retryable", "Internal")
+    assert "KeyError at test_protocol.py" in answer["error"]["message"]
+
+
+def test_arguments_travel_to_the_nodes_as_what_they_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handle(verb: str, args: dict[str, Any]) -> dict[str, Any]:
+        return {"kind": type(pickle.loads(pickle.dumps(args))).__name__}
+
+    assert talk(['{"id":1,"verb":"v","args":{"a":1}}'], handle)[0]["result"] == {"kind": "dict"}
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("InvalidAuthToken: Authentication token is missing or incorrect", "AuthDenied"),
+        ("Token authentication is enabled but Ray couldn't find an authentication token.", "AuthDenied"),
+        ("RAY_AUTH_TOKEN_PATH is set but file cannot be opened or is empty: /x", "AuthDenied"),
+        ("rpc error: code = Unauthenticated", "AuthDenied"),
+        ("Expected to have broken pipe: the connection is broken", "RayUnreachable"),
+        ("Could not read /home/tokens/ray_current_cluster", "RayUnreachable"),
+        ("Version mismatch: The cluster was started with Ray 2.9", "SpecInvalid"),
+    ],
+)
+def test_what_ray_says_when_it_does_not_let_us_join(said: str, code: str) -> None:
+    assert explain(RuntimeError(said), "10.0.0.1:6379").code == code
 
 
 def test_prints_and_children_cannot_disturb_the_protocol() -> None:

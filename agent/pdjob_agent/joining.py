@@ -1,0 +1,55 @@
+"""Joining a Ray cluster, and saying in our words why that failed."""
+
+import re
+import socket
+import sys
+from typing import Any
+
+from .errors import AgentError
+
+CONNECT_TIMEOUT_S = 5.0
+# What Ray says when it is about the token. A mere "token" is found in other texts too, paths among them.
+REFUSAL = re.compile(r"InvalidAuthToken|UNAUTHENTICATED|= Unauthenticated|uthentication token|RAY_AUTH_TOKEN")
+
+
+def join(address: str, namespace: str) -> Any:
+    """Ray waits long and says little about an address that nobody answers, so that is checked first."""
+    if not gcs_answers(address):
+        text = (
+            f"Nothing answers at the Ray address {address}. Is the cluster up, and is this its GCS (ray start --head)?"
+        )
+        raise AgentError("RayUnreachable", text)
+    try:
+        from .ray_cluster import RayCluster  # noqa: PLC0415
+    except ImportError as error:
+        text = f"{sys.executable} cannot import Ray ({error}). Install the cluster's Ray version there."
+        raise AgentError("SpecInvalid", text) from error
+    try:
+        return RayCluster(address, namespace)
+    except Exception as error:
+        raise explain(error, address) from error
+
+
+def explain(error: Exception, address: str) -> AgentError:
+    text = str(error)
+    if type(error).__name__ == "AuthenticationError" or REFUSAL.search(text):
+        return AgentError(
+            "AuthDenied",
+            f"The Ray cluster at {address} refused us: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH. ({text[:300]})",
+        )
+    if "ersion mismatch" in text:
+        return AgentError(
+            "SpecInvalid",
+            f"The Ray cluster at {address} runs another version of Ray or Python: {text[:300]}",
+        )
+    hint = "If it uses token authentication, check RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH."
+    return AgentError("RayUnreachable", f"Joining the Ray cluster at {address} failed: {text[:300]}. {hint}")
+
+
+def gcs_answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
