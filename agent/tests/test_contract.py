@@ -1,16 +1,13 @@
-import io
-import json
-import os
 from typing import Any
 
 import pytest
 
 from pdjob_agent.errors import AgentError
-from pdjob_agent.protocol import Writer, serve
 from pdjob_agent.verbs import VERBS
 
 from . import contract
 from .contract import Json
+from .conversation import talk
 from .fake_cluster import FakeCluster
 
 
@@ -38,8 +35,4 @@ def test_a_line_is_answered_as_its_example_says(exchange: Json) -> None:
     def handle(verb: str, args: dict[str, Any]) -> dict[str, Any]:
         return VERBS[verb](cluster, args)
 
-    read_end, write_end = os.pipe()
-    serve(io.BytesIO(exchange["line"].encode() + b"\n"), Writer(write_end), handle)
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as answers:
-        assert json.loads(answers.read()) == exchange["answer"]
+    assert talk([exchange["line"]], handle) == [exchange["answer"]]
