@@ -20,8 +20,8 @@ class Cluster(Protocol):
         """`strategy` is one of Ray's. No error when somebody else was faster."""
         ...
 
-    def remove_group(self, name: str) -> None:
-        """Returns when it is gone."""
+    def remove_groups(self, *names: str) -> None:
+        """Returns when they are gone."""
         ...
 
     def actor_names(self) -> list[str]: ...
@@ -42,6 +42,6 @@ class Cluster(Protocol):
         """The same of many at once, within one timeout. Actors that are gone are left out."""
         ...
 
-    def kill(self, name: str) -> None:
-        """Returns when the name is free."""
+    def kill(self, *names: str) -> None:
+        """Returns when the names are free."""
         ...

@@ -85,21 +85,23 @@ class RayCluster:
             if "already exists" not in str(error):
                 raise AgentError("RayUnreachable", f"Ray refused placement group {name}: {error}") from error
 
-    def remove_group(self, name: str) -> None:
+    def remove_groups(self, *names: str) -> None:
         until = time.monotonic() + GONE_TIMEOUT_S
         while time.monotonic() < until:
-            row = next(
-                (r for r in placement_group_table().values() if r["name"] == name and r["state"] in ALIVE_STATES),
-                None,
-            )
-            if row is None:
+            rows = [
+                row
+                for row in placement_group_table().values()
+                if row["name"] in names and row["state"] in ALIVE_STATES
+            ]
+            if not rows:
                 return
-            with contextlib.suppress(ValueError, RayError):
-                remove_placement_group(group_handle(row))
+            for row in rows:
+                with contextlib.suppress(ValueError, RayError):
+                    remove_placement_group(group_handle(row))
             time.sleep(POLL_S)
         raise AgentError(
             "RayUnreachable",
-            f"Placement group {name} is still there {GONE_TIMEOUT_S:.0f} s after its removal.",
+            f"Of placement groups {', '.join(names)} some are still there {GONE_TIMEOUT_S:.0f} s after their removal.",
         )
 
     def actor_names(self) -> list[str]:
@@ -176,18 +178,19 @@ class RayCluster:
                     answers[name] = None
         return answers
 
-    def kill(self, name: str) -> None:
-        handle = self._handle(name)
-        if handle is not None:
-            with contextlib.suppress(RayError):
-                ray.kill(handle)
-        self._handles.pop(name, None)
+    def kill(self, *names: str) -> None:
+        for name in names:
+            handle = self._handle(name)
+            if handle is not None:
+                with contextlib.suppress(RayError):
+                    ray.kill(handle)
+            self._handles.pop(name, None)
         until = time.monotonic() + GONE_TIMEOUT_S
-        while name in self.actor_names():
+        while left := [name for name in self.actor_names() if name in names]:
             if time.monotonic() > until:
                 raise AgentError(
                     "RayUnreachable",
-                    f"Actor {name} is still there {GONE_TIMEOUT_S:.0f} s after it was killed.",
+                    f"Still there {GONE_TIMEOUT_S:.0f} s after they were killed: actors {', '.join(left)}.",
                 )
             time.sleep(POLL_S)
 

@@ -10,59 +10,59 @@ SHORT_GRACE_S = 5.0
 STOP_MARGIN_S = 15.0
 
 
-def stop_actor(cluster: Cluster, args: Json) -> Json:
-    """A lost actor is killed all the same."""
-    if args["name"] not in cluster.actor_names():
-        return {"stopped": False}
-    cluster.ask(args["name"], "stop", [args["graceS"]], args["graceS"] + STOP_MARGIN_S)
-    cluster.kill(args["name"])
-    return {"stopped": True}
-
-
-def stop_replica(cluster: Cluster, args: Json) -> Json:
-    """
-    Every rank, whichever of them a crash left behind. Rank 0 first: while it finishes its requests it needs the others.
-    """
-    wanted = replica_name(args["name"])
-    names = [name for name in map(parse, cluster.actor_names()) if name and name.whole == wanted.whole]
-    if any(name.rank == 0 for name in names):
-        stop_actor(cluster, {"name": wanted.whole, "graceS": args["graceS"]})
-    followers = [name.full for name in names if name.rank > 0]
-    if followers:
-        grace_s = min(args["graceS"], SHORT_GRACE_S)
-        cluster.ask_all(followers, "stop", [grace_s], grace_s + STOP_MARGIN_S)
-    for full in followers:
-        cluster.kill(full)
+def stop_proxy(cluster: Cluster, args: Json) -> Json:
+    names = [full for full in cluster.actor_names() if full == args["name"]]
+    stop_actors(cluster, names, args["graceS"])
     return {"stopped": bool(names)}
 
 
-def fence(cluster: Cluster, wanted: Name) -> None:
+def stop_replica(cluster: Cluster, args: Json) -> Json:
+    """Every rank, whichever of them a crash left behind."""
+    wanted = replica_name(args["name"])
+    names = [name for name in map(parse, cluster.actor_names()) if name and name.whole == wanted.whole]
+    stop_wholes(cluster, names, args["graceS"])
+    return {"stopped": bool(names)}
+
+
+def fence(cluster: Cluster, wanted: Name, args: Json) -> None:
     """Older generations of the same replica or proxy go first; a newer one makes this request a mistake."""
-    others = [name for name in map(parse, cluster.actor_names()) if name and name.base == wanted.base]
+    actors = [name for name in map(parse, cluster.actor_names()) if name and name.base == wanted.base]
     groups = [parse_replica(one["name"]) for one in cluster.groups()]
-    others += [name for name in groups if name and name.base == wanted.base]
-    newer = max((name.generation for name in others), default=0)
+    placed = [name for name in groups if name and name.base == wanted.base]
+    newer = max((name.generation for name in actors + placed), default=0)
     if newer > wanted.generation:
         text = f"{wanted.full} was asked for, but generation {newer} exists already."
         raise AgentError("StaleGeneration", text)
-    older = {name.whole: name for name in others if name.generation < wanted.generation}
-    for whole, name in older.items():
-        stop = stop_replica if name.role else stop_actor
-        stop(cluster, {"name": whole, "graceS": SHORT_GRACE_S})
-        cluster.remove_group(whole)
+    stop_wholes(cluster, older(actors, wanted), args.get("graceS", SHORT_GRACE_S))
+    cluster.remove_groups(*[name.full for name in older(placed, wanted)])
+
+
+def older(names: list[Name], wanted: Name) -> list[Name]:
+    return [name for name in names if name.generation < wanted.generation]
 
 
 def sweep(cluster: Cluster, args: Json) -> Json:
     """Actors and groups are looked up apart: a crash can leave either without the other."""
-    actors = [full for full in cluster.actor_names() if belongs(full, args["job"])]
+    actors = [name for name in map(parse, cluster.actor_names()) if name and name.job == args["job"]]
     groups = [one["name"] for one in cluster.groups() if belongs(one["name"], args["job"])]
     if not args["dryRun"]:
-        for full in actors:
-            stop_actor(cluster, {"name": full, "graceS": SHORT_GRACE_S})
-        for full in groups:
-            cluster.remove_group(full)
-    removed = [{"kind": "actor", "name": full} for full in actors]
+        stop_wholes(cluster, actors, SHORT_GRACE_S)
+        cluster.remove_groups(*groups)
+    removed = [{"kind": "actor", "name": name.full} for name in actors]
     return {"removed": removed + [{"kind": "placementGroup", "name": full} for full in groups]}
+
+
+def stop_wholes(cluster: Cluster, names: list[Name], grace_s: float) -> None:
+    """Proxies and replicas side by side. Rank 0 before its followers: while it finishes its requests it needs them."""
+    stop_actors(cluster, [name.full for name in names if name.rank == 0], grace_s)
+    stop_actors(cluster, [name.full for name in names if name.rank > 0], min(grace_s, SHORT_GRACE_S))
+
+
+def stop_actors(cluster: Cluster, names: list[str], grace_s: float) -> None:
+    """At once, so that many take no longer than one. A lost actor is killed all the same."""
+    if names:
+        cluster.ask_all(names, "stop", [grace_s], grace_s + STOP_MARGIN_S)
+        cluster.kill(*names)
 
 
 def replica_name(full: str) -> Name:

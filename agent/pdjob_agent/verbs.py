@@ -8,13 +8,16 @@ from .cluster import Cluster, Json
 from .errors import AgentError
 from .names import Name, parse, parse_proxy, parse_replica
 from .node.guarded import exit_in_words
-from .removal import belongs, fence, replica_name, stop_actor, stop_replica, sweep
+from .removal import belongs, fence, replica_name, stop_proxy, stop_replica, sweep
 
 # A hung node must not hold up the answer about all the others.
 STATUS_TIMEOUT_S = 2.0
 # A new actor's process takes about a second to start, more on a busy node.
 FIRST_ANSWER_TIMEOUT_S = 25.0
 PROXY_POLL_S = 0.2
+# A slow proxy is waited for by asking again, so that a caller who no longer wants it is not held.
+PROXY_WAIT_S = 5.0
+PROXY_LAST_BYTES = 2_000
 # The actor asks the proxy for 2 s at most; the rest is for a busy head node.
 MEMBERSHIP_TIMEOUT_S = 5.0
 
@@ -30,7 +33,7 @@ def nodes(cluster: Cluster, _args: Json) -> Json:
 def ensure_placement_group(cluster: Cluster, args: Json) -> Json:
     name = replica_name(args["name"])
     bundles = [{kind: float(n) for kind, n in bundle.items()} for bundle in args["bundles"]]
-    fence(cluster, name)
+    fence(cluster, name, args)
     if find_group(cluster, name.full) is None:
         cluster.create_group(name.full, bundles, args.get("strategy", "STRICT_PACK" if len(bundles) == 1 else "SPREAD"))
     group = find_group(cluster, name.full)
@@ -42,21 +45,16 @@ def ensure_placement_group(cluster: Cluster, args: Json) -> Json:
     return public(group)
 
 
-def placement_group_status(cluster: Cluster, args: Json) -> Json:
-    group = find_group(cluster, args["name"])
-    return public(group) if group else {"name": args["name"], "state": "ABSENT", "nodeIps": []}
-
-
 def remove_placement_group(cluster: Cluster, args: Json) -> Json:
     if find_group(cluster, args["name"]) is None:
         return {"removed": False}
-    cluster.remove_group(args["name"])
+    cluster.remove_groups(args["name"])
     return {"removed": True}
 
 
 def ensure_replica(cluster: Cluster, args: Json) -> Json:
     name = replica_name(args["name"])
-    fence(cluster, name)
+    fence(cluster, name, args)
     if name.full not in cluster.actor_names():
         group = find_group(cluster, args["placementGroup"])
         # An actor in a group that is not there waits for ever and holds its name meanwhile.
@@ -90,7 +88,7 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
     name = parse_proxy(args["name"])
     if name is None:
         raise AgentError("BadRequest", f"{args['name']!r} is no proxy's name.")
-    fence(cluster, name)
+    fence(cluster, name, args)
     if name.full not in cluster.actor_names():
         cluster.create_proxy(name.full, args["leaseS"])
     try:
@@ -99,14 +97,15 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
         if error.code == "ProxyNotStarted":
             cluster.kill(name.full)
         raise
-    until = time.monotonic() + args["startTimeoutS"]
+    left_s = args["startTimeoutS"] - args.get("elapsedS", 0)
+    until = time.monotonic() + min(left_s, PROXY_WAIT_S)
     while status["state"] == "starting" and time.monotonic() < until:
         time.sleep(PROXY_POLL_S)
         status = answer_of(cluster, name.full, "status", [], FIRST_ANSWER_TIMEOUT_S)
     if status["state"] == "exited":
         raise AgentError("ProxyExited", exit_in_words("The proxy", status["exit"], status.get("logTail")))
-    if status["state"] == "starting":
-        log = cluster.ask(name.full, "read_log", [None, 2_000], STATUS_TIMEOUT_S) or {"text": ""}
+    if status["state"] == "starting" and left_s <= PROXY_WAIT_S:
+        log = cluster.ask(name.full, "read_log", [None, PROXY_LAST_BYTES], STATUS_TIMEOUT_S) or {"text": ""}
         text = f"The proxy did not answer on port {args['port']} within {args['startTimeoutS']} s."
         raise AgentError("ProxyTimeout", f"{text} Its last lines:\n{log['text']}".rstrip())
     return status
@@ -164,7 +163,6 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "ping": ping,
     "nodes": nodes,
     "ensurePlacementGroup": ensure_placement_group,
-    "placementGroupStatus": placement_group_status,
     "removePlacementGroup": remove_placement_group,
     "ensureReplica": ensure_replica,
     "startEngine": start_engine,
@@ -172,7 +170,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "stopReplica": stop_replica,
     "ensureProxy": ensure_proxy,
     "setMembership": set_membership,
-    "stopProxy": stop_actor,
+    "stopProxy": stop_proxy,
     "list": list_job,
     "jobs": jobs,
     "logs": logs,
@@ -180,7 +178,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
 }
 
 # Verbs that change nothing but leases, and end soon.
-READS = frozenset({"ping", "nodes", "placementGroupStatus", "replicaStatus", "list", "jobs", "logs"})
+READS = frozenset({"ping", "nodes", "replicaStatus", "list", "jobs", "logs"})
 
 
 def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:

@@ -17,6 +17,9 @@ class FakeCluster:
         self.actors: dict[str, dict[str, Any]] = dict(given.get("actors", {}))
         self.calls: list[str] = []
         self.strategies: dict[str, str] = {}
+        self.graces: dict[str, float] = {}
+        # Actors that were told to stop in one breath.
+        self.together: list[list[str]] = []
         self.full: bool = given.get("full", False)
         self._hello: Json = given.get("hello", {"session": "s1"})
         self._nodes: list[Json] = given.get("nodes", [])
@@ -45,9 +48,8 @@ class FakeCluster:
             "bundles": bundles,
         }
 
-    def remove_group(self, name: str) -> None:
-        if self.placed.pop(name, None):
-            self.calls.append(f"remove_group {name}")
+    def remove_groups(self, *names: str) -> None:
+        self.calls.extend(f"remove_group {name}" for name in names if self.placed.pop(name, None))
 
     def actor_names(self) -> list[str]:
         return list(self.actors)
@@ -65,8 +67,12 @@ class FakeCluster:
 
     def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         self.calls.extend(f"{method} {name}" for name in names)
+        if method == "stop":
+            self.together.append(names)
+            self.graces.update(dict.fromkeys(names, args[0]))
         return {name: self.actors[name].get(method) for name in names if name in self.actors}
 
-    def kill(self, name: str) -> None:
-        self.calls.append(f"kill {name}")
-        self.actors.pop(name, None)
+    def kill(self, *names: str) -> None:
+        self.calls.extend(f"kill {name}" for name in names)
+        for name in names:
+            self.actors.pop(name, None)

@@ -53,6 +53,10 @@ class Agent:
             10, lambda: self("ensurePlacementGroup", name=name, bundles=[{"GPU": gpus}])["state"] == "CREATED"
         )
 
+    def group(self, name: str) -> Any:
+        job = name.split("-", 1)[0]
+        return next(one for one in self("list", job=job)["placementGroups"] if one["name"] == name)
+
     def replica(self, name: str, lease_s: float = 0) -> Any:
         self.reserve(name)
         ports = [{"name": "http", "span": 1}, {"name": "side", "span": 4}]
@@ -63,7 +67,6 @@ class Agent:
             gpus=2,
             cpus=0,
             ports=ports,
-            workingDir="/tmp",
             leaseS=lease_s,
         )
 
@@ -114,16 +117,16 @@ def test_groups_are_created_once_and_removed(agent: Agent) -> None:
     agent.reserve("a-prefill-0-g1", 8)
     waiting = agent("ensurePlacementGroup", name="a-decode-0-g1", bundles=[{"GPU": 1}])
     assert waiting["state"] == "PENDING"
-    reason = lambda: agent("placementGroupStatus", name="a-decode-0-g1").get("schedulingState")  # noqa: E731
+    reason = lambda: agent.group("a-decode-0-g1").get("schedulingState")  # noqa: E731
     assert within(5, lambda: reason() == "NO_RESOURCES"), reason()
     assert agent("removePlacementGroup", name="a-prefill-0-g1") == {"removed": True}
     assert agent("removePlacementGroup", name="a-prefill-0-g1") == {"removed": False}
-    assert within(5, lambda: agent("placementGroupStatus", name="a-decode-0-g1")["state"] == "CREATED")
+    assert within(5, lambda: agent.group("a-decode-0-g1")["state"] == "CREATED")
 
 
 def test_a_group_that_can_never_fit_says_so(agent: Agent) -> None:
     agent("ensurePlacementGroup", name="a-prefill-0-g1", bundles=[{"GPU": 99}])
-    status = lambda: agent("placementGroupStatus", name="a-prefill-0-g1")  # noqa: E731
+    status = lambda: agent.group("a-prefill-0-g1")  # noqa: E731
     assert within(5, lambda: status().get("schedulingState") == "INFEASIBLE")
 
 
@@ -154,7 +157,7 @@ def test_real_answers_have_the_fields_of_the_contract(agent: Agent, tmp_path: Pa
     real = {
         ("replicaStatus", "healthy"): healthy,
         ("replicaStatus", "exited"): agent("replicaStatus", name="a-prefill-0-g1"),
-        ("placementGroupStatus", "created"): agent("placementGroupStatus", name="a-prefill-0-g1"),
+        ("placementGroupStatus", "created"): agent.group("a-prefill-0-g1"),
         ("ping", "who answers"): agent("ping"),
         ("logs", "from where it was left"): agent("logs", name="a-prefill-0-g1", maxBytes=9),
     }
@@ -205,7 +208,7 @@ def test_an_engine_finds_its_files_and_an_empty_folder_and_its_files_go_with_it(
 
 def test_a_replica_that_gets_no_ports_is_refused_and_listed_like_any_other(agent: Agent) -> None:
     agent.reserve("a-prefill-0-g1")
-    args: dict[str, Any] = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "workingDir": "/tmp", "leaseS": 0}
+    args: dict[str, Any] = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "leaseS": 0}
     args["ports"] = [{"name": "x", "span": 99_999}]
     assert agent.code_of("ensureReplica", name="a-prefill-0-g1", **args) == "EngineNotStarted"
     [listed] = agent("list", job="a", leaseS=60)["replicas"]
@@ -245,15 +248,15 @@ def test_a_gang_has_a_rank_on_each_node_and_stops_as_one_when_a_node_dies(
     group: dict[str, Any] = {"name": name, "bundles": [{"GPU": 2}] * 2, "strategy": "STRICT_SPREAD"}
     assert within(START_S, lambda: agent("ensurePlacementGroup", **group)["state"] == "CREATED")
     for rank, full in enumerate([name, f"{name}-r1"]):
-        actor = {"placementGroup": name, "bundle": rank, "gpus": 2, "cpus": 0, "ports": [], "workingDir": "/tmp"}
+        actor = {"placementGroup": name, "bundle": rank, "gpus": 2, "cpus": 0, "ports": []}
         agent("ensureReplica", name=full, leaseS=0, **actor)
         call = {"argv": ["sleep", "300"], "env": {}, "cwd": str(tmp_path), "specHash": "s"}
         agent("startEngine", name=full, **call, **({"probe": PROBE} if rank == 0 else {}))
     assert [one["state"] for one in agent.ranks()] == ["starting", "healthy"]
     hosts = [one["endpoint"]["host"] for one in agent.ranks()]
-    assert hosts == agent("placementGroupStatus", name=name)["nodeIps"] and len(set(hosts)) == 2
+    assert hosts == agent.group(name)["nodeIps"] and len(set(hosts)) == 2
     kill_node(node)
-    assert within(40, lambda: agent("placementGroupStatus", name=name)["state"] == "RESCHEDULING")
+    assert within(40, lambda: agent.group(name)["state"] == "RESCHEDULING")
     assert within(20, lambda: len(agent.ranks()) == 1)
     assert agent("stopReplica", name=name, graceS=1) == {"stopped": True}
     assert all_gone(name) and all_gone(f"{name}-r1")

@@ -1,13 +1,15 @@
 import pytest
 
+from pdjob_agent import verbs
 from pdjob_agent.errors import AgentError
 from pdjob_agent.names import parse
+from pdjob_agent.removal import SHORT_GRACE_S
 from pdjob_agent.verbs import VERBS
 
 from .fake_cluster import FakeCluster, Json
 
 GPU = [{"GPU": 2}]
-REPLICA: Json = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "ports": [], "workingDir": "/w", "leaseS": 0}
+REPLICA: Json = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "ports": [], "leaseS": 0}
 PROXY: Json = {"name": "a-proxy-g1", "port": 1, "leaseS": 0, "startTimeoutS": 0.05}
 
 
@@ -169,7 +171,6 @@ def test_stopping_what_is_absent_is_success() -> None:
     assert call(cluster, "stopProxy", name="a-proxy-g1", graceS=1) == {"stopped": False}
     assert call(cluster, "removePlacementGroup", name="a-prefill-0-g1") == {"removed": False}
     assert call(cluster, "replicaStatus", name="a-prefill-0-g1") == {"name": "a-prefill-0-g1", "state": "absent"}
-    assert call(cluster, "placementGroupStatus", name="x")["state"] == "ABSENT"
 
 
 def test_list_shows_an_actor_that_does_not_answer_as_lost_and_the_others_as_they_are() -> None:
@@ -184,6 +185,39 @@ def test_list_shows_an_actor_that_does_not_answer_as_lost_and_the_others_as_they
         {"name": "a-decode-0-g1", "state": "healthy"},
     ]
     assert listed["proxies"] == [{"name": "a-proxy-g2", "generation": 2, "state": "lost"}]
+
+
+def test_what_a_newer_generation_replaces_gets_the_grace_that_was_asked_for() -> None:
+    cluster = FakeCluster()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
+    call(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA)
+    call(cluster, "ensureProxy", **PROXY)
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g2", bundles=GPU, graceS=30)
+    call(cluster, "ensureProxy", **{**PROXY, "name": "a-proxy-g2"}, graceS=40)
+    call(cluster, "ensureProxy", **{**PROXY, "name": "a-proxy-g3"})
+    assert cluster.graces == {"a-prefill-0-g1": 30, "a-proxy-g1": 40, "a-proxy-g2": SHORT_GRACE_S}
+
+
+def test_several_leftovers_stop_side_by_side() -> None:
+    cluster = FakeCluster()
+    for generation in (1, 2):
+        cluster.create_replica(f"a-prefill-0-g{generation}", {})
+        cluster.create_replica(f"a-prefill-0-g{generation}-r1", {})
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g3", bundles=GPU)
+    assert cluster.together == [
+        ["a-prefill-0-g1", "a-prefill-0-g2"],
+        ["a-prefill-0-g1-r1", "a-prefill-0-g2-r1"],
+    ]
+    cluster.together.clear()
+    for role in ("prefill", "decode"):
+        cluster.create_replica(f"a-{role}-0-g9", {})
+        cluster.create_replica(f"a-{role}-0-g9-r1", {})
+    cluster.create_proxy("a-proxy-g9", 0)
+    call(cluster, "sweep", job="a", dryRun=False)
+    assert cluster.together == [
+        ["a-prefill-0-g9", "a-decode-0-g9", "a-proxy-g9"],
+        ["a-prefill-0-g9-r1", "a-decode-0-g9-r1"],
+    ]
 
 
 def test_sweep_takes_exactly_one_job() -> None:
@@ -237,6 +271,20 @@ def test_members_for_a_proxy_that_lives_and_does_not_answer_may_be_tried_again()
     with pytest.raises(AgentError) as caught:
         call(cluster, "setMembership", name="a-proxy-g1", membership={})
     assert caught.value.as_json()["class"] == "retryable"
+
+
+def test_a_proxy_that_needs_longer_is_shown_starting_so_that_its_caller_can_give_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verbs, "PROXY_WAIT_S", 0.05)
+    cluster = FakeCluster()
+    cluster.actors["a-proxy-g1"] = {"start": {"state": "starting"}, "status": {"state": "starting"}}
+    patient: Json = {**PROXY, "startTimeoutS": 600}
+    assert call(cluster, "ensureProxy", **patient) == {"state": "starting"}
+    assert call(cluster, "ensureProxy", **patient, elapsedS=590) == {"state": "starting"}
+    with pytest.raises(AgentError, match=r"within 600 s") as caught:
+        call(cluster, "ensureProxy", **patient, elapsedS=600)
+    assert caught.value.code == "ProxyTimeout"
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,6 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
         gpus: bundle.GPU ?? 0,
         cpus: bundle.CPU ?? 0,
         ports: enginePorts(spec, replica.role, undefined),
-        workingDir: spec.workingDir,
         leaseS: spec.leaseS,
       },
       { signal },

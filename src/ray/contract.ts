@@ -73,19 +73,13 @@ const node = z.object({
   available: resources,
 });
 
-const absentGroup = z.object({
-  name: z.string(),
-  state: z.literal("ABSENT"),
-  nodeIps: z.array(z.string()),
-});
 const absentReplica = z.object({ name: z.string(), state: z.literal("absent") });
 
-/** Result of each verb. The verb's arguments are typed in `agent.ts`, where each verb has its method. */
+/** Result of each verb. Its arguments are `VerbArgs` of verbs.ts. */
 export const verbResults = {
   ping: hello,
   nodes: z.object({ nodes: z.array(node) }),
   ensurePlacementGroup: observedPlacementGroup,
-  placementGroupStatus: z.union([observedPlacementGroup, absentGroup]),
   removePlacementGroup: z.object({ removed: z.boolean() }),
   ensureReplica: observedReplica,
   startEngine: observedReplica,

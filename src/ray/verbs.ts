@@ -9,8 +9,9 @@ export interface VerbArgs {
     readonly name: string;
     readonly bundles: readonly Bundle[];
     readonly strategy?: Strategy;
+    /** Of what an older generation left behind; default 5 s. */
+    readonly graceS?: number;
   };
-  readonly placementGroupStatus: { readonly name: string };
   readonly removePlacementGroup: { readonly name: string };
   readonly ensureReplica: {
     readonly name: string;
@@ -20,8 +21,8 @@ export interface VerbArgs {
     readonly gpus: number;
     readonly cpus: number;
     readonly ports: readonly PortRequest[];
-    readonly workingDir: string;
     readonly leaseS: number;
+    readonly graceS?: number;
   };
   readonly startEngine: {
     readonly name: string;
@@ -56,6 +57,9 @@ export interface VerbArgs {
     readonly specHash: string;
     readonly leaseS: number;
     readonly startTimeoutS: number;
+    /** Seconds of `startTimeoutS` that earlier calls have waited; default 0. */
+    readonly elapsedS?: number;
+    readonly graceS?: number;
   };
   readonly setMembership: { readonly name: string; readonly membership: Membership };
   readonly stopProxy: { readonly name: string; readonly graceS: number };

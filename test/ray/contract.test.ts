@@ -39,8 +39,8 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     name: replica,
     bundles: [{ GPU: 2, CPU: 1 }],
     strategy: "STRICT_PACK",
+    graceS: 30,
   },
-  placementGroupStatus: { name: replica },
   removePlacementGroup: { name: replica },
   ensureReplica: {
     name: replica,
@@ -52,8 +52,8 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
       { name: "http", span: 1 },
       { name: "side_channel", span: 2 },
     ],
-    workingDir: "/tmp/pdjob-demo",
     leaseS: 86_400,
+    graceS: 30,
   },
   startEngine: {
     name: replica,
@@ -79,6 +79,8 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     specHash: "fedcba9876543210",
     leaseS: 86_400,
     startTimeoutS: 0.05,
+    elapsedS: 0,
+    graceS: 30,
   },
   setMembership: {
     name: "demo-proxy-g1",
