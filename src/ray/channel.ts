@@ -4,11 +4,11 @@ import type { ResultPromise } from "execa";
 import { PdjobError, isErrorCode } from "../domain/errors.ts";
 import { answer, greeting, verbResults } from "./contract.ts";
 import type { Verb, VerbResult } from "./contract.ts";
+import { callTimeoutMs, readVerbs } from "./timeouts.ts";
 import type { CallOptions, VerbArgs } from "./verbs.ts";
 
 /** Importing Ray and joining a cluster takes 1 to 3 s; the agent itself gives up after 30 s. */
 const helloTimeoutMs = 40_000;
-const callTimeoutMs = 30_000;
 /** SIGTERM to SIGKILL when the channel closes. */
 const closeGraceMs = 3_000;
 /** Lines of the agent's stderr kept to explain a failed start. */
@@ -51,11 +51,12 @@ export function createChannel(options: ChannelOptions) {
   async function call<V extends Verb>(
     verb: V,
     args: VerbArgs[V],
-    { timeoutMs = callTimeoutMs, signal }: CallOptions = {},
+    { timeoutMs = callTimeoutMs(verb, args), signal }: CallOptions = {},
   ): Promise<VerbResult<V>> {
     signal?.throwIfAborted();
     session ??= open();
     const { process, pending } = await session;
+    signal?.throwIfAborted();
     const id = ++lastId;
     const result = await new Promise<unknown>((resolve, reject) => {
       const finish = (settle: () => void) => {
@@ -64,24 +65,15 @@ export function createChannel(options: ChannelOptions) {
         pending.delete(id);
         settle();
       };
-      const onAbort = () => finish(() => reject(signal?.reason as Error));
-      const timer = setTimeout(
-        () =>
-          finish(() =>
-            reject(
-              new PdjobError(
-                "AgentUnreachable",
-                `The Ray agent did not answer ${verb} within ${timeoutMs / 1_000} s.`,
-              ),
-            ),
-          ),
-        timeoutMs,
-      );
+      const settle = (value: unknown) =>
+        finish(() => (signal?.aborted ? reject(signal.reason as Error) : resolve(value)));
+      const fail = (error: Error) =>
+        finish(() => reject(signal?.aborted ? (signal.reason as Error) : error));
+      // The agent goes on with what it has begun. Whoever gave up on a change may undo it next, so it has to be over first.
+      const onAbort = () => void (readVerbs.has(verb) && settle(undefined));
+      const timer = setTimeout(() => fail(silence(verb, timeoutMs)), timeoutMs);
       signal?.addEventListener("abort", onAbort, { once: true });
-      pending.set(id, {
-        settle: (value) => finish(() => resolve(value)),
-        fail: (error) => finish(() => reject(error)),
-      });
+      pending.set(id, { settle, fail });
       process.stdin.write(`${JSON.stringify({ id, verb, args })}\n`);
     });
     return parseResult(verb, result);
@@ -99,6 +91,12 @@ export function createChannel(options: ChannelOptions) {
 
   return { call, close };
 }
+
+const silence = (verb: Verb, timeoutMs: number): PdjobError =>
+  new PdjobError(
+    "AgentUnreachable",
+    `The Ray agent did not answer ${verb} within ${timeoutMs / 1_000} s.`,
+  );
 
 async function startSession(options: ChannelOptions, onEnd: () => void): Promise<Session> {
   const { python, agentPath, rayAddress, onLog } = options;

@@ -75,7 +75,8 @@ export interface VerbArgs {
 }
 
 export interface CallOptions {
-  /** Default 30 s; the call then fails with AgentUnreachable and the verb may or may not have happened. */
+  /** Default: the verb's own worst case. The call then fails with AgentUnreachable; the verb may or may not have happened. */
   readonly timeoutMs?: number;
+  /** A read fails at once when this aborts, a change only when it is over: the agent cannot take back what it has begun. */
   readonly signal?: AbortSignal;
 }

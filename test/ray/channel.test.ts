@@ -1,7 +1,8 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, expect, test } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { connectAgent } from "../../src/ray/agent.ts";
 import type { Agent } from "../../src/ray/agent.ts";
 
@@ -86,6 +87,59 @@ test("an agent that does not answer in time, or whose call is aborted, does not 
   await expect(agent.call("ping", {}, { signal: AbortSignal.timeout(50) })).rejects.toThrow(
     /timeout/i,
   );
+});
+
+describe("a call that is aborted", () => {
+  const slow =
+    "setTimeout(() => say({ id, ok: true, result: { removed: true, left: [] , jobs: [] } }), 150)";
+
+  async function abortedCall(verb: "removePlacementGroup" | "jobs", reply: string, options = {}) {
+    const agent = agentThat(reply);
+    await agent.call("jobs", {}, options).catch(() => undefined); // It is up.
+    const leave = new AbortController();
+    const startedMs = performance.now();
+    const call =
+      verb === "jobs"
+        ? agent.call("jobs", {}, { signal: leave.signal })
+        : agent.call("removePlacementGroup", { name: "x" }, { signal: leave.signal, ...options });
+    const settled = call.then(
+      () => "answered",
+      (error: Error) => error.message,
+    );
+    await sleep(20); // It is with the agent.
+    leave.abort(new Error("left"));
+    return { outcome: await settled, afterMs: performance.now() - startedMs };
+  }
+
+  test("and changes something fails only when the agent is done with it", async () => {
+    const { outcome, afterMs } = await abortedCall("removePlacementGroup", slow);
+    expect(outcome).toBe("left");
+    expect(afterMs).toBeGreaterThan(140);
+  });
+
+  test("and changes something does not wait longer than its timeout", async () => {
+    const { outcome, afterMs } = await abortedCall("removePlacementGroup", "void id", {
+      timeoutMs: 60,
+    });
+    expect([outcome, afterMs >= 55]).toEqual(["left", true]);
+  });
+
+  test("and only reads fails at once", async () => {
+    const { outcome, afterMs } = await abortedCall("jobs", slow);
+    expect([outcome, afterMs < 140]).toEqual(["left", true]);
+  });
+
+  test("before the agent is up is never sent", async () => {
+    const agent = agentThat(
+      "(globalThis.seen ??= []).push({ job: verb, replicas: 0, placementGroups: 0, proxies: 0 }); say({ id, ok: true, result: { removed: true, jobs: seen } })",
+    );
+    const leave = new AbortController();
+    const call = agent.call("removePlacementGroup", { name: "x" }, { signal: leave.signal });
+    leave.abort(new Error("left"));
+    await expect(call).rejects.toThrow("left");
+    const { jobs } = await agent.call("jobs", {});
+    expect(jobs.map(({ job }) => job)).toEqual(["jobs"]);
+  });
 });
 
 test("a fatal greeting is that error, and a missing program says so", async () => {

@@ -1,0 +1,68 @@
+import type { Verb } from "./contract.ts";
+import type { VerbArgs } from "./verbs.ts";
+
+/*
+ * How long the agent may need for each verb at worst, by its own limits: only a longer silence means that it hangs.
+ * The limits are those of agent/pdjob_agent; a test holds these copies to them.
+ */
+export const agentLimits = {
+  /** Grace of leftovers and of followers. */
+  SHORT_GRACE_S: 5,
+  /** Beyond the grace: SIGKILL and reaping. */
+  STOP_MARGIN_S: 15,
+  /** Until a killed actor's name is free, or a removed group gone. */
+  GONE_TIMEOUT_S: 15,
+  /** A new actor's first answer. */
+  FIRST_ANSWER_TIMEOUT_S: 25,
+  PROXY_WAIT_S: 5,
+} as const;
+
+/** Ray's own calls, a busy machine, the way here and back. */
+const marginS = 20;
+
+/** Verbs that change nothing: nobody needs to hear their answers once they are not wanted any more. */
+export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
+  "ping",
+  "nodes",
+  "replicaStatus",
+  "list",
+  "jobs",
+  "logs",
+]);
+
+const { SHORT_GRACE_S, STOP_MARGIN_S, GONE_TIMEOUT_S, FIRST_ANSWER_TIMEOUT_S, PROXY_WAIT_S } =
+  agentLimits;
+
+/** After this long without an answer a call fails with AgentUnreachable. */
+export function callTimeoutMs<V extends Verb>(verb: V, args: VerbArgs[V]): number {
+  return (worstCaseS(verb, "graceS" in args ? args.graceS : undefined) + marginS) * 1_000;
+}
+
+function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
+  // Rank 0 of each, then the followers of all.
+  const stopS = graceS + SHORT_GRACE_S + 2 * (STOP_MARGIN_S + GONE_TIMEOUT_S);
+  switch (verb) {
+    case "ensurePlacementGroup":
+    case "sweep":
+      return stopS + GONE_TIMEOUT_S;
+    case "ensureReplica":
+      return stopS + GONE_TIMEOUT_S + FIRST_ANSWER_TIMEOUT_S;
+    case "ensureProxy":
+      return stopS + GONE_TIMEOUT_S + 2 * FIRST_ANSWER_TIMEOUT_S + PROXY_WAIT_S;
+    case "stopReplica":
+    case "stopProxy":
+      return stopS;
+    case "removePlacementGroup":
+      return GONE_TIMEOUT_S;
+    case "startEngine":
+    case "setMembership":
+      return FIRST_ANSWER_TIMEOUT_S;
+    case "ping":
+    case "nodes":
+    case "replicaStatus":
+    case "list":
+    case "jobs":
+    case "logs":
+      return 0;
+  }
+}
