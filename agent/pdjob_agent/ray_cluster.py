@@ -89,9 +89,7 @@ class RayCluster:
         until = time.monotonic() + GONE_TIMEOUT_S
         while time.monotonic() < until:
             rows = [
-                row
-                for row in placement_group_table().values()
-                if row["name"] in names and row["state"] in ALIVE_STATES
+                row for row in placement_group_table().values() if row["name"] in names and row["state"] in ALIVE_STATES
             ]
             if not rows:
                 return

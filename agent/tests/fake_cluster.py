@@ -69,7 +69,8 @@ class FakeCluster:
         self.calls.extend(f"{method} {name}" for name in names)
         if method == "stop":
             self.together.append(names)
-            self.graces.update(dict.fromkeys(names, args[0]))
+            for name in names:
+                self.graces[name] = args[0]
         return {name: self.actors[name].get(method) for name in names if name in self.actors}
 
     def kill(self, *names: str) -> None:

@@ -35,7 +35,7 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
       for (;;) {
         const group = await agent.call(
           "ensurePlacementGroup",
-          { name, bundles: action.bundles },
+          { name, bundles: action.bundles, graceS: spec.stopGraceS },
           { signal: cancellationSignal() },
         );
         if (group.state === "CREATED") return { nodeIps: group.nodeIps };

@@ -11,10 +11,9 @@ import { resolveSecrets } from "./secrets.ts";
 /** Where the built-in proxy's program is put, relative to the working directory; its argv names the same path. */
 const programPath = ".pdjob/pdjob-proxy.mjs";
 const drainPollEveryMs = 200;
-/** A proxy that has not come up by then never will, whatever the job's timeout. */
-const startTimeoutMaxS = 120;
-/** Beyond the agent's own waiting. */
-const callMarginMs = 30_000;
+const startPollEveryMs = 200;
+/** Our own proxy is up within a second or never, whatever the job's timeout; an external one may load a tokenizer first. */
+const builtinStartMaxS = 120;
 
 export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencies) => ({
   /** The proxy's command for these members. Recorded in history: what runs is what was shown. */
@@ -26,27 +25,35 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
   async runProxy({ spec, action }: ActionInput<"runProxy">): Promise<ObservedProxy> {
     const { argv, builtin } = action.command;
     const files = builtin ? [{ path: programPath, text: await readProxyProgram() }] : [];
-    const startTimeoutS = Math.min(spec.timeoutS, startTimeoutMaxS);
-    return agent.call(
-      "ensureProxy",
-      {
-        name: proxyName(spec.name, action.generation),
-        argv,
-        env: await resolveSecrets(spec.envs),
-        cwd: spec.workingDir,
-        host: "0.0.0.0",
-        port: spec.scheduler.port,
-        builtin,
-        files,
-        specHash: createHash("sha256")
-          .update(JSON.stringify([argv, spec.envs]))
-          .digest("hex")
-          .slice(0, 16),
-        leaseS: spec.leaseS,
-        startTimeoutS,
-      },
-      { timeoutMs: startTimeoutS * 1_000 + callMarginMs, signal: cancellationSignal() },
-    );
+    const wanted = {
+      name: proxyName(spec.name, action.generation),
+      argv,
+      env: await resolveSecrets(spec.envs),
+      cwd: spec.workingDir,
+      host: "0.0.0.0",
+      port: spec.scheduler.port,
+      builtin,
+      files,
+      specHash: createHash("sha256")
+        .update(JSON.stringify([argv, spec.envs]))
+        .digest("hex")
+        .slice(0, 16),
+      leaseS: spec.leaseS,
+      startTimeoutS: builtin ? Math.min(spec.timeoutS, builtinStartMaxS) : spec.timeoutS,
+      graceS: spec.stopGraceS,
+    };
+    const startedMs = Date.now();
+    for (;;) {
+      // The agent waits a few seconds at a time, and fails with ProxyTimeout when the last of them is over.
+      const elapsedS = (Date.now() - startedMs) / 1_000;
+      const proxy = await agent.call(
+        "ensureProxy",
+        { ...wanted, elapsedS },
+        { signal: cancellationSignal() },
+      );
+      if (proxy.state !== "starting") return proxy;
+      await sleep(startPollEveryMs);
+    }
   },
 
   /** Gives the running proxy its members; returns when it has acknowledged them. */
@@ -81,10 +88,6 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     action,
   }: ActionInput<"stopProxy">): Promise<{ readonly stopped: boolean }> {
     const name = proxyName(spec.name, action.generation);
-    return agent.call(
-      "stopProxy",
-      { name, graceS: action.graceS },
-      { timeoutMs: action.graceS * 1_000 + callMarginMs },
-    );
+    return agent.call("stopProxy", { name, graceS: action.graceS });
   },
 });

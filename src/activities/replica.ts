@@ -15,8 +15,6 @@ import { resolveSecrets } from "./secrets.ts";
 const pollEveryMs = 500;
 const drainPollEveryMs = 200;
 const healthPath = "/health";
-/** Beyond the grace: SIGKILL, reaping and the actor's own end. */
-const stopMarginMs = 30_000;
 const logTailBytes = 4_000;
 
 const probeOf = ({ health = defaultHealth }: JobSpec) => ({ path: healthPath, ...health });
@@ -45,6 +43,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
         cpus: bundle.CPU ?? 0,
         ports: enginePorts(spec, replica.role, undefined),
         leaseS: spec.leaseS,
+        graceS: spec.stopGraceS,
       },
       { signal },
     );
@@ -155,11 +154,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
       action,
     }: ActionInput<"stopReplica">): Promise<{ readonly stopped: boolean }> {
       const name = incarnationName(spec.name, action.replica, action.generation);
-      return agent.call(
-        "stopReplica",
-        { name, graceS: action.graceS },
-        { timeoutMs: action.graceS * 1_000 + stopMarginMs },
-      );
+      return agent.call("stopReplica", { name, graceS: action.graceS });
     },
   };
 

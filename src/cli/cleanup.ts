@@ -5,9 +5,6 @@ import type { ConnectionFlags } from "./connection.ts";
 import { Exit } from "./exit.ts";
 import { print, printJson } from "./output.ts";
 
-/** A graceful stop of each engine, one after the other, may take this long in all. */
-const sweepTimeoutMs = 10 * 60_000;
-
 interface CleanupFlags extends ConnectionFlags {
   readonly all?: boolean;
   readonly dryRun?: boolean;
@@ -70,7 +67,7 @@ async function abandoned(
 }
 
 async function sweep(agent: Agent, job: string, dryRun: boolean): Promise<readonly Leftover[]> {
-  const { removed } = await agent.call("sweep", { job, dryRun }, { timeoutMs: sweepTimeoutMs });
+  const { removed } = await agent.call("sweep", { job, dryRun });
   return removed.map(({ kind, name }) => ({ job, kind, name }));
 }
 

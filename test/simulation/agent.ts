@@ -1,21 +1,18 @@
 import { PdjobError } from "../../src/domain/errors.ts";
 import type { Verb, VerbResult } from "../../src/ray/contract.ts";
+import { callTimeoutMs, readVerbs } from "../../src/ray/timeouts.ts";
 import type { CallOptions, VerbArgs } from "../../src/ray/verbs.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { createRayClient } from "./cluster/client.ts";
 import { verbs } from "./cluster/verbs.ts";
 import { currentAttempt } from "./temporal/activity.ts";
 
-const callTimeoutMs = 30_000;
 const pipeMs = [1, 10] as const;
 /** A new agent imports Ray and joins the cluster. */
 const respawnMs = [800, 2_500] as const;
 
 /** Where a crash can fall: before a request arrives, before each thing it does in Ray, after its answer was made. */
 export type Boundary = (what: string) => void;
-
-/** Verbs that change nothing: dying in one of them is like dying before it. */
-const reads: ReadonlySet<Verb> = new Set<Verb>(["list", "nodes", "replicaStatus", "logs", "ping"]);
 
 /** The agent of one worker: src/ray/channel.ts and the Python process behind it. */
 export function createAgent(cluster: Cluster, boundary: Boundary) {
@@ -42,7 +39,8 @@ export function createAgent(cluster: Cluster, boundary: Boundary) {
     mine: typeof process,
   ): Promise<VerbResult<V>> {
     await mine.started;
-    const mark: Boundary = reads.has(verb) ? () => undefined : boundary;
+    // Dying in a verb that changes nothing is like dying before it.
+    const mark: Boundary = readVerbs.has(verb) ? () => undefined : boundary;
     const ray = createRayClient(cluster, { isDead: mine.isDead, boundary: mark, verb });
     await ray.reach(`${verb} asked`);
     const answer = await verbs[verb](ray, args);
@@ -53,7 +51,7 @@ export function createAgent(cluster: Cluster, boundary: Boundary) {
   function call<V extends Verb>(
     verb: V,
     args: VerbArgs[V],
-    { timeoutMs = callTimeoutMs, signal }: CallOptions = {},
+    { timeoutMs = callTimeoutMs(verb, args), signal }: CallOptions = {},
   ): Promise<VerbResult<V>> {
     const { worker } = currentAttempt();
     if (!worker.isAlive()) return new Promise<never>(() => undefined);
@@ -69,16 +67,21 @@ export function createAgent(cluster: Cluster, boundary: Boundary) {
       const unreachable = (how: string) =>
         new PdjobError("AgentUnreachable", `The Ray agent ${how} (${verb}).`);
       const fail = (): void => finish(() => reject(unreachable("died")), 1);
-      const onAbort = (): void => finish(() => reject(signal?.reason as Error), 0);
+      const leave = (): void => finish(() => reject(signal?.reason as Error), 0);
+      const onAbort = (): void => void (readVerbs.has(verb) && leave());
       const timer = worker.after(timeoutMs, () =>
         finish(() => reject(unreachable("did not answer")), 0),
       );
       const latencyMs = (): number => random.between(...pipeMs);
       mine.failures.add(fail);
-      if (signal?.aborted) return onAbort();
+      if (signal?.aborted) return leave();
       signal?.addEventListener("abort", onAbort, { once: true });
       perform(verb, args, mine).then(
-        (answer) => finish(() => resolve(answer), latencyMs()),
+        (answer) =>
+          finish(
+            () => (signal?.aborted ? reject(signal.reason as Error) : resolve(answer)),
+            latencyMs(),
+          ),
         (error: Error) => finish(() => reject(error), latencyMs()),
       );
     });

@@ -41,10 +41,6 @@ export const verbs: Verbs = {
       throw new PdjobError("StaleGeneration", `Placement group ${full} exists with other bundles.`);
     return shown(group);
   },
-  async placementGroupStatus(ray, { name }) {
-    const group = await findGroup(ray, name);
-    return group ? shown(group) : { name, state: "ABSENT", nodeIps: [] };
-  },
   async removePlacementGroup(ray, { name }) {
     if (!(await findGroup(ray, name))) return { removed: false };
     await ray.removeGroup(name);

@@ -1,0 +1,65 @@
+import { MockActivityEnvironment } from "@temporalio/testing";
+import { expect, test } from "vitest";
+import { createActivities } from "../../src/activities/index.ts";
+import { PdjobError } from "../../src/domain/errors.ts";
+import type { ObservedProxy } from "../../src/domain/observed.ts";
+import type { Agent } from "../../src/ray/agent.ts";
+import type { VerbArgs } from "../../src/ray/verbs.ts";
+import { makeSpec } from "../support/spec.ts";
+
+type Asked = VerbArgs["ensureProxy"];
+
+/** Runs `runProxy` against an agent that answers as told, call by call; answers with what the agent was asked. */
+async function run(builtin: boolean, timeoutS: number, answers: readonly (string | Error)[]) {
+  const asked: Asked[] = [];
+  const agent = {
+    call(_verb: string, args: Asked) {
+      const answer = answers[asked.length] ?? "healthy";
+      asked.push(args);
+      if (answer instanceof Error) return Promise.reject(answer);
+      return Promise.resolve({ name: args.name, generation: 1, state: answer });
+    },
+    close: () => Promise.resolve(),
+  } as unknown as Agent;
+  const { runProxy } = createActivities({ agent, readProxyProgram: async () => "" });
+  const input = {
+    spec: makeSpec({ timeoutS, stopGraceS: 7 }),
+    action: {
+      kind: "runProxy" as const,
+      generation: 1,
+      command: { builtin, argv: ["x"], members: [] },
+      deadlineMs: 0,
+      reason: "",
+    },
+  };
+  const started = new MockActivityEnvironment().run(runProxy, input) as Promise<ObservedProxy>;
+  const outcome = await started.then(
+    ({ state }) => state,
+    (error: Error) => error.message,
+  );
+  return { outcome, asked };
+}
+
+test("a proxy that is still starting is asked for again, with the time it has had so far", async () => {
+  const { outcome, asked } = await run(false, 600, ["starting", "starting", "healthy"]);
+  expect(outcome).toBe("healthy");
+  const elapsed = asked.map(({ elapsedS }) => elapsedS ?? 0);
+  expect(elapsed).toHaveLength(3);
+  expect(elapsed[0]).toBeLessThan(0.1);
+  expect(elapsed[2]).toBeGreaterThan(elapsed[1] ?? 1);
+});
+
+test("the agent's verdict ends it", async () => {
+  const late = new PdjobError("ProxyTimeout", "too late");
+  expect((await run(false, 600, ["starting", late])).outcome).toBe("too late");
+});
+
+test.each([
+  [false, 600, 600],
+  [false, 5, 5],
+  [true, 600, 120],
+  [true, 5, 5],
+])("built in: %s, the job's timeout %d s: it has %d s", async (builtin, timeoutS, expected) => {
+  const { asked } = await run(builtin, timeoutS, []);
+  expect(asked[0]).toMatchObject({ startTimeoutS: expected, graceS: 7 });
+});
