@@ -1,7 +1,7 @@
 """Stands in for the few things that the actors ask Ray, so that they can be tested as ordinary objects."""
 
 import types
-from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -17,7 +17,30 @@ class Context:
         return {}
 
 
-def without_ray(monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
-    util = types.SimpleNamespace(get_node_ip_address=lambda: NODE_IP)
-    for module in modules:
-        monkeypatch.setattr(module, "ray", types.SimpleNamespace(util=util, get_runtime_context=Context))
+FAKE = types.SimpleNamespace(
+    util=types.SimpleNamespace(get_node_ip_address=lambda: NODE_IP),
+    get_runtime_context=Context,
+)
+
+
+def without_ray(monkeypatch: pytest.MonkeyPatch, actor: type) -> None:
+    """
+    Where the actor's functions look, rather than in their modules: once the class was unpickled in this process, as a
+    driver of Ray does, its functions have globals of their own.
+    """
+    seen: set[int] = set()
+
+    def patch(function: types.FunctionType) -> None:
+        names: dict[str, Any] = function.__globals__
+        if id(names) in seen:
+            return
+        seen.add(id(names))
+        if "ray" in names:
+            monkeypatch.setitem(names, "ray", FAKE)
+        for value in list(names.values()):
+            if isinstance(value, types.FunctionType) and value.__module__.startswith("pdjob_agent.node"):
+                patch(value)
+
+    for value in vars(actor).values():
+        if isinstance(value, types.FunctionType):
+            patch(value)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from pdjob_agent import node
-from pdjob_agent.node import environment, proxy_actor
 from pdjob_agent.node.proxy_actor import ProxyActor
 
 from .no_ray import without_ray
@@ -35,7 +34,7 @@ MEMBERSHIP: dict[str, Any] = {"generation": 3, "members": []}
 
 @pytest.fixture
 def actor(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProxyActor]:
-    without_ray(monkeypatch, proxy_actor, environment)
+    without_ray(monkeypatch, ProxyActor)
     one = ProxyActor(f"t{os.getpid()}-proxy-g1", 1, 0, files(node).joinpath("guard.py").read_text())
     yield one
     one.stop(0.1)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from pdjob_agent.node import environment, replica_actor
 from pdjob_agent.node.ports import FIRST_PORT, LAST_PORT, HeldPorts
 from pdjob_agent.node.replica_actor import ReplicaActor
 
@@ -16,7 +15,7 @@ IDENTITY: dict[str, Any] = {"role": "prefill", "index": 0, "generation": 1}
 
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_ray(monkeypatch, replica_actor, environment)
+    without_ray(monkeypatch, ReplicaActor)
 
 
 def actor(ports: list[dict[str, Any]]) -> ReplicaActor:
