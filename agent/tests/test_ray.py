@@ -157,7 +157,7 @@ def test_real_answers_have_the_fields_of_the_contract(agent: Agent, tmp_path: Pa
     real = {
         ("replicaStatus", "healthy"): healthy,
         ("replicaStatus", "exited"): agent("replicaStatus", name="a-prefill-0-g1"),
-        ("placementGroupStatus", "created"): agent.group("a-prefill-0-g1"),
+        ("ensurePlacementGroup", "placed at once"): agent.group("a-prefill-0-g1"),
         ("ping", "who answers"): agent("ping"),
         ("logs", "from where it was left"): agent("logs", name="a-prefill-0-g1", maxBytes=9),
     }
