@@ -8,8 +8,8 @@ import type { ActivityDependencies } from "./index.ts";
 
 /** How soon a change in the cluster is seen. One `list` takes a few milliseconds. */
 const watchEveryMs = 500;
-/** A watch ends by itself after this long, so that an idle job costs four watches a day in history. */
-const watchMaxMs = 6 * 3_600_000;
+/** A watch ends by itself after this long, so that an idle job costs two watches a day in history. */
+export const watchMaxMs = 12 * 3_600_000;
 
 export interface Turn {
   readonly plan: Plan;

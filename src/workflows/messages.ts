@@ -10,7 +10,7 @@ export interface JobInput {
   readonly spec: JobSpec;
   /** Present on a run that continues an earlier one. */
   readonly state?: CarriedState;
-  /** Continue as new past this many history events; the server's own hint counts too. For tests. */
+  /** Continue as new past this many history events, or on the server's own hint. Default 2,000. */
   readonly historyEventsMax?: number;
 }
 

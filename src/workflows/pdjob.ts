@@ -31,6 +31,8 @@ const afterFailureMs = 1_000;
 /** After a look at the cluster that failed for good: the first wait, doubled each time. */
 const lookAgainMs = 2_000;
 const lookAgainMaxMs = 60_000;
+/** Well below the server's own hint: a history is replayed within seconds, on a busy machine too. */
+const historyEventsDefault = 2_000;
 /** The least that the first deployment's deadline leaves a look at the cluster. */
 const lookMinMs = 10_000;
 /** Waits during which something else may happen that the watch must report. */
@@ -79,10 +81,10 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
     if (isReleased(state)) break;
     const wakeAtMs = turn ? turn.plan.wakeAtMs : Date.now() + lookAgainAfter(failedLooks);
     await nextChange(state, input, wakeAtMs);
-    if (isTimeToContinue(state, input)) {
+    if (isTimeToContinue(input)) {
       await watcher.stop();
-      // Waits are planned anew by the next run; whatever changes something is let end.
-      for (const action of state.inFlight.values()) action.cancel();
+      // Nothing new is begun. Waits are planned anew by the next run; what changes something is let end.
+      for (const { kind, cancel } of state.inFlight.values()) if (slowKinds.has(kind)) cancel();
       await condition(() => state.inFlight.size === 0);
       await condition(allHandlersFinished);
       await continueAsNew<typeof PDJobWorkflow>({ ...input, state: carry(state) });
@@ -184,7 +186,7 @@ async function nextChange(
   wakeAtMs: number | undefined,
 ): Promise<void> {
   // Messages that change nothing make a history long, too.
-  const isDue = () => state.dirty || isTimeToContinue(state, input);
+  const isDue = () => state.dirty || isTimeToContinue(input);
   if (wakeAtMs === undefined) await condition(isDue);
   else await condition(isDue, Math.max(1, wakeAtMs - Date.now()));
 }
@@ -223,11 +225,9 @@ function createWatcher(state: JobState) {
   return { start, stop };
 }
 
-function isTimeToContinue(state: JobState, { historyEventsMax }: JobInput): boolean {
+function isTimeToContinue({ historyEventsMax = historyEventsDefault }: JobInput): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo();
-  const isLong =
-    continueAsNewSuggested || (historyEventsMax !== undefined && historyLength > historyEventsMax);
-  return isLong && [...state.inFlight.values()].every(({ kind }) => slowKinds.has(kind));
+  return continueAsNewSuggested || historyLength > historyEventsMax;
 }
 
 /**

@@ -1,20 +1,16 @@
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { Context } from "@temporalio/activity";
 import type { WorkflowHandle } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobStatus } from "../../src/domain/status.ts";
 import type { JobInput } from "../../src/workflows/messages.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
 import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
 
-const histories = fileURLToPath(new URL("../histories/", import.meta.url));
 let env: TestWorkflowEnvironment;
 let workflowBundle: WorkflowBundleWithSourceMap;
 
@@ -68,18 +64,6 @@ test("a job deploys, scales by signal and update, heals and stops", async () => 
   const handle = await live("life");
   const history = await handle.fetchHistory();
   await Worker.runReplayHistory({ workflowBundle }, history);
-  // Regenerate never, only add: set PDJOB_RECORD to a name to keep the history of today's code.
-  const record = process.env["PDJOB_RECORD"];
-  if (record) writeFileSync(`${histories}${record}.json`, historyToJSON(history));
-});
-
-describe("histories recorded by earlier code replay", () => {
-  test.each(readdirSync(histories).filter((file) => file.endsWith(".json")))("%s", async (file) => {
-    await Worker.runReplayHistory(
-      { workflowBundle },
-      JSON.parse(readFileSync(`${histories}${file}`, "utf8")),
-    );
-  });
 });
 
 test("a job continues as new when its history is long, and loses neither state nor messages", async () => {

@@ -47,6 +47,7 @@ export async function startFakeWorker(
     connection: env.nativeConnection,
     taskQueue,
     workflowBundle,
+    ...(happenings.debugMode ? { debugMode: true } : {}),
     activities: fakeActivities(cluster, happenings) as object,
   });
   return { cluster, worker };
@@ -56,11 +57,15 @@ export async function startFakeWorker(
 interface Happenings {
   readonly before?: (action: Action) => void | Promise<void>;
   readonly beforeLook?: () => void;
+  /** A watch ends by itself after this long. Default: never. */
+  readonly watchMs?: number;
+  /** Runs workflow code in this thread: in vitest's, the SDK's time limit for a step would end thousands of messages at once. */
+  readonly debugMode?: boolean;
 }
 
 function fakeActivities(
   cluster: ReturnType<typeof fakeCluster>,
-  { before, beforeLook }: Happenings,
+  { before, beforeLook, watchMs = Number.POSITIVE_INFINITY }: Happenings,
 ): Activities {
   const performed = async ({ action }: { readonly action: Action }): Promise<never> => {
     const timer = setInterval(() => Context.current().heartbeat(), 100);
@@ -81,7 +86,9 @@ function fakeActivities(
       };
     },
     watchJob: async ({ digest }) => {
+      const untilMs = Date.now() + watchMs;
       while (JSON.stringify(cluster.state.observed) === digest) {
+        if (Date.now() > untilMs) return { changed: false };
         Context.current().heartbeat();
         await Context.current().sleep(50);
       }

@@ -1,0 +1,174 @@
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
+import type { WorkflowHandle } from "@temporalio/client";
+import { ApplicationFailure } from "@temporalio/common";
+import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { Worker } from "@temporalio/worker";
+import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { JobStatus } from "../../src/domain/status.ts";
+import type { JobInput } from "../../src/workflows/messages.ts";
+import type { fakeCluster } from "../support/cluster.ts";
+import { eventually } from "../support/eventually.ts";
+import { makeSpec } from "../support/spec.ts";
+import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
+
+/*
+ * A workflow that runs while a new version is rolled out is replayed by the new code: every operation has a recorded
+ * history here, and each must replay. Never regenerate one, only add: PDJOB_RECORD=2026-11-25 npx vitest run
+ * test/workflows/histories.test.ts writes what today's code does beside the others.
+ */
+const folder = fileURLToPath(new URL("../histories/", import.meta.url));
+const recordAs = process.env["PDJOB_RECORD"];
+
+let env: TestWorkflowEnvironment;
+let workflowBundle: WorkflowBundleWithSourceMap;
+
+beforeAll(async () => {
+  [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
+}, 60_000);
+afterAll(async () => env.teardown());
+
+interface Stage {
+  readonly handle: WorkflowHandle;
+  readonly cluster: ReturnType<typeof fakeCluster>;
+  readonly ready: (decode: number) => Promise<JobStatus>;
+}
+
+interface Operation {
+  readonly name: string;
+  readonly act: (stage: Stage) => Promise<void>;
+  readonly input?: Partial<JobInput>;
+  readonly fails?: string;
+}
+
+const operations: readonly Operation[] = [
+  { name: "start", act: async ({ ready }) => void (await ready(2)) },
+  {
+    name: "scale",
+    act: async ({ handle, ready }) => {
+      await ready(2);
+      await handle.signal("scaleTo", { role: "decode", replicas: 3, key: "up" });
+      await ready(3);
+      await handle.signal("scaleTo", { role: "decode", replicas: "three" });
+      await handle.executeUpdate("scale", { args: [{ role: "decode", replicas: 1 }] });
+      await ready(1);
+    },
+  },
+  {
+    name: "heal",
+    act: async ({ cluster, ready }) => {
+      await ready(2);
+      cluster.setState("heal-decode-0-g1", "exited");
+      await eventually("decode-0 is replaced", async () =>
+        (await ready(2)).replicas.some(({ generation }) => generation === 2),
+      );
+    },
+  },
+  {
+    name: "restart",
+    act: async ({ handle, ready }) => {
+      await ready(2);
+      await handle.executeUpdate("restartReplica", { args: [{ replica: "prefill-0" }] });
+      await handle.executeUpdate("restartReplica", { args: [{ replica: "proxy" }] });
+      await eventually("both are replaced", async () => {
+        const { proxy, replicas } = await ready(2);
+        return proxy.generation === 2 && replicas.some(({ generation }) => generation === 2);
+      });
+    },
+  },
+  {
+    name: "continue-as-new",
+    input: { historyEventsMax: 60 },
+    act: async ({ handle, ready }) => {
+      await ready(2);
+      await handle.signal("scaleTo", { role: "decode", replicas: 3 });
+      await ready(3);
+    },
+  },
+  {
+    name: "stop",
+    act: async ({ handle, ready }) => {
+      await ready(2);
+      await handle.executeUpdate("stop");
+      await handle.result();
+    },
+  },
+  {
+    name: "cancel",
+    act: async ({ handle, ready }) => {
+      await ready(2);
+      await handle.cancel();
+      await expect(handle.result()).rejects.toThrow();
+    },
+  },
+  {
+    name: "failed-start",
+    fails: "startDecode",
+    act: async ({ handle }) => void (await expect(handle.result()).rejects.toThrow()),
+  },
+];
+
+/** Performs the operation on a job of its own, and answers with the history of each of its runs, oldest first. */
+async function live({ name, act, input, fails }: Operation): Promise<readonly History[]> {
+  const spec = makeSpec({ name });
+  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
+    before: ({ kind }) => {
+      if (kind === fails)
+        throw ApplicationFailure.nonRetryable("no such program", "EngineNotStarted");
+    },
+  });
+  return worker.runUntil(async () => {
+    const handle = await env.client.workflow.start("PDJobWorkflow", {
+      args: [{ spec, ...input }],
+      taskQueue,
+      workflowId: `pdjob-${name}`,
+    });
+    const ready = (decode: number) =>
+      eventually("the job is READY", async () => {
+        const status = await handle.query<JobStatus>("status");
+        return status.phase === "READY" && status.ready.decode === decode ? status : undefined;
+      });
+    await act({ handle, cluster, ready });
+    const histories: History[] = [];
+    for await (const { runId } of env.client.workflow.list({
+      query: `WorkflowId = "pdjob-${name}"`,
+    }))
+      histories.unshift(await env.client.workflow.getHandle(`pdjob-${name}`, runId).fetchHistory());
+    // The next operation's worker must not go on with this job.
+    await handle.terminate().catch(() => undefined);
+    return histories;
+  });
+}
+
+type History = Awaited<ReturnType<WorkflowHandle["fetchHistory"]>>;
+
+describe("what today's code does replays", () => {
+  test.each(operations)("$name", async (operation) => {
+    const { name } = operation;
+    const histories = await live(operation);
+    expect(histories.length > 1).toBe(name === "continue-as-new");
+    for (const [at, history] of histories.entries()) {
+      await Worker.runReplayHistory({ workflowBundle }, history);
+      const text = JSON.stringify(JSON.parse(historyToJSON(history)));
+      if (recordAs && at < 2) writeFileSync(`${folder}${recordAs}-${name}${at || ""}.json`, text);
+    }
+  });
+});
+
+describe("histories recorded by earlier code replay", () => {
+  const recorded = readdirSync(folder).filter((file) => file.endsWith(".json"));
+
+  test("there is one for each operation", () => {
+    for (const { name } of operations)
+      expect(recorded.some((file) => file.endsWith(`-${name}.json`))).toBe(true);
+  });
+
+  test.each(recorded)("%s", async (file) => {
+    await Worker.runReplayHistory(
+      { workflowBundle },
+      JSON.parse(readFileSync(`${folder}${file}`, "utf8")),
+    );
+  });
+});

@@ -1,0 +1,135 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { WorkflowHandle } from "@temporalio/client";
+import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { watchMaxMs } from "../../src/activities/turn.ts";
+import { emptyMemory } from "../../src/domain/memory.ts";
+import type { JobStatus } from "../../src/domain/status.ts";
+import { carry, openState } from "../../src/workflows/state.ts";
+import { eventually } from "../support/eventually.ts";
+import { makeSpec } from "../support/spec.ts";
+import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
+
+const signals = 10_000;
+const burst = 1_000;
+const signalsAtOnce = 100;
+const gapMs = 200;
+/** A job continues as new at 2,000 events; what is in flight then, and what comes in meanwhile, adds some. */
+const historyEventsMax = 4_000;
+const dayMs = 86_400_000;
+
+let env: TestWorkflowEnvironment;
+let workflowBundle: WorkflowBundleWithSourceMap;
+
+beforeAll(async () => {
+  [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
+}, 60_000);
+afterAll(async () => env.teardown());
+
+const start = async (name: string): Promise<WorkflowHandle> => {
+  const handle = await env.client.workflow.start("PDJobWorkflow", {
+    args: [{ spec: makeSpec({ name }) }],
+    taskQueue,
+    workflowId: `pdjob-${name}`,
+  });
+  await untilReady(handle, 2);
+  return handle;
+};
+
+const send = (handle: WorkflowHandle, first: number): Promise<unknown> =>
+  Promise.all(
+    Array.from({ length: signalsAtOnce }, (_, at) =>
+      handle.signal("scaleTo", { role: "decode", replicas: 1 + ((first + at) % 4) }),
+    ),
+  );
+
+const untilReady = (handle: WorkflowHandle, decode: number): Promise<JobStatus> =>
+  eventually(
+    "the job is READY",
+    async () => {
+      const status = await handle.query<JobStatus>("status");
+      return status.phase === "READY" && status.ready.decode === decode ? status : undefined;
+    },
+    120_000,
+  );
+
+test(
+  "10,000 signals end in the last one's wish, with every history short",
+  { timeout: 300_000 },
+  async () => {
+    const { worker } = await startFakeWorker(env, makeSpec({ name: "busy" }), workflowBundle, {
+      debugMode: true,
+    });
+    await worker.runUntil(async () => {
+      const handle = await start("busy");
+      for (let sent = 0; sent < signals; sent += burst) {
+        for (let at = 0; at < burst; at += signalsAtOnce) await send(handle, sent + at);
+        // The server turns a continue-as-new away while messages pour in, so a flood without a gap would all fall to one run.
+        await handle.query("status");
+        await sleep(gapMs);
+      }
+      await handle.signal("scaleTo", { role: "decode", replicas: 3, key: "last" });
+      await untilReady(handle, 3);
+      const lengths: number[] = [];
+      for await (const run of env.client.workflow.list({ query: 'WorkflowId = "pdjob-busy"' }))
+        lengths.push(Number(run.historyLength));
+      expect(lengths.length).toBeGreaterThan(1);
+      expect(lengths.reduce((sum, length) => sum + length, 0)).toBeGreaterThan(signals);
+      expect(Math.max(...lengths)).toBeLessThan(historyEventsMax);
+      await handle.executeUpdate("stop");
+      await handle.result();
+    });
+  },
+);
+
+test("an idle job adds at most 50 events a day to its history", async () => {
+  const happenings = { watchMs: 100 };
+  const spec = makeSpec({ name: "idle" });
+  const { worker } = await startFakeWorker(env, spec, workflowBundle, happenings);
+  await worker.runUntil(async () => {
+    const handle = await start("idle");
+    const look = async () => {
+      const { events = [] } = await handle.fetchHistory();
+      const ids = new Set(
+        events?.flatMap((event) =>
+          event.activityTaskScheduledEventAttributes?.activityType?.name === "watchJob"
+            ? [String(event.eventId)]
+            : [],
+        ),
+      );
+      const ended = (events ?? []).filter((event) =>
+        ids.has(String(event.activityTaskCompletedEventAttributes?.scheduledEventId ?? "")),
+      );
+      return { events: events?.length ?? 0, watches: ended.length };
+    };
+    const before = await look();
+    const after = await eventually("ten watches ended", async () => {
+      const now = await look();
+      return now.watches >= before.watches + 10 ? now : undefined;
+    });
+    const perWatch = (after.events - before.events) / (after.watches - before.watches);
+    // A look may fall between the events of one watch: that is a tenth of one at most.
+    expect(perWatch).toBeLessThan(14);
+    expect((perWatch * dayMs) / watchMaxMs).toBeLessThan(50);
+    await handle.executeUpdate("stop");
+    await handle.result();
+  });
+});
+
+test("a state that an older or a newer version carried over is accepted", () => {
+  const spec = makeSpec();
+  const carried = carry(openState(spec, undefined, 5));
+  const { lostSinceMs: _, ...olderMemory } = emptyMemory(5);
+  const { plannedGeneration: _planned, ...rest } = carried;
+  const older = openState(spec, { ...rest, memory: olderMemory } as typeof carried, 9);
+  expect(older.memory).toEqual({ ...emptyMemory(9), deployStartedAtMs: 5 });
+  expect(older.plannedGeneration).toBe(0);
+  const newer = { ...carried, schemaVersion: 2, unheardOf: { a: 1 } } as unknown as typeof carried;
+  expect(carry(openState(spec, newer, 9))).toEqual(carried);
+});
+
+test("a carried state is plain JSON: nothing of it is lost on the way", () => {
+  const carried = carry(openState(makeSpec(), undefined, 5));
+  expect(JSON.parse(JSON.stringify(carried))).toEqual(carried);
+});
