@@ -106,7 +106,9 @@ const operations: readonly Operation[] = [
   {
     name: "failed-start",
     fails: "startDecode",
-    act: async ({ handle }) => void (await expect(handle.result()).rejects.toThrow()),
+    act: async ({ handle }) => {
+      await expect(handle.result()).rejects.toThrow();
+    },
   },
 ];
 

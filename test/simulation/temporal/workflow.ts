@@ -6,7 +6,12 @@ import { currentPlace, runAt } from "../clock.ts";
 import type { WorkflowPlace } from "./execution.ts";
 import { toMs } from "./options.ts";
 
-export { ActivityFailure, ApplicationFailure, CancelledFailure } from "@temporalio/common";
+export {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  TimeoutFailure,
+} from "@temporalio/common";
 
 function here(): WorkflowPlace {
   const place = currentPlace();
