@@ -42,6 +42,15 @@ class Cluster(Protocol):
         """The same of many at once, within one timeout. Actors that are gone are left out."""
         ...
 
+    def read_left_logs(
+        self, node_ids: list[str], path: str, offset: int | None, max_bytes: int, timeout_s: float
+    ) -> dict[str, Json]:
+        """By node: a piece of that file there with `writtenAtS`, or nothing in it when there is none.
+
+        A node that does not answer in time is left out.
+        """
+        ...
+
     def kill(self, *names: str) -> None:
         """Returns when the names are free."""
         ...

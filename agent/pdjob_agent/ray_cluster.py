@@ -26,6 +26,7 @@ from . import node
 from .cluster import Json
 from .errors import AgentError
 from .names import parse_proxy, parse_replica
+from .node.logs import read_left_log
 from .node.proxy_actor import ProxyActor
 from .node.replica_actor import ReplicaActor
 
@@ -174,6 +175,27 @@ class RayCluster:
                 # An unavailable actor may come back (its node is unreachable); a dead one is simply gone.
                 if type(error).__name__ == "ActorUnavailableError":
                     answers[name] = None
+        return answers
+
+    def read_left_logs(
+        self, node_ids: list[str], path: str, offset: int | None, max_bytes: int, timeout_s: float
+    ) -> dict[str, Json]:
+        read = ray.remote(num_cpus=0, max_retries=0)(read_left_log)
+        asked = {
+            node_id: read.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(
+                path, offset, max_bytes
+            )
+            for node_id in node_ids
+        }
+        ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
+        answers: dict[str, Json] = {}
+        for node_id, reference in asked.items():
+            try:
+                answers[node_id] = ray.get(reference, timeout=0)
+            except GetTimeoutError:
+                ray.cancel(reference)
+            except RayError:
+                continue  # It died meanwhile.
         return answers
 
     def kill(self, *names: str) -> None:

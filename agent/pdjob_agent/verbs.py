@@ -6,6 +6,7 @@ from typing import Any
 
 from .cluster import Cluster, Json
 from .errors import AgentError
+from .left_logs import log_file
 from .names import Name, parse, parse_proxy, parse_replica
 from .node.guarded import exit_in_words
 from .removal import belongs, fence, replica_name, stop_proxy, stop_replica, sweep
@@ -174,11 +175,12 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "list": list_job,
     "jobs": jobs,
     "logs": logs,
+    "logFile": log_file,
     "sweep": sweep,
 }
 
 # Verbs that change nothing but leases, and end soon.
-READS = frozenset({"ping", "nodes", "replicaStatus", "list", "jobs", "logs"})
+READS = frozenset({"ping", "nodes", "replicaStatus", "list", "jobs", "logs", "logFile"})
 
 
 def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:

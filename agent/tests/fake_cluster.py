@@ -23,6 +23,7 @@ class FakeCluster:
         self.full: bool = given.get("full", False)
         self._hello: Json = given.get("hello", {"session": "s1"})
         self._nodes: list[Json] = given.get("nodes", [])
+        self._logs: dict[str, Json] = given.get("logs", {})
         self._status_of_new: Json = given.get("statusOfNew", {"state": "idle"})
 
     def hello(self) -> Json:
@@ -72,6 +73,12 @@ class FakeCluster:
             for name in names:
                 self.graces[name] = args[0]
         return {name: self.actors[name].get(method) for name in names if name in self.actors}
+
+    def read_left_logs(
+        self, node_ids: list[str], path: str, offset: int | None, max_bytes: int, timeout_s: float
+    ) -> dict[str, Json]:
+        self.calls.extend(f"read {path} on {node_id}" for node_id in node_ids)
+        return {node_id: self._logs[node_id] for node_id in node_ids if node_id in self._logs}
 
     def kill(self, *names: str) -> None:
         self.calls.extend(f"kill {name}" for name in names)

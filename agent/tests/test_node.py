@@ -9,7 +9,6 @@ import pytest
 from pdjob_agent.node.files import empty_below, remove, write_below
 from pdjob_agent.node.health import Prober, answers_http
 from pdjob_agent.node.lease import Lease
-from pdjob_agent.node.logs import TAIL_BYTES, TAIL_LINES, new_log, read_log, tail
 from pdjob_agent.node.ports import FIRST_PORT, LAST_PORT, HeldPorts, held_port, port_problem
 
 from .processes import within
@@ -43,48 +42,6 @@ def test_a_span_that_does_not_exist_is_an_error_that_holds_nothing() -> None:
     with pytest.raises((OSError, ValueError)):
         HeldPorts([{"name": "huge", "span": LAST_PORT - FIRST_PORT + 2}])
     assert len(os.listdir("/proc/self/fd")) <= before + 1
-
-
-def test_a_log_is_read_on_from_where_it_was_left(tmp_path: Path) -> None:
-    path = str(tmp_path / "log")
-    Path(path).write_text("one two three")
-    assert read_log(path, None, 5) == {"text": "three", "offset": 13, "size": 13}
-    assert read_log(path, 4, 3) == {"text": "two", "offset": 7, "size": 13}
-    assert read_log(path, 99, 3) == {"text": "", "offset": 13, "size": 13}
-    assert read_log(None, None, 3) == {"text": "", "offset": 0, "size": 0}
-
-
-def test_pieces_of_a_log_do_not_cut_characters(tmp_path: Path) -> None:
-    text = "aä€😀" * 50
-    path = str(tmp_path / "log")
-    Path(path).write_text(text)
-    for size in (1, 2, 3, 4, 5, 7):
-        offset, read = 0, ""
-        while True:
-            piece = read_log(path, offset, size)
-            if piece["offset"] == offset:
-                break
-            offset, read = piece["offset"], read + piece["text"]
-        assert offset == len(text.encode())
-        if size >= 4:
-            assert read == text
-            assert read_log(path, None, size)["text"] == text.encode()[-size:].decode(errors="ignore")
-
-
-def test_a_tail_is_the_last_lines_and_bounded(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    path.write_text("\n".join(f"line {n}" for n in range(100)) + "\n\n")
-    assert tail(str(path)).splitlines() == [f"line {n}" for n in range(100 - TAIL_LINES, 100)]
-    path.write_text("x" * 100_000)
-    assert tail(str(path)) == "x" * TAIL_BYTES
-
-
-def test_an_earlier_log_of_the_same_name_is_kept_beside_the_new_one(tmp_path: Path) -> None:
-    for run in ("first", "second", "third"):
-        path = Path(new_log(str(tmp_path), "a-prefill-0-g1"))
-        assert not path.exists()
-        path.write_text(run)
-    assert Path(f"{path}.previous").read_text() == "second"
 
 
 def test_healthy_needs_one_answer_unhealthy_three_failures_and_one_answer_heals() -> None:

@@ -263,6 +263,26 @@ def test_a_gang_has_a_rank_on_each_node_and_stops_as_one_when_a_node_dies(
     assert agent.ranks() == []
 
 
+def test_a_log_is_read_after_its_actor_is_gone_and_not_after_its_node_is(
+    agent: Agent, local_ray: LocalRay, tmp_path: Path
+) -> None:
+    agent.reserve("hold-prefill-0-g1", 8)
+    node = local_ray.add_node(2)
+    agent.replica("a-prefill-0-g1")
+    agent.start("a-prefill-0-g1", ["bash", "-c", "echo last words; exit 3"], tmp_path)
+    assert within(5, lambda: agent("replicaStatus", name="a-prefill-0-g1")["state"] == "exited")
+    live = agent("logs", name="a-prefill-0-g1", maxBytes=100)
+    agent("stopReplica", name="a-prefill-0-g1", graceS=1)
+    asked = {"name": "a-prefill-0-g1", "workingDir": str(tmp_path), "maxBytes": 100}
+    assert agent("logFile", **asked, host=live["host"]) == live
+    assert agent("logFile", **asked)["text"] == "last words\n"
+    assert agent.code_of("logFile", **{**asked, "name": "a-prefill-0-g2"}) == "LogNotFound"
+    kill_node(node)
+    dead = lambda: any(one["ip"] == live["host"] and not one["alive"] for one in agent("nodes")["nodes"])  # noqa: E731
+    assert within(60, dead)
+    assert agent.code_of("logFile", **asked, host=live["host"]) == "LogNotFound"
+
+
 def test_a_hung_actor_is_lost_and_the_others_are_not(agent: Agent, tmp_path: Path) -> None:
     agent.engine("a-prefill-0-g1", tmp_path)
     agent.engine("a-decode-0-g1", tmp_path)

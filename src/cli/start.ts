@@ -2,29 +2,47 @@ import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { requireSpec } from "./config-file.ts";
-import { uiUrlOf, withClient, withConnection } from "./connection.ts";
+import { uiUrlOf, withClient, withConnection, withRay } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
+import { showEngineLogs } from "./engine-logs.ts";
 import { Exit } from "./exit.ts";
 import { follow } from "./follow.ts";
 import { colour, print } from "./output.ts";
 
+interface StartFlags extends ConnectionFlags {
+  readonly name?: string;
+  readonly detach?: boolean;
+  readonly followEngineLogs: boolean;
+}
+
 export function addStart(program: Command): void {
-  withConnection(program.command("start"))
+  withRay(withConnection(program.command("start")))
     .description("start a job and follow it until it is READY or FAILED")
     .argument("<config>", "YAML file, or - for standard input")
     .option("--name <job>", "the job's name, over the one in the file")
     .option("--detach", "return as soon as the job is accepted")
+    .option("--no-follow-engine-logs", "show the job's progress alone, not what its engines write")
     .addHelpText(
       "after",
       "\nCtrl-C stops following; the job goes on.\n\nExamples:\n  pdjob-client start job.yaml\n  pdjob-client start job.yaml --name blue --detach",
     )
-    .action(async (file: string, flags: ConnectionFlags & { name?: string; detach?: boolean }) => {
+    .action(async (file: string, flags: StartFlags) => {
       const spec = requireSpec(file, flags.name);
       await withClient(flags, async (client) => {
         await client.start(spec);
         const ui = uiUrlOf(spec.name, client.namespace);
         print(`job ${spec.name} is accepted (workflow pdjob-${spec.name}${ui ? `, ${ui}` : ""})`);
-        if (!flags.detach) await followToReady(client, spec);
+        if (flags.detach) return;
+        const ended = new AbortController();
+        const logs = flags.followEngineLogs
+          ? showEngineLogs(spec.name, flags, ended.signal)
+          : undefined;
+        try {
+          await followToReady(client, spec);
+        } finally {
+          ended.abort();
+          await logs;
+        }
       });
     });
 }

@@ -14,6 +14,7 @@ export const isRetryable = {
   ProxyExited: false,
   ProxyTimeout: false,
   DeployTimeout: false,
+  LogNotFound: false,
   SecretMissing: false,
   AuthDenied: false,
   SpecInvalid: false,

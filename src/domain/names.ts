@@ -28,6 +28,10 @@ export const rankName = (
 /** `demo-proxy-g1`: the Ray name of one generation of the proxy's actor. */
 export const proxyName = (job: string, generation: number): string => `${job}-proxy-g${generation}`;
 
+/** The file that takes an engine's or the proxy's output, on its node; `name` is its actor's. */
+export const logPath = (workingDir: string, name: string): string =>
+  `${workingDir}/.pdjob/logs/${name}.log`;
+
 export interface Incarnation extends ReplicaId {
   readonly job: string;
   readonly generation: number;

@@ -49,6 +49,15 @@ export interface ProxyStatus {
   readonly failure?: Failure;
 }
 
+/** Where a generation of an engine or of the proxy writes its output: a file that outlives process, actor and job. */
+export interface LogPlace {
+  /** `prefill-0`, or `proxy`. */
+  readonly name: string;
+  readonly generation: number;
+  readonly host: string;
+  readonly path: string;
+}
+
 /** Something that happened, newest last; a bounded ring. */
 export interface JobEvent {
   readonly atMs: number;
@@ -69,5 +78,7 @@ export interface JobStatus {
   /** Keys of the actions being performed now. */
   readonly inFlight: readonly string[];
   readonly events: readonly JobEvent[];
+  /** Of what was started lately, newest last; bounded. A worker of an earlier version does not tell. */
+  readonly logs?: readonly LogPlace[];
   readonly failure?: Failure;
 }

@@ -75,6 +75,14 @@ const node = z.object({
 
 const absentReplica = z.object({ name: z.string(), state: z.literal("absent") });
 
+const logPiece = z.object({
+  text: z.string(),
+  offset: z.number(),
+  size: z.number(),
+  host: z.string(),
+  path: z.string().optional(),
+});
+
 /** Result of each verb. Its arguments are `VerbArgs` of verbs.ts. */
 export const verbResults = {
   ping: hello,
@@ -106,7 +114,8 @@ export const verbResults = {
       }),
     ),
   }),
-  logs: z.object({ text: z.string(), offset: z.number(), size: z.number() }),
+  logs: logPiece,
+  logFile: logPiece,
   sweep: z.object({
     removed: z.array(z.object({ kind: z.enum(["actor", "placementGroup"]), name: z.string() })),
   }),

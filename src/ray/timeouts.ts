@@ -15,6 +15,8 @@ export const agentLimits = {
   /** A new actor's first answer. */
   FIRST_ANSWER_TIMEOUT_S: 25,
   PROXY_WAIT_S: 5,
+  /** Of a log whose actor is gone. */
+  READ_TIMEOUT_S: 20,
 } as const;
 
 /** Ray's own calls, a busy machine, the way here and back. */
@@ -28,10 +30,12 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   "list",
   "jobs",
   "logs",
+  "logFile",
 ]);
 
 const { SHORT_GRACE_S, STOP_MARGIN_S, GONE_TIMEOUT_S, FIRST_ANSWER_TIMEOUT_S, PROXY_WAIT_S } =
   agentLimits;
+const { READ_TIMEOUT_S } = agentLimits;
 
 /** After this long without an answer a call fails with AgentUnreachable. */
 export function callTimeoutMs<V extends Verb>(verb: V, args: VerbArgs[V]): number {
@@ -57,6 +61,8 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
     case "startEngine":
     case "setMembership":
       return FIRST_ANSWER_TIMEOUT_S;
+    case "logFile":
+      return READ_TIMEOUT_S;
     case "ping":
     case "nodes":
     case "replicaStatus":

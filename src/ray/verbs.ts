@@ -71,6 +71,14 @@ export interface VerbArgs {
   };
   readonly jobs: Record<string, never>;
   readonly logs: { readonly name: string; readonly offset?: number; readonly maxBytes: number };
+  readonly logFile: {
+    readonly name: string;
+    readonly workingDir: string;
+    /** Address of the node on which it was written; without it, every node is looked at. */
+    readonly host?: string;
+    readonly offset?: number;
+    readonly maxBytes: number;
+  };
   readonly sweep: { readonly job: string; readonly dryRun: boolean };
 }
 

@@ -23,7 +23,7 @@ import { registerHandlers } from "./handlers.ts";
 import type { JobInput, JobResult } from "./messages.ts";
 import { perform, quick, watch } from "./perform.ts";
 import { rememberFailure, rememberStart, rememberSuccess } from "./remember.ts";
-import { carry, note, openState, statusOf, stopWanted } from "./state.ts";
+import { carry, note, noteLog, openState, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
 
 /** A failed action is not planned again at once, so that a policy error cannot spin. */
@@ -153,6 +153,7 @@ function launch(state: JobState, action: Action): void {
     try {
       const result = await scope.run(() => perform(action, state.spec));
       state.memory = rememberSuccess(state.memory, action, result, state.spec.name);
+      noteLog(state, action, result);
     } catch (error) {
       if (!isCancellation(error)) await recordFailure(state, action, toFailure(error));
     } finally {

@@ -81,7 +81,7 @@ export async function perform(action: Action, spec: JobSpec): Promise<ActionResu
     case "renderProxy":
       return quick.renderProxy.executeWithOptions(options, [{ spec, action }]);
     case "runProxy":
-      return void (await wait.runProxy.executeWithOptions(options, [{ spec, action }]));
+      return wait.runProxy.executeWithOptions(options, [{ spec, action }]);
     case "setMembership":
       return void (await point.setMembership.executeWithOptions(options, [{ spec, action }]));
     case "drainProxy":

@@ -105,7 +105,12 @@ const withStarted = (memory: Memory, action: Action & { readonly generation: num
 });
 
 /** What activities hand back, as far as it is remembered. */
-export type ActionResult = { readonly kvIp: string } | ProxyCommand | Endpoint | undefined;
+export type ActionResult =
+  | { readonly kvIp: string }
+  | { readonly host?: string }
+  | ProxyCommand
+  | Endpoint
+  | undefined;
 
 export function rememberFailure(
   memory: Memory,

@@ -1,16 +1,20 @@
-import type { InFlightAction } from "../domain/action.ts";
+import type { Action, InFlightAction } from "../domain/action.ts";
 import type { Failure } from "../domain/errors.ts";
 import { emptyMemory } from "../domain/memory.ts";
 import type { Desired, Memory } from "../domain/memory.ts";
 import type { JobView } from "../domain/plan.ts";
 import { forgive } from "../domain/restart.ts";
+import { logPath, replicaName } from "../domain/names.ts";
 import type { JobSpec } from "../domain/spec.ts";
-import type { JobEvent, JobStatus } from "../domain/status.ts";
+import type { JobEvent, JobStatus, LogPlace } from "../domain/status.ts";
+import type { ActionResult } from "./remember.ts";
 
 /** Events shown by `status`; older ones are in the workflow's history. */
 const eventsMax = 40;
 /** Idempotency keys remembered; a script that repeats itself does so soon. */
 const keysMax = 200;
+/** Places of logs kept: the newest of all replicas together. */
+const logsMax = 64;
 
 /** What one run hands to the next at continue-as-new. Plain JSON, additive: the next run may be older or newer code. */
 export interface CarriedState {
@@ -22,6 +26,7 @@ export interface CarriedState {
   readonly view: JobView;
   readonly events: readonly JobEvent[];
   readonly keys: readonly string[];
+  readonly logs: readonly LogPlace[];
   readonly failure?: Failure;
   readonly cancelled?: boolean;
 }
@@ -35,6 +40,7 @@ export interface JobState {
   view: JobView;
   events: readonly JobEvent[];
   keys: readonly string[];
+  logs: readonly LogPlace[];
   failure?: Failure;
   /** The workflow's cancellation was asked for: that is how it is to end. */
   cancelled?: boolean;
@@ -62,6 +68,7 @@ export function openState(
     view: unseen(spec),
     events: [{ atMs: nowMs, text: `job ${spec.name} was started` }],
     keys: [],
+    logs: [],
   };
   const { schemaVersion: _, ...state } = { ...fresh, ...carried };
   // A field that an older run did not know yet gets its default.
@@ -77,6 +84,7 @@ export function carry({
   view,
   events,
   keys,
+  logs,
   failure,
   cancelled,
 }: JobState): CarriedState {
@@ -89,6 +97,7 @@ export function carry({
     view,
     events,
     keys,
+    logs,
   };
   return { ...state, ...(failure ? { failure } : {}), ...(cancelled ? { cancelled } : {}) };
 }
@@ -102,6 +111,24 @@ const unseen = (spec: JobSpec): JobView => ({
 
 export function note(state: JobState, text: string, nowMs: number): void {
   state.events = [...state.events, { atMs: nowMs, text }].slice(-eventsMax);
+}
+
+/** Where what an action started writes its output; what has no host did not start. */
+export function noteLog(state: JobState, action: Action, result: ActionResult): void {
+  const host = result && "host" in result ? result.host : undefined;
+  if (!host) return;
+  const { name: job, workingDir } = state.spec;
+  const place = (name: string, generation: number): LogPlace => {
+    const path = logPath(workingDir, `${job}-${name}-g${generation}`);
+    return { name, generation, host, path };
+  };
+  const added =
+    action.kind === "startPrefill" || action.kind === "startDecode"
+      ? place(replicaName(action.replica), action.generation)
+      : action.kind === "runProxy"
+        ? place("proxy", action.generation)
+        : undefined;
+  if (added) state.logs = [...state.logs, added].slice(-logsMax);
 }
 
 /** True the first time that a key is seen. */
@@ -137,13 +164,14 @@ export function stopWanted(state: JobState, drain: boolean): void {
 }
 
 export function statusOf(job: JobState): JobStatus {
-  const { spec, desired, desiredGeneration, inFlight, events, failure } = job;
+  const { spec, desired, desiredGeneration, inFlight, events, logs, failure } = job;
   const view = standing(job);
   const ready = { prefill: 0, decode: 0 };
   for (const { role, phase } of view.replicas) if (phase === "READY") ready[role] += 1;
   const keys = [...inFlight.keys()];
   const status = {
     job: spec.name,
+    logs,
     desired: desired.replicas,
     desiredGeneration,
     ready,

@@ -79,7 +79,15 @@ describe("exit code 2 and what to do, when", () => {
       ["logs", "demo", "decode-0"],
       "Which Ray cluster? Give --ray-address HOST:PORT or set RAY_ADDRESS",
     ],
-    [["logs", "demo", "decode-0", "--tail", "x"], "--tail: expected a number of bytes"],
+    [
+      ["logs", "demo", "decode-0", "--tail", "x"],
+      "--tail: expected a number of lines from 1 to 10000, or all.",
+    ],
+    [["logs", "demo", "decode-0", "--generation", "0"], "--generation: expected a number from 1"],
+    [
+      ["logs", "demo", "decode-0", "--generation", "2", "--previous"],
+      "Give --generation or --previous, not both.",
+    ],
     [["dev", "--nodes", "0"], "0: expected a whole number above 0."],
   ])("%j", async (words, message) => {
     const { exitCode, stderr } = await run(...words);

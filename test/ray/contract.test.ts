@@ -93,6 +93,13 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
   list: { job: "demo", leaseS: 86_400, nodes: true },
   jobs: {},
   logs: { name: replica, offset: 100, maxBytes: 65_536 },
+  logFile: {
+    name: replica,
+    workingDir: "/tmp/pdjob-demo",
+    host: "10.0.0.7",
+    offset: 100,
+    maxBytes: 65_536,
+  },
   sweep: { job: "demo", dryRun: false },
 };
 

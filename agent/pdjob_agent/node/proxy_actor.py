@@ -16,7 +16,7 @@ from .files import write_below
 from .guarded import GuardedProcess, exit_in_words
 from .health import Prober, accepts_tcp
 from .lease import Lease
-from .logs import new_log, read_log, tail
+from .logs import Log, read_log
 from .ports import port_problem
 
 PROBE_INTERVAL_S = 0.25
@@ -37,7 +37,7 @@ class ProxyActor:
         self._process: GuardedProcess | None = None
         self._prober: Prober | None = None
         self._spec: dict[str, Any] = {}
-        self._log: str | None = None
+        self._log: Log | None = None
         self._admin: str | None = None
         self._answer: dict[str, Any] | None = None
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class ProxyActor:
             "membership": None if answer is None else {key: answer[key] for key in ("generation", "members")},
             "inFlight": None if answer is None else answer["inFlight"],
             "exit": self._process.exit if self._process else None,
-            "logTail": tail(self._log) if state in ("exited", "unhealthy") else None,
+            "logTail": self._log.tail() if self._log and state in ("exited", "unhealthy") else None,
         }
         return {key: value for key, value in facts.items() if value is not None}
 
@@ -80,7 +80,8 @@ class ProxyActor:
         if self._process is None:
             return failure("ProxyNotStarted", f"{self._name} was not started, so it cannot be given members.")
         if self._process.exit is not None:
-            return failure("ProxyExited", exit_in_words("The proxy", self._process.exit, tail(self._log)))
+            last_lines = self._log.tail() if self._log else None
+            return failure("ProxyExited", exit_in_words("The proxy", self._process.exit, last_lines))
         if self._admin is None:
             return failure("BadRequest", f"{self._name} is an external proxy: it has no membership to set.")
         answer = ask(self._admin, "PUT", "/membership", membership)
@@ -100,7 +101,9 @@ class ProxyActor:
         return stopped
 
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
-        return read_log(self._log, offset, max_bytes)
+        if self._log is None:
+            return {**read_log(None, offset, max_bytes), "host": self._host}
+        return {**self._log.read(offset, max_bytes), "host": self._host, "path": self._log.path}
 
     def _launch(self, spec: dict[str, Any]) -> str | None:
         host, port, cwd = spec["host"], spec["port"], spec["cwd"]
@@ -113,9 +116,9 @@ class ProxyActor:
             digest = hashlib.sha256(f"{cwd}\0{self._name}\0{os.getpid()}".encode()).hexdigest()[:12]
             self._admin = f"/tmp/pdjob-{digest}.sock"
             env["PDJOB_ADMIN_SOCKET"] = self._admin
-        self._log = new_log(cwd, self._name)
+        self._log = Log(cwd, self._name)
         process = GuardedProcess(self._name, self._guard_source)
-        process.start(spec["argv"], env, cwd, self._log, on_exit=self._clear_socket)
+        process.start(spec["argv"], env, cwd, self._log.path, on_exit=self._clear_socket)
         if process.error:
             return (
                 f"The proxy cannot be started on the head node {self._host}: {spec['argv'][0]}: {process.error}. "

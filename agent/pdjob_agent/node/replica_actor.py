@@ -12,7 +12,7 @@ from .files import empty_below, remove, write_below
 from .guarded import GuardedProcess
 from .health import FAILURES_MAX, Prober, answers_http
 from .lease import Lease
-from .logs import new_log, read_log, tail
+from .logs import Log, read_log
 from .ports import HeldPorts
 
 LAPSE_GRACE_S = 30.0
@@ -43,7 +43,7 @@ class ReplicaActor:
         self._node_id = ray.get_runtime_context().get_node_id()
         self._engine: GuardedProcess | None = None
         self._prober: Prober | None = None
-        self._log: str | None = None
+        self._log: Log | None = None
         self._files: list[str] = []
         self._spec_hash: str | None = None
         self._started_at_ms: int | None = None
@@ -67,7 +67,7 @@ class ReplicaActor:
             "startedAtMs": self._started_at_ms,
             "specHash": self._spec_hash,
             "exit": engine.exit if engine else None,
-            "logTail": tail(self._log) if state in ("exited", "unhealthy") else None,
+            "logTail": self._log.tail() if self._log and state in ("exited", "unhealthy") else None,
         }
         return {key: value for key, value in facts.items() if value is not None}
 
@@ -112,12 +112,14 @@ class ReplicaActor:
         return stopped
 
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
-        return read_log(self._log, offset, max_bytes)
+        if self._log is None:
+            return {**read_log(None, offset, max_bytes), "host": self._host}
+        return {**self._log.read(offset, max_bytes), "host": self._host, "path": self._log.path}
 
     def _launch(self, argv: list[str], env: dict[str, str], cwd: str, probe: dict[str, Any] | None) -> str | None:
         try:
             os.makedirs(cwd, exist_ok=True)
-            self._log = new_log(cwd, self._name)
+            self._log = Log(cwd, self._name)
         except OSError as error:
             return f"The working directory {cwd} cannot be used on {self._host}: {error}."
         held = self._held
@@ -125,7 +127,7 @@ class ReplicaActor:
             return self._problem
         held.release()
         engine = GuardedProcess(self._name, self._guard_source)
-        engine.start(argv, engine_env(env), cwd, self._log, on_exit=lambda: None)
+        engine.start(argv, engine_env(env), cwd, self._log.path, on_exit=lambda: None)
         if engine.error:
             return (
                 f"The engine of {self._name} cannot be started on {self._host}: {argv[0]}: {engine.error}. "

@@ -147,6 +147,9 @@ export const verbs: Verbs = {
     const call = [offset, maxBytes];
     return answerOf<VerbResult<"logs">>(ray, name, "read_log", call, statusTimeoutMs * 3);
   },
+  async logFile(_ray, { name }) {
+    throw new PdjobError("LogNotFound", `There are no disks here, so there is no log of ${name}.`);
+  },
   sweep: (ray, { job, dryRun }) => sweep(ray, job, dryRun),
 };
 
