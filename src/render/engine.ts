@@ -143,10 +143,13 @@ function placeholderValues(
   return { named, ports };
 }
 
+/** Switches of vLLM that cannot be turned off: it refuses `--no-` before them, and off is what they are without. */
+const onlyOn: ReadonlySet<string> = new Set(["disable-log-stats", "aggregate-engine-logging"]);
+
 /** vLLM's own mapping of a parameter to words: true `--x`, false `--no-x`, null nothing, list `--x a b`, mapping one JSON. */
 function flagWords(name: string, value: ParamValue): readonly string[] {
   const dashed = name.replaceAll("_", "-");
-  if (value === null) return [];
+  if (value === null || (value === false && onlyOn.has(dashed))) return [];
   if (typeof value === "boolean") return [value ? `--${dashed}` : `--no-${dashed}`];
   if (typeof value !== "object") return [`--${dashed}`, String(value)];
   if (!isList(value)) return [`--${dashed}`, JSON.stringify(value)];

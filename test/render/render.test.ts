@@ -35,6 +35,7 @@ describe("an engine's command", () => {
           tensor_parallel_size: 8,
           enforce_eager: true,
           "async-scheduling": false,
+          disable_log_stats: false,
           revision: null,
         },
         extraArgs: ["--trust-remote-code", "--seed", "{INDEX}"],
