@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { once } from "node:events";
 import type { Member } from "../domain/observed.ts";
 import type { Role } from "../domain/role.ts";
-import { decodeBody, isAborted, parseBody, prefillBody } from "./body.ts";
+import { decodeBody, failedAtOnce, isAborted, parseBody, prefillBody } from "./body.ts";
 import type { Body, RelayHandOver } from "./body.ts";
 import { choose } from "./choose.ts";
 import { forwarded } from "./legs.ts";
@@ -161,17 +161,23 @@ export function createRelay({ pool, legs, metrics, handOver, log }: RelaySetup) 
 
   /** Nothing can be retried once the first byte is out: an error then becomes an explicit last event. */
   async function stream(
-    { response, gone }: Job,
+    job: Job,
     member: Member,
     { status, headers, body }: Leg,
     kvPulled: () => void,
   ): Promise<Attempt> {
+    const { response, gone } = job;
     const pieces = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     const next = () => pieces.next().catch((error: Error) => error);
     let piece = await next();
     if (piece instanceof Error || piece.done) {
       pool.suspect(member.name);
       return { kind: "retry", why: `${member.name} ended the stream before its first byte` };
+    }
+    const failure = failedAtOnce(piece.value);
+    if (failure !== undefined) {
+      body.destroy();
+      return failed(job, member, `began its stream with: ${failure}`);
     }
     kvPulled();
     response.writeHead(status, forwarded(headers));

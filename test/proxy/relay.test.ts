@@ -208,6 +208,25 @@ describe("a failing engine before the first byte", () => {
     },
   );
 
+  test.each([
+    [
+      "error",
+      'data: {"error": {"message": "Internal server error", "code": 500}}\n\ndata: [DONE]\n\n',
+    ],
+    ["abort", 'data: {"choices":[{"text":"","finish_reason":"abort"}]}\n\ndata: [DONE]\n\n'],
+  ])("decode begins its stream with an %s: another pair serves it", async (_name, events) => {
+    const { p, d, proxy } = await pair(prefillAnswer(), (_, response) =>
+      response.writeHead(200, { "content-type": "text/event-stream" }).end(events),
+    );
+    const spare = await extra("d1", "decode", (_, response) =>
+      response.writeHead(200, { "content-type": "text/event-stream" }).end("data: 1\n\n"),
+    );
+    proxy.point([p, d, spare]);
+    for (let turn = 0; turn < 3; turn++)
+      expect((await post(proxy.url, { prompt: "x", stream: true })).text).toBe("data: 1\n\n");
+    expect(d.seen.length).toBeGreaterThan(0);
+  });
+
   test("without another pair ends in an error that says what happened", async () => {
     const { proxy } = await pair(prefillAnswer(), (_, response) =>
       json(response, 500, { error: "engine dead" }),
