@@ -10,12 +10,16 @@ const slow = words.includes("--slow");
 const filters = words.filter((word) => word !== "--slow");
 const reports = at(".pdjob", "reports");
 
+const startedMs = Date.now();
+
 await main(async () => {
   await setUp();
   rmSync(reports, { recursive: true, force: true });
   mkdirSync(reports, { recursive: true });
   const counts = [await vitest(), ...(slow || filters.length > 0 ? [] : [await pytest()])];
   const sum = (key) => counts.reduce((total, count) => total + count[key], 0);
+  const minutes = ((Date.now() - startedMs) / 60_000).toFixed(1);
+  process.stdout.write(`${minutes} minutes in all, with setting up\n`);
   const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";
   process.stdout.write(`${sum("passed")} passed, ${sum("failed")} failed${skipped}\n`);
   process.exitCode = sum("failed") > 0 || sum("passed") === 0 ? 1 : 0;

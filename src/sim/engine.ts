@@ -1,223 +1,130 @@
-import { setMaxListeners } from "node:events";
+import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { chunk, fingerprint, generate, sendJson, usageChunk, wholeAnswer } from "./generate.ts";
-import type { FinishReason, Generation } from "./generate.ts";
+import { sendError, sendJson } from "./answers.ts";
+import type { Generation } from "./generate.ts";
+import { createKv } from "./kv.ts";
+import type { Kv } from "./kv.ts";
 import { createMetrics } from "./metrics.ts";
 import type { EngineOptions } from "./options.ts";
+import { isProblem } from "./problem.ts";
 import { readRequest } from "./request.ts";
-import { hashPrompt } from "./text.ts";
-import type { KvTransfer } from "./transfer.ts";
+import type { Phase } from "./running.ts";
+import { createServing } from "./serving.ts";
+
+/** Of the vLLM that is imitated. */
+const version = "0.32.0";
 
 export interface Engine {
+  readonly kv: Kv;
   handle(request: IncomingMessage, response: ServerResponse): void;
   /** Work that a drain waits for: running requests, and prompts whose KV nobody has fetched yet. */
   pending(): number;
-  /** From now on new requests are answered `abort`, as vLLM does while it drains. */
-  drain(): void;
-  /** Ends every running request with `abort`. */
-  abort(): void;
+  become(phase: Phase): void;
 }
 
 interface EngineSetup {
   readonly options: EngineOptions;
-  readonly transfer: KvTransfer;
+  readonly env: NodeJS.ProcessEnv;
   readonly tokenMs: number;
-  /** The engine core died; the process is to end soon. */
+  /** The engine core died of a request; the server is to end soon. */
   readonly onDead: (why: string) => void;
 }
 
-/** The HTTP face of the simulated engine. */
-export function createEngine({ options, transfer, tokenMs, onDead }: EngineSetup): Engine {
-  const metrics = createMetrics(options.servedModelNames[0] ?? options.model);
-  const stopping = new AbortController();
-  setMaxListeners(0, stopping.signal);
-  let draining = false;
-  let dead = false;
+type Route = (request: IncomingMessage, response: ServerResponse) => void;
 
-  const routes: Readonly<
-    Record<string, (request: IncomingMessage, response: ServerResponse) => void>
-  > = {
-    "GET /health": (_, response) => response.writeHead(dead ? 503 : 200).end(),
-    "GET /ping": (_, response) => response.writeHead(dead ? 503 : 200).end(),
-    "GET /version": (_, response) =>
-      sendJson(response, 200, { version: "0.32.0", simulated: true }),
-    "GET /metrics": (_, response) =>
-      response
-        .writeHead(200, { "content-type": "text/plain" })
-        .end(metrics.render(transfer.expired())),
-    "GET /load": (_, response) => sendJson(response, 200, { server_load: metrics.running() }),
-    "GET /v1/models": (_, response) => sendJson(response, 200, modelList(options)),
-    "POST /v1/completions": (request, response) => void serve("completion", request, response),
-    "POST /v1/chat/completions": (request, response) => void serve("chat", request, response),
+/** The HTTP face of the simulated engine. */
+export function createEngine({ options, env, tokenMs, onDead }: EngineSetup): Engine {
+  const kv = createKv(options, env);
+  const { transfer } = kv;
+  const model = options.servedModelNames[0] ?? options.model;
+  const metrics = createMetrics(model, transfer !== undefined);
+  const startedS = Math.floor(Date.now() / 1_000);
+  let phase: Phase = "serving";
+  const onPoison = (why: string): void => {
+    phase = "dead";
+    onDead(why);
+  };
+  const serve = createServing({ options, kv, metrics, tokenMs, phase: () => phase, onPoison });
+
+  const alive: Route = (_, response) =>
+    response.writeHead(phase === "dead" ? 503 : 200, { "content-length": 0 }).end();
+  const complete =
+    (kind: Generation["kind"]): Route =>
+    (request, response) =>
+      void completeFor(kind, request, response);
+  const routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+    "/health": { GET: alive },
+    "/ping": { GET: alive, POST: alive },
+    "/version": { GET: (_, response) => sendJson(response, 200, { version, simulated: true }) },
+    "/metrics": { GET: (_, response) => sendMetrics(response) },
+    "/load": { GET: (_, response) => sendJson(response, 200, { server_load: 0 }) },
+    "/v1/models": { GET: (_, response) => sendJson(response, 200, modelList(options, startedS)) },
+    "/v1/completions": { POST: complete("completion") },
+    "/v1/chat/completions": { POST: complete("chat") },
   };
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-    const route = routes[`${request.method} ${path}`];
-    if (
-      options.apiKey !== undefined &&
-      path.startsWith("/v1") &&
-      request.headers.authorization !== `Bearer ${options.apiKey}`
-    ) {
-      return fail(response, 401, "Unauthorized", "AuthenticationError");
+    if (options.requestIdHeaders) {
+      const own = randomUUID().replaceAll("-", "");
+      response.setHeader("x-request-id", request.headers["x-request-id"] ?? own);
     }
+    if (path.startsWith("/v1") && !isAllowed(request))
+      return sendJson(response, 401, { error: "Unauthorized" });
+    const methods = routes[path];
+    if (!methods) return sendJson(response, 404, { detail: "Not Found" });
+    const route = methods[request.method ?? ""];
     if (route) return route(request, response);
-    const isKnown = Object.keys(routes).some((key) => key.endsWith(` ${path}`));
-    fail(
-      response,
-      isKnown ? 405 : 404,
-      isKnown ? "Method Not Allowed" : "Not Found",
-      "NotFoundError",
-    );
+    response.setHeader("allow", Object.keys(methods).join(", "));
+    sendJson(response, 405, { detail: "Method Not Allowed" });
   }
 
-  async function serve(
+  const isAllowed = ({ headers }: IncomingMessage): boolean =>
+    options.apiKeys.length === 0 ||
+    options.apiKeys.some((key) => headers.authorization === `Bearer ${key}`);
+
+  function sendMetrics(response: ServerResponse): void {
+    const counts = { expired: transfer?.expired() ?? 0, late: transfer?.late() ?? 0 };
+    response
+      .writeHead(200, { "content-type": "text/plain; version=1.0.0; charset=utf-8" })
+      .end(metrics.render(counts));
+  }
+
+  async function completeFor(
     kind: Generation["kind"],
     incoming: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
     const text = await readBody(incoming);
-    if (dead)
-      return fail(
-        response,
-        500,
-        "EngineCore encountered an issue. See stack trace (above) for the root cause.",
-        "InternalServerError",
-      );
-    const request = readRequest(kind, text, options);
-    if ("status" in request) return fail(response, request.status, request.message, request.type);
-    if (options.requestIdHeaders)
-      response.setHeader("x-request-id", String(incoming.headers["x-request-id"] ?? request.id));
-    metrics.enter();
-    try {
-      const isReady = await loadKv(request, response);
-      if (isReady)
-        await (request.stream ? streamAnswer(request, response) : answer(request, response));
-    } finally {
-      metrics.leave();
-    }
-  }
-
-  /** Fetches the prompt's KV from the prefill engine when the request says so. False when it was answered already. */
-  async function loadKv(request: Generation, response: ServerResponse): Promise<boolean> {
-    metrics.counters.prompt += request.promptTokens;
-    if (request.kvParams?.["do_remote_prefill"] !== true) {
-      metrics.counters.local += request.promptTokens;
-      return true;
-    }
-    const outcome = await transfer.pull(request.kvParams, hashPrompt(request.prompt));
-    if (outcome === "pulled") {
-      metrics.counters.external += request.promptTokens;
-      metrics.counters.transfers += 1;
-      return true;
-    }
-    metrics.counters.failedTransfers += 1;
-    if (outcome === "poisoned") {
-      dead = true;
-      stopping.abort();
-      onDead(
-        "AssertionError: num_decode_blocks <= len(prefill_group): kv_transfer_params of another prompt",
-      );
-      fail(
-        response,
-        500,
-        "EngineCore encountered an issue. See stack trace (above) for the root cause.",
-        "InternalServerError",
-      );
-      return false;
-    }
-    if (options.kv?.onLoadFailure === "recompute") {
-      metrics.counters.local += request.promptTokens;
-      return true;
-    }
-    fail(response, 500, "KV load failed", "InternalServerError");
-    return false;
-  }
-
-  async function answer(request: Generation, response: ServerResponse): Promise<void> {
-    const tokens: string[] = [];
-    const finish = await run(request, response, (token) => void tokens.push(token));
-    const text = tokens.join("");
-    const offers =
-      request.kvParams?.["do_remote_decode"] === true &&
-      finish !== "abort" &&
-      options.kv?.role !== "kv_consumer";
-    const kv = offers
-      ? transfer.offer(`${request.id}-0`, hashPrompt(request.prompt), request.promptTokens)
-      : null;
-    sendJson(
-      response,
-      200,
-      wholeAnswer(
-        request,
-        Array.from({ length: request.choices }, () => text),
-        finish,
-        kv,
-      ),
-    );
-  }
-
-  async function streamAnswer(request: Generation, response: ServerResponse): Promise<void> {
-    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
-    const indexes = Array.from({ length: request.choices }, (_, index) => index);
-    let tokens = 0;
-    const finish = await run(request, response, (token) => {
-      tokens += request.choices;
-      response.write(indexes.map((index) => chunk(request, index, token, null)).join(""));
-    });
-    response.write(indexes.map((index) => chunk(request, index, "", finish)).join(""));
-    if (request.includeUsage) response.write(usageChunk(request, tokens));
-    response.end("data: [DONE]\n\n");
-  }
-
-  async function run(
-    request: Generation,
-    response: ServerResponse,
-    emit: (token: string) => void,
-  ): Promise<FinishReason> {
-    if (draining) return finished("abort");
-    const gone = new AbortController();
-    response.once("close", () => gone.abort());
-    const tokens = generate(
-      request,
+    const { "x-request-id": requestId, "content-type": contentType = "" } = incoming.headers;
+    const call = { kind, text, contentType };
+    const request = readRequest(
+      typeof requestId === "string" ? { ...call, requestId } : call,
       options,
-      tokenMs,
-      AbortSignal.any([gone.signal, stopping.signal]),
     );
-    for (;;) {
-      const { done, value } = await tokens.next();
-      if (done) return finished(value);
-      metrics.counters.generation += 1;
-      emit(value);
-    }
-  }
-
-  function finished(reason: FinishReason): FinishReason {
-    metrics.counters[reason] += 1;
-    return reason;
+    if (isProblem(request)) return sendError(response, request);
+    await serve(request, response);
   }
 
   return {
+    kv,
     handle,
-    pending: () => metrics.running() + transfer.held(),
-    drain: () => void (draining = true),
-    abort: () => stopping.abort(),
+    pending: () => metrics.running() + (transfer?.held() ?? 0),
+    become: (next) => void (phase = next),
   };
 }
 
-function fail(response: ServerResponse, status: number, message: string, type: string): void {
-  sendJson(response, status, { error: { message, type, param: null, code: status } });
-}
-
-const modelList = ({ servedModelNames, model, maxModelLen }: EngineOptions) => ({
+const modelList = ({ servedModelNames, model, maxModelLen }: EngineOptions, created: number) => ({
   object: "list",
   data: servedModelNames.map((id) => ({
     id,
     object: "model",
-    created: 0,
-    owned_by: fingerprint,
+    created,
+    owned_by: "vllm",
     root: model,
+    parent: null,
     max_model_len: maxModelLen,
+    permission: [],
   })),
 });
 

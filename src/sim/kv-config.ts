@@ -1,70 +1,115 @@
-/** vLLM's KVTransferConfig, as far as the simulation acts upon it. */
-export interface KvConfig {
-  readonly connector: string;
-  readonly role: "kv_producer" | "kv_consumer" | "kv_both";
+import { UsageError } from "./command-line.ts";
+
+/** One connector, as far as the simulation acts upon it. */
+export interface KvConnector {
+  readonly name: string;
   readonly leaseS: number;
+  /** Where ExampleConnector keeps KV. */
+  readonly storagePath: string;
+}
+
+/** vLLM's KVTransferConfig. */
+export interface KvConfig {
+  readonly role: "kv_producer" | "kv_consumer" | "kv_both";
+  /** The connector, or the children of a MultiConnector, in their order. */
+  readonly connectors: readonly KvConnector[];
   readonly onLoadFailure: "fail" | "recompute";
   readonly engineId?: string;
 }
 
+/** Of vLLM 0.32. Earlier ones also had kv_rank, kv_parallel_size, kv_ip and kv_buffer_size. */
 const keys: ReadonlySet<string> = new Set(
-  "kv_connector engine_id kv_buffer_device kv_buffer_size kv_role kv_rank kv_parallel_size kv_ip kv_port kv_connector_extra_config kv_connector_module_path enable_permute_local_kv kv_load_failure_policy".split(
+  "kv_connector engine_id kv_buffer_device kv_role kv_port kv_connector_extra_config kv_connector_module_path enable_permute_local_kv kv_load_failure_policy".split(
     " ",
   ),
 );
 
 const connectors: ReadonlySet<string> = new Set(
-  "ExampleConnector ExampleHiddenStatesConnector LMCacheConnectorV1 LMCacheMPConnector NixlConnector NixlPullConnector NixlPushConnector MultiConnector MoRIIOConnector OffloadingConnector DecodeBenchConnector MooncakeConnector MooncakeStoreConnector FlexKVConnectorV1 SimpleCPUOffloadConnector HF3FSKVConnector".split(
+  "ExampleConnector ExampleHiddenStatesConnector LMCacheConnectorV1 LMCacheMPConnector NixlConnector NixlPullConnector NixlPushConnector MultiConnector HiSparseConnector MoRIIOConnector OffloadingConnector DecodeBenchConnector MooncakeConnector MooncakeStoreConnector FlexKVConnectorV1 SimpleCPUOffloadConnector HF3FSKVConnector".split(
     " ",
   ),
 );
 
-const defaultLeaseS = 30;
+const roles = ["kv_producer", "kv_both", "kv_consumer"] as const;
+const leaseSDefault = 30;
+const storagePathDefault = "/tmp";
 
-/** Refuses what vLLM refuses at start-up: unknown keys, unknown connectors (case counts), a missing or wrong role. */
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Refuses what vLLM refuses at start-up: unknown keys and wrong values as argparse does (exit 2), connectors that it
+ * does not have – capitals count – when it builds its configuration (exit 1).
+ */
 export function parseKvConfig(text: string): KvConfig {
   const config = parseObject(text);
-  const unknown = Object.keys(config).find((key) => !keys.has(key));
-  if (unknown !== undefined)
-    throw new Error(`KVTransferConfig got an unexpected keyword argument '${unknown}'`);
-  const {
-    kv_connector: connector,
-    kv_role: role,
-    engine_id: engineId,
-    kv_load_failure_policy: policy,
-  } = config;
-  if (typeof connector !== "string") throw new Error("KVTransferConfig needs kv_connector");
-  if (!connectors.has(connector) && config["kv_connector_module_path"] === undefined) {
-    throw new Error(`Unsupported connector type: ${connector}`);
-  }
-  if (role !== "kv_producer" && role !== "kv_consumer" && role !== "kv_both") {
-    throw new Error(
-      `Unsupported kv_role: ${String(role)}. Supported roles are kv_producer, kv_consumer, kv_both`,
+  const role = roles.find((one) => one === config["kv_role"]);
+  checkFields(config);
+  const name = config["kv_connector"] ?? null;
+  if (name === null) throw new Error("Value error, Connector name is not set in KVTransferConfig");
+  if (role === undefined) {
+    const names = roles.map((one) => `'${one}'`).join(", ");
+    throw invalid(
+      "",
+      `Value error, Please specify kv_role when kv_connector is set, supported roles are (${names})`,
     );
   }
-  const extra = (config["kv_connector_extra_config"] ?? {}) as Record<string, unknown>;
-  const leaseS =
-    typeof extra["kv_lease_duration"] === "number" ? extra["kv_lease_duration"] : defaultLeaseS;
-  const onLoadFailure = policy === "recompute" ? "recompute" : "fail";
+  const { engine_id: engineId, kv_load_failure_policy: policy } = config;
   return {
-    connector,
     role,
-    leaseS,
-    onLoadFailure,
+    connectors: connectorsOf(config),
+    onLoadFailure: policy === "recompute" ? "recompute" : "fail",
     ...(typeof engineId === "string" ? { engineId } : {}),
   };
 }
 
-function parseObject(text: string): Record<string, unknown> {
+function checkFields(config: Fields): void {
+  const unknown = Object.keys(config).find((key) => !keys.has(key));
+  if (unknown !== undefined) throw invalid(unknown, "Unexpected keyword argument");
+  const role = config["kv_role"] ?? null;
+  if (role !== null && !roles.some((one) => one === role))
+    throw invalid("kv_role", "Input should be 'kv_producer', 'kv_both' or 'kv_consumer'");
+  const policy = config["kv_load_failure_policy"] ?? "fail";
+  if (policy !== "recompute" && policy !== "fail")
+    throw invalid("kv_load_failure_policy", "Input should be 'recompute' or 'fail'");
+}
+
+function connectorsOf(config: Fields): readonly KvConnector[] {
+  const name = String(config["kv_connector"]);
+  const isKnown = connectors.has(name) || config["kv_connector_module_path"] !== undefined;
+  if (!isKnown) throw new Error(`Value error, Unsupported connector type: ${name}`);
+  const extra = (config["kv_connector_extra_config"] ?? {}) as Fields;
+  if (name === "MultiConnector") {
+    const children = extra["connectors"];
+    if (!Array.isArray(children))
+      throw new Error("AssertionError: MultiConnector has no connectors");
+    return (children as readonly Fields[]).flatMap((child) => {
+      checkFields(child);
+      return connectorsOf(child);
+    });
+  }
+  const { kv_lease_duration: lease, shared_storage_path: path } = extra;
+  return [
+    {
+      name,
+      leaseS: typeof lease === "number" ? lease : leaseSDefault,
+      storagePath: typeof path === "string" ? path : storagePathDefault,
+    },
+  ];
+}
+
+function parseObject(text: string): Fields {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch {
-    throw new Error(
-      `argument --kv-transfer-config: Value ${text.slice(0, 80)} cannot be converted to JSON`,
-    );
+  } catch (error) {
+    throw invalid("", `Invalid JSON: ${(error as Error).message}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Error("argument --kv-transfer-config: not a mapping");
-  return value as Record<string, unknown>;
+    throw invalid("", "Input should be an object");
+  return value as Fields;
 }
+
+const invalid = (field: string, why: string): UsageError =>
+  new UsageError(
+    `argument --kv-transfer-config: 1 validation error for KVTransferConfig\n${field === "" ? "" : `${field}\n`}  ${why}`,
+  );

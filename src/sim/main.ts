@@ -1,10 +1,13 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:http";
+import type { Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { UsageError } from "./command-line.ts";
 import { createEngine } from "./engine.ts";
-import { UsageError, parseOptions } from "./options.ts";
+import type { Engine } from "./engine.ts";
+import { parseOptions } from "./options.ts";
 import type { EngineOptions } from "./options.ts";
-import { createTransfer } from "./transfer.ts";
+import type { Phase } from "./running.ts";
 
 /** Pace and faults of the simulation, from the environment; times in ms. */
 const switches = {
@@ -17,18 +20,28 @@ const switches = {
   /** Stop answering, connections stay open, this long after getting ready. */
   hangAfterMs: Number(process.env["PDJOB_SIM_HANG_AFTER_MS"] ?? 0),
   engineCore: process.env["PDJOB_SIM_ENGINE_CORE"] !== "0",
-};
+  /** What running requests hear of a SIGTERM without a drain: an `error`, an `abort`, or `silence`. */
+  onSigterm: process.env["PDJOB_SIM_ON_SIGTERM"] ?? "error",
+} as const;
 
-/** vLLM's watchdog ends the server about this long after its engine core died. */
+/** vLLM looks this often whether its engine core died; a request that fails of it ends the server sooner. */
 const watchdogMs = 5_000;
-const drainPollMs = 50;
+const afterFailureMs = 100;
+const pollMs = 50;
+
+const phaseOnSigterm: Readonly<Record<string, Phase>> = {
+  error: "dead",
+  abort: "aborting",
+  silence: "silent",
+};
 
 const log = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function main(): Promise<void> {
   const options = readOptions();
+  const { host, port } = options;
   log(
-    `pdjob SIMULATED engine (no model, no GPU): ${options.servedModelNames.join(", ")} on http://${options.host}:${options.port}`,
+    `pdjob SIMULATED engine (no model, no GPU): ${options.servedModelNames.join(", ")} on http://${host}:${port}`,
   );
   const core = switches.engineCore ? startCore() : undefined;
   const end = (code: number): never => {
@@ -36,40 +49,39 @@ async function main(): Promise<void> {
     process.exit(code);
   };
   if (switches.bootFailure !== undefined) {
-    process.stderr.write(
-      `ERROR ${switches.bootFailure}\nRuntimeError: Engine core initialization failed. See root cause above.\n`,
-    );
-    end(1);
+    process.stderr.write(`ERROR ${switches.bootFailure}\n`);
+    failBoot(end);
   }
-  const transfer = createTransfer(options, process.env);
-  const onDead = (why: string): void => {
-    process.stderr.write(
-      `${why}\nvllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.\n`,
-    );
-    setTimeout(() => end(1), watchdogMs);
-  };
-  const engine = createEngine({ options, transfer, tokenMs: switches.tokenMs, onDead });
-  process.once("SIGTERM", () => void shutDown());
+  const server = createServer((request, response) => engine.handle(request, response));
+  const engine = createEngine({
+    options,
+    env: process.env,
+    tokenMs: switches.tokenMs,
+    onDead: (why) => die(why, afterFailureMs),
+  });
 
-  async function shutDown(): Promise<void> {
-    const untilMs = Date.now() + options.shutdownTimeoutS * 1_000;
-    engine.drain();
-    while (engine.pending() > 0 && Date.now() < untilMs) await sleep(drainPollMs);
-    engine.abort();
-    await sleep(drainPollMs); // Lets the last answers leave.
-    log("Shutting down");
-    end(0);
+  function die(why: string, afterMs: number): void {
+    engine.become("dead");
+    process.stderr.write(`${why}\nvllm.v1.engine.exceptions.EngineDeadError\n`);
+    setTimeout(() => closeAndEnd(server, end), afterMs);
   }
+  core?.once("exit", () => die("Engine core proc EngineCore died unexpectedly", watchdogMs));
+  process.once("SIGTERM", () => void shutDown({ engine, server, options }, end));
 
   // Until everything is up the port refuses connections: vLLM has no "starting" answer.
   await sleep(switches.bootMs);
-  if (options.kv?.connector.startsWith("Nixl"))
-    await transfer
-      .listen()
-      .catch((error: Error) => refuse(error, "EngineCore failed to start", end));
-  const server = createServer((request, response) => engine.handle(request, response));
-  server.on("error", (error) => refuse(error, "the API server cannot listen", end));
-  server.listen(options.port, options.host, () => {
+  await engine.kv.transfer?.listen().catch((error: Error) => {
+    process.stderr.write(`EngineCore failed to start.\n${error.message}\n`);
+    failBoot(end);
+  });
+  server.on("error", (error: NodeJS.ErrnoException) => {
+    const isTaken = error.code === "EADDRINUSE";
+    process.stderr.write(
+      `OSError: ${isTaken ? "[Errno 98] Address already in use" : error.message}\n`,
+    );
+    end(1);
+  });
+  server.listen(port, host, () => {
     log("Application startup complete.");
     if (switches.crashAfterMs > 0)
       setTimeout(() => process.kill(process.pid, "SIGKILL"), switches.crashAfterMs);
@@ -78,22 +90,48 @@ async function main(): Promise<void> {
   });
 }
 
+/**
+ * With --shutdown-timeout: health stays good and the port open until what runs has ended and KV that is kept was fetched
+ * or has expired. Without: the engine core is killed, nobody is let in, and the server waits for its connections.
+ */
+async function shutDown(
+  { engine, server, options }: { engine: Engine; server: Server; options: EngineOptions },
+  end: (code: number) => never,
+): Promise<void> {
+  log("[shutdown] API server: shutdown triggered");
+  const untilMs = Date.now() + options.shutdownTimeoutS * 1_000;
+  if (options.shutdownTimeoutS > 0) engine.become("draining");
+  while (engine.pending() > 0 && Date.now() < untilMs) await sleep(pollMs);
+  engine.become(phaseOnSigterm[switches.onSigterm] ?? "dead");
+  closeAndEnd(server, end);
+}
+
+/** As uvicorn does: no new connections, and an end when the last one is closed. Its exit code is 0 in any case. */
+function closeAndEnd(server: Server, end: (code: number) => never): void {
+  if (!server.listening) end(0);
+  server.close(() => end(0));
+  server.closeIdleConnections();
+}
+
 function readOptions(): EngineOptions {
   try {
     return parseOptions(process.argv.slice(2));
   } catch (error) {
-    const isUsage = error instanceof UsageError;
-    process.stderr.write(
-      isUsage
-        ? `usage: vllm serve [model_tag] [options]\nvllm serve: error: ${error.message}\n`
-        : `ValueError: ${(error as Error).message}\n`,
-    );
-    process.exit(isUsage ? 2 : 1);
+    const { message } = error as Error;
+    if (!(error instanceof UsageError)) {
+      process.stderr.write(`1 validation error for VllmConfig\n  ${message}\n`);
+      process.exit(1);
+    }
+    const usage = error.program === "vllm" ? "vllm [-h] [-v]" : "vllm serve [model_tag] [options]";
+    process.stderr.write(`usage: ${usage}\n${error.program}: error: ${message}\n`);
+    process.exit(2);
   }
 }
 
-function refuse(error: Error, what: string, end: (code: number) => never): never {
-  process.stderr.write(`${what}: ${error.message}\n`);
+function failBoot(end: (code: number) => never): never {
+  process.stderr.write(
+    "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n",
+  );
   return end(1);
 }
 

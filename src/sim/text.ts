@@ -36,9 +36,8 @@ function contentText(content: unknown): string {
     .join("");
 }
 
-/** Word count, at least 1: enough of a tokenizer for usage figures. */
-export const countTokens = (prompt: string): number =>
-  Math.max(1, prompt.split(/\s+/).filter(Boolean).length);
-
-export const hashPrompt = (prompt: string): string =>
-  createHash("sha256").update(prompt).digest("hex").slice(0, 16);
+/** The words, at least one: enough of a tokenizer for counts and whole blocks. */
+export function tokensOf(prompt: string): readonly string[] {
+  const found = prompt.split(/\s+/).filter(Boolean);
+  return found.length > 0 ? found : [prompt];
+}

@@ -1,284 +1,197 @@
-import { execa } from "execa";
-import type { ResultPromise } from "execa";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { request } from "undici";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { freePort } from "../../src/dev/ports.ts";
-import { parseKvConfig } from "../../src/sim/kv-config.ts";
-import { parseOptions } from "../../src/sim/options.ts";
+import { execa } from "execa";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { expectedText, renderChat } from "../../src/sim/text.ts";
+import { launch, ownPort, untilHealthy } from "../contract/bed.ts";
+import type { Bed, Engine } from "../contract/bed.ts";
+import { chat, complete, ids, prefill, textOf } from "../contract/calls.ts";
+import { metric, promptTokensBy } from "../contract/metrics-text.ts";
+import { openStream } from "../contract/open-stream.ts";
+import { nixl } from "../contract/trio.ts";
 import { eventually } from "../support/eventually.ts";
+import { treeOf } from "../support/processes.ts";
 
+// What is special to the simulation. What it has in common with vLLM is in test/contract.
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const running: ResultPromise[] = [];
-beforeAll(async () => void (await execa(process.execPath, [`${root}scripts/build.mjs`])));
+const dir = mkdtempSync(join(tmpdir(), "pdjob-sim-"));
+const bed: Bed = {
+  command: [process.execPath, `${root}bin/pdjob-sim-engine`, "serve", "sim/tiny"],
+  env: { PDJOB_SIM_BOOT_MS: "50", PDJOB_SIM_TOKEN_MS: "1", PDJOB_SIM_HANDSHAKE_MS: "200" },
+  dir,
+  bootTimeoutMs: 20_000,
+  patienceMs: 10_000,
+  longStreamTokens: 1_000,
+  leaseS: 30,
+};
+const served = ["--served-model-name", "tiny"];
+const running: Engine[] = [];
+beforeAll(async () => void (await execa(process.execPath, [`${root}scripts/build.mjs`])), 60_000);
 afterEach(async () => {
-  for (const engine of running.splice(0)) {
-    engine.kill("SIGTERM");
-    await engine.catch(() => undefined);
-  }
+  await Promise.all(running.splice(0).map((engine) => engine.stop()));
 });
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const nixl = (role: string, extra: object = {}): string[] => [
-  "--kv-transfer-config",
-  JSON.stringify({ kv_connector: "NixlConnector", kv_role: role, ...extra }),
-];
-
-async function startEngine(flags: readonly string[] = [], env: Record<string, string> = {}) {
-  const port = await freePort(29_000 + Math.floor(Math.random() * 1_000));
-  const side = await freePort(port + 1_100);
-  const engine = execa(
-    process.execPath,
-    [
-      `${root}bin/pdjob-sim-engine`,
-      "serve",
-      "sim/tiny",
-      "--host",
-      "127.0.0.1",
-      "--port",
-      String(port),
-      ...flags,
-    ],
-    {
-      env: {
-        PDJOB_SIM_BOOT_MS: "50",
-        PDJOB_SIM_TOKEN_MS: "1",
-        VLLM_NIXL_SIDE_CHANNEL_HOST: "127.0.0.1",
-        VLLM_NIXL_SIDE_CHANNEL_PORT: String(side),
-        ...env,
-      },
-      reject: false,
-      all: true,
-    },
-  );
+async function start(
+  flags: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Engine> {
+  const engine = await launch({ ...bed, env: { ...bed.env, ...env } }, `e${running.length}`, [
+    ...served,
+    ...flags,
+  ]);
   running.push(engine);
-  const url = `http://127.0.0.1:${port}`;
-  await eventually(
-    "the engine is healthy",
-    async () => (await request(`${url}/health`)).statusCode === 200,
-    10_000,
-  );
-  return { engine, url, side };
+  await untilHealthy(engine, bed);
+  return engine;
 }
 
-const post = async (url: string, body: object, path = "/v1/completions") => {
-  const answer = await request(url + path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const text = await answer.body.text();
-  return { status: answer.statusCode, text, json: () => JSON.parse(text) };
-};
-
-const prefill = async (url: string, prompt: string): Promise<Record<string, unknown>> =>
-  (
-    await post(url, { prompt, max_tokens: 1, kv_transfer_params: { do_remote_decode: true } })
-  ).json().kv_transfer_params;
-
-const metric = async (url: string, name: string): Promise<number> => {
-  const text = await (await request(`${url}/metrics`)).body.text();
-  return Number(new RegExp(`^${name.replaceAll(/[{}]/g, "\\$&")}.*? (\\d+)$`, "m").exec(text)?.[1]);
-};
-
-describe("the command line is vLLM's:", () => {
-  test.each([
-    [["serve"], "the following arguments are required: model_tag"],
-    [["serve", "m", "--no-such-flag", "1"], "unrecognized arguments: --no-such-flag"],
-    [["serve", "m", "--port"], "argument --port: expected one argument"],
-    [["serve", "m", "--port", "x"], "argument --port: invalid int value: 'x'"],
-    [["serve", "m", "stray"], "unrecognized arguments: stray"],
-  ])("%j is refused", (argv, message) => expect(() => parseOptions(argv)).toThrow(message));
-
-  test("underscores, --no- forms and --flag=value are accepted", () => {
-    expect(
-      parseOptions([
-        "serve",
-        "m",
-        "--served_model_name",
-        "a",
-        "b",
-        "--no-enable-prefix-caching",
-        "--port=81",
-      ]),
-    ).toMatchObject({ servedModelNames: ["a", "b"], port: 81 });
-  });
-
-  test.each([
-    [
-      '{"kv_connector":"NixlConnector","kv_role":"kv_producer","nope":1}',
-      "KVTransferConfig got an unexpected keyword argument 'nope'",
-    ],
-    [
-      '{"kv_connector":"nixlconnector","kv_role":"kv_producer"}',
-      "Unsupported connector type: nixlconnector",
-    ],
-    ['{"kv_connector":"NixlConnector"}', "Unsupported kv_role: undefined"],
-    ["{", "cannot be converted to JSON"],
-  ])("KV config %s is refused", (text, message) =>
-    expect(() => parseKvConfig(text)).toThrow(message),
-  );
-});
-
-test("answers are the same streamed or not, completion or chat, and known beforehand", async () => {
-  const { url } = await startEngine();
-  const whole = await post(url, { prompt: "a b", max_tokens: 7 });
+test("every answer is known beforehand, and says that no model made it", async () => {
+  const engine = await start([]);
+  const whole = await complete(engine, { prompt: "a b", max_tokens: 7 });
   expect(whole.json()).toMatchObject({
     choices: [{ text: expectedText("sim/tiny", "a b", 7), finish_reason: "length" }],
     usage: { prompt_tokens: 2, completion_tokens: 7 },
     system_fingerprint: "pdjob-simulated-engine",
   });
   const messages = [{ role: "user", content: [{ type: "text", text: "hi" }] }];
-  const streamed = await post(
-    url,
-    { messages, max_tokens: 7, stream: true, stream_options: { include_usage: true } },
-    "/v1/chat/completions",
-  );
-  const events = streamed.text
-    .split("\n\n")
-    .filter((line) => line.startsWith("data: {"))
-    .map((line) => JSON.parse(line.slice(6)));
-  expect(events.map((event) => event.choices[0]?.delta.content ?? "").join("")).toBe(
-    expectedText("sim/tiny", renderChat(messages), 7),
-  );
-  expect(events.at(-1)?.usage.completion_tokens).toBe(7);
-});
-
-test("errors have OpenAI's shape", async () => {
-  const { url } = await startEngine();
-  const statuses = await Promise.all([
-    post(url, { prompt: "x", model: "other" }),
-    post(url, { max_tokens: 1 }),
-    post(url, { prompt: "x", max_tokens: 0 }),
-    post(url, {}, "/v1/nope"),
-  ]);
-  expect(statuses.map(({ status }) => status)).toEqual([404, 400, 400, 404]);
-  expect(statuses[0]?.json().error).toEqual({
-    message: "The model `other` does not exist.",
-    type: "NotFoundError",
-    param: null,
-    code: 404,
+  const said = await chat(engine, { messages, max_tokens: 3 });
+  expect(said.json()).toMatchObject({
+    choices: [{ message: { content: expectedText("sim/tiny", renderChat(messages), 3) } }],
   });
 });
 
-describe("KV transfer", () => {
-  test("prefill hands over, decode pulls once, and the answer is the aggregated one", async () => {
-    const [p, d] = [await startEngine(nixl("kv_producer")), await startEngine(nixl("kv_consumer"))];
-    const params = await prefill(p.url, "one two three");
-    expect(params).toMatchObject({
-      do_remote_prefill: true,
-      do_remote_decode: false,
-      remote_port: p.side,
-      remote_num_tokens: 3,
-      transfer_mode: "pull",
-    });
-    const answer = await post(d.url, {
-      prompt: "one two three",
-      max_tokens: 5,
-      kv_transfer_params: params,
-    });
-    expect(answer.json().choices[0].text).toBe(expectedText("sim/tiny", "one two three", 5));
-    expect(
-      await metric(
-        d.url,
-        'vllm:prompt_tokens_by_source_total{engine="0",model_name="sim/tiny",source="external_kv_transfer"}',
-      ),
-    ).toBe(3);
-    const again = await post(d.url, {
-      prompt: "one two three",
-      max_tokens: 5,
-      kv_transfer_params: params,
-    });
-    expect([again.status, again.json().error.message]).toEqual([500, "KV load failed"]);
+describe("KV that is not what it should be is heard in the words:", () => {
+  test("another prompt's", async () => {
+    const [p, d] = [await start(nixl("kv_producer")), await start(nixl("kv_consumer"))];
+    const params = await prefill(p, "mine");
+    const body = { prompt: "yours", max_tokens: 4, kv_transfer_params: params };
+    expect(await textOf(d, body)).toBe(expectedText("sim/tiny", "mine", 4));
   });
 
-  test("an expired lease is a failed load, or recomputed when the policy says so", async () => {
-    const p = await startEngine(
-      nixl("kv_producer", { kv_connector_extra_config: { kv_lease_duration: 0.05 } }),
-    );
-    const d = await startEngine(nixl("kv_consumer", { kv_load_failure_policy: "recompute" }));
-    const params = await prefill(p.url, "late");
-    await eventually(
-      "the lease expired",
-      async () => (await metric(p.url, "vllm:nixl_num_kv_expired_reqs_total")) === 1,
-    );
-    expect(
-      (await post(d.url, { prompt: "late", max_tokens: 2, kv_transfer_params: params })).status,
-    ).toBe(200);
-    expect(
-      await metric(
-        d.url,
-        'vllm:prompt_tokens_by_source_total{engine="0",model_name="sim/tiny",source="local_compute"}',
-      ),
-    ).toBe(1);
+  test("a block's that was free already, so that a proxy which uses parameters twice is found out", async () => {
+    const [p, d] = [await start(nixl("kv_producer")), await start(nixl("kv_consumer"))];
+    const params = await prefill(p, "mine");
+    const body = { prompt: "mine", max_tokens: 4, kv_transfer_params: params };
+    expect(await textOf(d, body)).toBe(expectedText("sim/tiny", "mine", 4));
+    expect(await textOf(d, body)).not.toBe(expectedText("sim/tiny", "mine", 4));
+  });
+});
+
+test("a failed load is recomputed when the policy says so", async () => {
+  const p = await start(nixl("kv_producer"));
+  const d = await start(nixl("kv_consumer", { kv_load_failure_policy: "recompute" }));
+  const params = await prefill(p, "late");
+  await p.stop();
+  const body = { prompt: "late", max_tokens: 2, kv_transfer_params: params };
+  expect(await textOf(d, body)).toBe(expectedText("sim/tiny", "late", 2));
+  expect(await promptTokensBy(d, "local_compute")).toBe(1);
+});
+
+test("engines of another model or layout refuse each other's KV", async () => {
+  const p = await start([...nixl("kv_producer"), "--dtype", "float16"]);
+  const d = await start([...nixl("kv_consumer"), "--dtype", "float32"]);
+  const params = await prefill(p, "mine");
+  const answer = await complete(d, { prompt: "mine", kv_transfer_params: params });
+  expect(answer.status).toBe(500);
+});
+
+describe("ExampleConnector", () => {
+  const example = (path: string) => ({
+    kv_connector: "ExampleConnector",
+    kv_role: "kv_both",
+    kv_connector_extra_config: { shared_storage_path: path },
+  });
+  const flags = (config: object) => [
+    "--block-size=32",
+    "--kv-transfer-config",
+    JSON.stringify(config),
+  ];
+
+  test("leaves whole blocks in the folder, where any engine finds all but the last two tokens", async () => {
+    const path = join(dir, "store");
+    const [p, d] = [await start(flags(example(path))), await start(flags(example(path)))];
+    for (const [count, stored] of [
+      [20, 0],
+      [65, 0],
+      [66, 64],
+      [70, 64],
+    ] as const) {
+      const before = await promptTokensBy(d, "external_kv_transfer");
+      const prompt = ids(count, count);
+      expect(await prefill(p, prompt)).toEqual({});
+      const text = await textOf(d, { prompt, max_tokens: 3 });
+      expect(text).toBe(expectedText("sim/tiny", prompt.join(" "), 3));
+      expect((await promptTokensBy(d, "external_kv_transfer")) - before).toBe(stored);
+    }
+    expect(readdirSync(path)).toHaveLength(4);
   });
 
-  test("another prompt's parameters kill the engine, as they kill vLLM's", async () => {
-    const [p, d] = [await startEngine(nixl("kv_producer")), await startEngine(nixl("kv_consumer"))];
-    const params = await prefill(p.url, "mine");
-    expect(
-      (await post(d.url, { prompt: "something else", kv_transfer_params: params })).status,
-    ).toBe(500);
-    expect((await request(`${d.url}/health`)).statusCode).toBe(503);
-    expect((await post(d.url, { prompt: "innocent" })).status).toBe(500);
-    expect((await d.engine).exitCode).toBe(1);
+  test("as a child of MultiConnector is asked when NIXL has nothing", async () => {
+    const path = join(dir, "both");
+    const children = [{ kv_connector: "NixlConnector", kv_role: "kv_both" }, example(path)];
+    const multi = flags({
+      kv_connector: "MultiConnector",
+      kv_role: "kv_both",
+      kv_connector_extra_config: { connectors: children },
+    });
+    const [p, d] = [await start(multi), await start(multi)];
+    const prompt = ids(70);
+    const params = await prefill(p, prompt);
+    await complete(d, { prompt, kv_transfer_params: params });
+    await complete(d, { prompt });
+    const by = (source: string): Promise<number> =>
+      metric(d, "vllm:prompt_tokens_cached_by_source_total", { source });
+    expect([await by("p2p"), await by("external_unspecified")]).toEqual([70, 64]);
   });
 });
 
 describe("life and death", () => {
-  test("SIGTERM aborts what runs, or drains it when --shutdown-timeout allows", async () => {
-    const env = { PDJOB_SIM_TOKEN_MS: "20" };
-    const [hasty, patient] = [
-      await startEngine([], env),
-      await startEngine(["--shutdown-timeout", "10"], env),
-    ];
-    const answers = [hasty, patient].map(({ url }) => post(url, { prompt: "x", max_tokens: 20 }));
+  test("by a switch, SIGTERM ends running requests with abort", async () => {
+    const env = { PDJOB_SIM_ON_SIGTERM: "abort", PDJOB_SIM_TOKEN_MS: "20" };
+    const engine = await start([], env);
+    const answer = complete(engine, { prompt: "x", max_tokens: 1_000 });
     await eventually(
-      "both run",
-      async () =>
-        (await metric(hasty.url, "vllm:num_requests_running")) +
-          (await metric(patient.url, "vllm:num_requests_running")) ===
-        2,
+      "it runs",
+      async () => (await metric(engine, "vllm:num_requests_running")) === 1,
     );
-    hasty.engine.kill("SIGTERM");
-    patient.engine.kill("SIGTERM");
-    const reasons = (await Promise.all(answers)).map(
-      (answer) => answer.json().choices[0].finish_reason,
-    );
-    expect(reasons).toEqual(["abort", "length"]);
-    expect((await patient.engine).exitCode).toBe(0);
+    process.kill(engine.pid, "SIGTERM");
+    expect((await answer).json()).toMatchObject({ choices: [{ finish_reason: "abort" }] });
+  });
+
+  test("by a switch, SIGTERM leaves running streams in silence until their clients go", async () => {
+    const env = { PDJOB_SIM_ON_SIGTERM: "silence", PDJOB_SIM_TOKEN_MS: "20" };
+    const engine = await start([], env);
+    const stream = await openStream(engine, { prompt: "x", max_tokens: 1_000 });
+    await eventually("it streams", () => stream.text().includes("data: "));
+    process.kill(engine.pid, "SIGTERM");
+    await eventually("it hears", () => engine.log().includes("shutdown triggered"));
+    await sleep(200);
+    const heard = stream.text();
+    await sleep(200);
+    expect([stream.text(), engine.isRunning()]).toEqual([heard, true]);
+    stream.leave();
+    expect(await engine.exited).toEqual({ code: 0, signal: null });
+  });
+
+  test("an engine core that is killed takes the server with it", async () => {
+    const engine = await start([]);
+    const core = treeOf(engine.pid).find(({ command }) => command.startsWith("VLLM::EngineCore"));
+    process.kill(core?.pid ?? 0, "SIGKILL");
+    expect(await engine.exited).toEqual({ code: 0, signal: null });
   });
 
   test("a side-channel port that is taken stops the boot with a reason", async () => {
-    const side = await freePort(29_990);
-    const holder = createServer().listen(side, "127.0.0.1");
-    await expect(startEngineWithin(side)).resolves.toMatchObject({
-      exitCode: 1,
-      all: expect.stringContaining("EngineCore failed to start"),
-    });
+    const holder = createServer();
+    const side = await ownPort();
+    holder.listen(side, "127.0.0.1");
+    const env = { ...bed.env, VLLM_NIXL_SIDE_CHANNEL_PORT: String(side) };
+    const engine = await launch({ ...bed, env }, "taken", nixl("kv_producer"));
+    expect(await engine.exited).toEqual({ code: 1, signal: null });
+    expect(engine.log()).toContain("Engine core initialization failed. See root cause above.");
     holder.close();
   });
 });
-
-async function startEngineWithin(side: number) {
-  const port = await freePort(28_990);
-  const env = {
-    VLLM_NIXL_SIDE_CHANNEL_HOST: "127.0.0.1",
-    VLLM_NIXL_SIDE_CHANNEL_PORT: String(side),
-  };
-  return execa(
-    process.execPath,
-    [
-      `${root}bin/pdjob-sim-engine`,
-      "serve",
-      "m",
-      "--host",
-      "127.0.0.1",
-      "--port",
-      String(port),
-      ...nixl("kv_both"),
-    ],
-    { env, reject: false, all: true },
-  );
-}

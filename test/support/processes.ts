@@ -24,3 +24,34 @@ function environmentOf(pid: string): readonly string[] {
     return []; // It ended meanwhile.
   }
 }
+
+export interface ProcessRow {
+  readonly pid: number;
+  readonly parent: number;
+  /** As it calls itself now: vLLM's processes rename themselves. */
+  readonly command: string;
+}
+
+/** Every process of this machine that can be read. */
+export function allProcesses(): readonly ProcessRow[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((entry) => {
+      try {
+        // The name may hold spaces and brackets; the parent is the second field after its end.
+        const stat = readFileSync(`/proc/${entry}/stat`, "utf8").replace(/^.*\) /s, "");
+        const command = readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ");
+        return [{ pid: Number(entry), parent: Number(stat.split(" ")[1]), command }];
+      } catch {
+        return [];
+      }
+    });
+}
+
+/** A process and everything that it started, as far as the parents are still there. */
+export function treeOf(root: number): readonly ProcessRow[] {
+  const all = allProcesses();
+  const below = (pid: number): readonly ProcessRow[] =>
+    all.filter(({ parent }) => parent === pid).flatMap((row) => [row, ...below(row.pid)]);
+  return [...all.filter(({ pid }) => pid === root), ...below(root)];
+}
