@@ -25,6 +25,8 @@ export function renderProxy(
   const { command, port } = spec.scheduler;
   if (!command) {
     const argv = ["node", builtinProgram, "--port", String(port), "--job", spec.name];
+    // What its guard gives it, so that it is not killed while it still drains.
+    argv.push("--drain-timeout", String(spec.stopGraceS));
     return { builtin: true, argv: [...argv, ...handOverWords(spec, version)], members };
   }
   const argv = command.flatMap((word) => {

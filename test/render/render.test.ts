@@ -214,7 +214,7 @@ describe("a proxy's command", () => {
       const connectors = children.map((child) => ({ kv_connector: child }));
       const extra = { kv_connector_extra_config: { connectors } };
       const kvTransfer = { kv_connector: name, ...(children.length > 0 ? extra : {}) };
-      return renderProxy(makeSpec({ prefill: { kvTransfer } }), members).argv.slice(6);
+      return renderProxy(makeSpec({ prefill: { kvTransfer } }), members).argv.slice(8);
     };
     expect(wordsOf("ExampleConnector")).toEqual(["--hand-over", "store"]);
     expect(wordsOf("SharedStorageConnector")).toEqual(["--hand-over", "store"]);
@@ -230,7 +230,16 @@ describe("a proxy's command", () => {
   test("is the built-in one when none is given", () => {
     expect(renderProxy(makeSpec(), members)).toMatchObject({
       builtin: true,
-      argv: ["node", ".pdjob/pdjob-proxy.mjs", "--port", "8021", "--job", "demo"],
+      argv: [
+        "node",
+        ".pdjob/pdjob-proxy.mjs",
+        "--port",
+        "8021",
+        "--job",
+        "demo",
+        "--drain-timeout",
+        "5",
+      ],
     });
   });
 });
