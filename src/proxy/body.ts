@@ -64,16 +64,3 @@ export function isAborted(answer: Body): boolean {
       choice?.finish_reason === "abort" || choice?.finish_reason === "error",
   );
 }
-
-/**
- * Why a stream's first piece is no beginning of an answer. An engine sends the status before it knows whether the KV can
- * be loaded, so a failed load is a 200 whose first event is an error.
- */
-export function failedAtOnce(piece: Buffer): string | undefined {
-  const [event = ""] = piece.toString("utf8").split("\n\n", 1);
-  const first = parseBody(event.replace(/^data: /, ""));
-  if (!first) return undefined;
-  const error = first["error"] as { message?: unknown } | undefined;
-  if (error) return String(error.message);
-  return isAborted(first) ? "abort (it is shutting down)" : undefined;
-}

@@ -7,6 +7,9 @@ import { createPool } from "./membership.ts";
 import { createProxyMetrics } from "./metrics.ts";
 import { createProxyServer } from "./server.ts";
 
+/** Between the last error events and the SIGKILL of a guard that gives us just as long. */
+const exitMarginMs = 750;
+
 const log = (text: string): void =>
   void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 
@@ -28,7 +31,7 @@ if (handOver !== "params" && handOver !== "store") {
 const pool = createPool();
 const legs = createLegs();
 const metrics = createProxyMetrics(pool);
-const server = createProxyServer({ pool, legs, metrics, handOver, log });
+const { server, stop } = createProxyServer({ pool, legs, metrics, handOver, log });
 const admin = createAdminServer({ pool, metrics, log });
 const socket = process.env["PDJOB_ADMIN_SOCKET"];
 
@@ -64,10 +67,9 @@ function listenOnSocket(path: string): void {
   listen(admin, { path }, path);
 }
 
-/** Streams end first, for a bounded time. */
+/** Streams end first, for a bounded time; what is left then ends with an explicit error. */
 function shutDown(): void {
-  log("stopping: no new connections");
-  setTimeout(() => process.exit(0), Number(values["drain-timeout"]) * 1_000).unref();
-  server.close(() => process.exit(0));
-  server.closeIdleConnections();
+  const graceMs = Math.max(0, Number(values["drain-timeout"]) * 1_000 - exitMarginMs);
+  log(`stopping: no new connections, ${graceMs / 1_000} s for those that run`);
+  void stop(graceMs).then(() => process.exit(0));
 }

@@ -1,6 +1,18 @@
 import type { Pool } from "./membership.ts";
+import type { Alone } from "./prompts.ts";
 
-export type Outcome = "served" | "failed" | "no_member" | "client_gone" | "rejected";
+export type Outcome =
+  | "served"
+  /** A stream that had begun ended with an error event. */
+  | "broken"
+  | "failed"
+  /** An engine was given all its time. */
+  | "late"
+  /** Not tried again, because the request may be what ended an engine. */
+  | "withheld"
+  | "no_member"
+  | "client_gone"
+  | "rejected";
 
 /** Upper bounds, in seconds, of the legs' time-to-headers histogram. */
 const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const;
@@ -9,6 +21,7 @@ const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 export function createProxyMetrics(pool: Pool) {
   const outcomes = new Map<Outcome, number>();
   const legs = { prefill: emptyHistogram(), decode: emptyHistogram() };
+  const alone = new Map<Alone, number>();
   let retries = 0;
   let broken = 0;
 
@@ -23,6 +36,10 @@ export function createProxyMetrics(pool: Pool) {
       `pdjob_proxy_retries_total ${retries}`,
       "# TYPE pdjob_proxy_broken_streams_total counter",
       `pdjob_proxy_broken_streams_total ${broken}`,
+      "# TYPE pdjob_proxy_without_prefill_total counter",
+      ...[...alone].map(
+        ([why, count]) => `pdjob_proxy_without_prefill_total{reason="${why}"} ${count}`,
+      ),
       "# TYPE pdjob_proxy_membership_generation gauge",
       `pdjob_proxy_membership_generation ${generation}`,
       "# TYPE pdjob_proxy_members gauge",
@@ -41,6 +58,8 @@ export function createProxyMetrics(pool: Pool) {
 
   return {
     finished: (outcome: Outcome) => void outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1),
+    /** Sent to a decode engine alone, because its KV cannot be handed over. */
+    alone: (why: Alone) => void alone.set(why, (alone.get(why) ?? 0) + 1),
     retried: () => void (retries += 1),
     broke: () => void (broken += 1),
     /** Starts a leg's clock; the returned function stops it. */

@@ -1,63 +1,70 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { RelayHandOver } from "./body.ts";
-import type { Legs } from "./legs.ts";
-import type { Pool } from "./membership.ts";
-import type { ProxyMetrics } from "./metrics.ts";
+import { missingRoles } from "./obtain.ts";
+import type { RelaySetup } from "./obtain.ts";
 import { refuse } from "./refuse.ts";
-import { createRelay, missingRoles } from "./relay.ts";
+import { createRelay } from "./relay.ts";
 
-/** A larger body is refused with 413: it would be held in memory whole. */
-const bodyBytesMax = 64 * 1024 * 1024;
-/** More requests at once are refused with 503 and Retry-After. */
-const concurrentMax = 4_096;
+export interface ServerLimits {
+  /** A larger body is refused with 413: it would be held in memory whole. */
+  readonly bodyBytesMax: number;
+  /** More requests at once are refused with 503 and Retry-After. */
+  readonly concurrentMax: number;
+}
+
+const defaultLimits: ServerLimits = { bodyBytesMax: 64 * 1024 * 1024, concurrentMax: 4_096 };
 const headersTimeoutMs = 60_000;
+/** For a whole body to arrive; a slower one is refused with 408. */
+const requestTimeoutMs = 5 * 60_000;
+/** For the last error events to leave. */
+const lastWordsMs = 250;
 
-export interface ServerSetup {
-  readonly pool: Pool;
-  readonly legs: Legs;
-  readonly metrics: ProxyMetrics;
-  readonly handOver: RelayHandOver;
-  readonly log: (text: string) => void;
+export interface ServerSetup extends RelaySetup {
+  readonly limits?: ServerLimits;
+}
+
+export interface ProxyServer {
+  readonly server: Server;
+  /** No new connections and requests; those that run may end within `graceMs`, then they are cut with an explicit error. */
+  stop(graceMs: number): Promise<void>;
 }
 
 /** The clients' side: two OpenAI endpoints, models, health and metrics. Everything else is 404. */
-export function createProxyServer(setup: ServerSetup): Server {
-  const { pool, legs, metrics } = setup;
-  const relay = createRelay(setup);
+export function createProxyServer(setup: ServerSetup): ProxyServer {
+  const { pool, legs, metrics, limits = defaultLimits } = setup;
+  const { relay, cut } = createRelay(setup);
   let active = 0;
+  let stopping = false;
 
   async function complete(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (active >= concurrentMax) {
-      metrics.finished("rejected");
-      return refuse(
-        response,
-        503,
-        `More than ${concurrentMax} requests at once.`,
-        "ServiceUnavailableError",
-        { "retry-after": "1" },
-      );
-    }
+    if (stopping) return reject(response, 503, "The proxy is stopping.");
+    if (active >= limits.concurrentMax)
+      return reject(response, 503, `More than ${limits.concurrentMax} requests at once.`);
     active += 1;
     try {
-      const text = await readBody(incoming);
+      const text = await readBody(incoming, limits.bodyBytesMax);
       if (text !== undefined) return await relay(incoming, response, text);
-      metrics.finished("rejected");
-      refuse(
-        response,
-        413,
-        `The request body is larger than ${bodyBytesMax} bytes.`,
-        "BadRequestError",
-        { connection: "close" },
-      );
+      reject(response, 413, `The request body is larger than ${limits.bodyBytesMax} bytes.`);
     } finally {
       active -= 1;
     }
   }
 
+  function reject(response: ServerResponse, status: 413 | 503, message: string): void {
+    metrics.finished("rejected");
+    const isLater = status === 503;
+    const type = isLater ? "ServiceUnavailableError" : "BadRequestError";
+    refuse(response, status, message, type, {
+      ...(isLater ? { "retry-after": "1" } : {}),
+      ...(isLater && !stopping ? {} : { connection: "close" }),
+    });
+  }
+
   function health(response: ServerResponse): void {
-    const isReady = pool.members("prefill").length > 0 && pool.members("decode").length > 0;
-    const body = isReady ? { status: "ok" } : { status: "not ready", reason: missingRoles(pool) };
+    const hasPair = pool.members("prefill").length > 0 && pool.members("decode").length > 0;
+    const isReady = hasPair && !stopping;
+    const reason = stopping ? "The proxy is stopping." : missingRoles(pool);
+    const body = isReady ? { status: "ok" } : { status: "not ready", reason };
     response
       .writeHead(isReady ? 200 : 503, { "content-type": "application/json" })
       .end(JSON.stringify(body));
@@ -91,6 +98,8 @@ export function createProxyServer(setup: ServerSetup): Server {
     const path = (incoming.url ?? "/").split("?", 1)[0] ?? "/";
     const route = routes[`${incoming.method} ${path}`];
     response.on("error", () => response.destroy());
+    // A connection that was busy when we stopped would otherwise wait for its next request.
+    response.on("close", () => stopping && setImmediate(() => server.closeIdleConnections()));
     if (!route)
       return refuse(
         response,
@@ -103,19 +112,32 @@ export function createProxyServer(setup: ServerSetup): Server {
       refuse(response, 500, "The proxy failed; its log says why.", "InternalServerError");
     });
   });
-  server.requestTimeout = 0;
+  server.requestTimeout = requestTimeoutMs;
   server.headersTimeout = headersTimeoutMs;
-  return server;
+
+  async function stop(graceMs: number): Promise<void> {
+    stopping = true;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    const cutting = setTimeout(cut, graceMs);
+    const closing = setTimeout(() => server.closeAllConnections(), graceMs + lastWordsMs);
+    await closed;
+    clearTimeout(cutting);
+    clearTimeout(closing);
+  }
+
+  return { server, stop };
 }
 
-/** Undefined when it is larger than `bodyBytesMax`. */
-async function readBody(incoming: IncomingMessage): Promise<string | undefined> {
-  if (Number(incoming.headers["content-length"] ?? 0) > bodyBytesMax) return undefined;
+/** Undefined when it is larger than `bytesMax`; the rest is then read and dropped, so that our answer can be read. */
+async function readBody(incoming: IncomingMessage, bytesMax: number): Promise<string | undefined> {
   const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of incoming) {
+  let size = Number(incoming.headers["content-length"] ?? 0);
+  if (size > bytesMax) return void incoming.resume();
+  size = 0;
+  for await (const part of incoming.iterator({ destroyOnReturn: false })) {
     size += (part as Buffer).length;
-    if (size > bodyBytesMax) return undefined;
+    if (size > bytesMax) return void incoming.resume();
     parts.push(part as Buffer);
   }
   return Buffer.concat(parts).toString("utf8");

@@ -1,12 +1,15 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { request } from "undici";
 import type { Member } from "../../src/domain/observed.ts";
 import type { RelayHandOver } from "../../src/proxy/body.ts";
-import { createLegs } from "../../src/proxy/legs.ts";
+import { createLegs, defaultLimits } from "../../src/proxy/legs.ts";
+import type { LegLimits } from "../../src/proxy/legs.ts";
 import { createPool } from "../../src/proxy/membership.ts";
 import { createProxyMetrics } from "../../src/proxy/metrics.ts";
 import { createProxyServer } from "../../src/proxy/server.ts";
+import type { ServerLimits } from "../../src/proxy/server.ts";
 
 export interface SeenRequest {
   readonly path: string;
@@ -19,10 +22,13 @@ export interface FakeEngine {
   readonly seen: SeenRequest[];
   /** Resolves when a client left before its answer ended. */
   readonly aborted: Promise<void>;
+  /** Answers 503 to /health from now on, as vLLM does when its engine core has ended. */
+  die(): void;
+  /** Refuses connections from now on. */
   close(): void;
 }
 
-type Answer = (request: SeenRequest, response: ServerResponse) => void;
+export type Answer = (request: SeenRequest, response: ServerResponse) => void;
 
 /** An engine that answers as the test says. */
 export async function fakeEngine(
@@ -33,29 +39,46 @@ export async function fakeEngine(
   const seen: SeenRequest[] = [];
   let onAbort: () => void;
   const aborted = new Promise<void>((resolve) => (onAbort = resolve));
+  let health = 200;
   const server = createServer((incoming, response) => {
+    if (incoming.url === "/health") return void response.writeHead(health).end();
     response.on("close", () => response.writableFinished || onAbort());
     void readJson(incoming).then((body) => {
-      const request = { path: incoming.url ?? "", headers: incoming.headers, body };
-      seen.push(request);
-      answer(request, response);
+      const asked = { path: incoming.url ?? "", headers: incoming.headers, body };
+      seen.push(asked);
+      answer(asked, response);
     });
   });
   const url = await listen(server);
-  return { member: { name, role, url }, seen, aborted, close: () => server.closeAllConnections() };
+  return {
+    member: { name, role, url },
+    seen,
+    aborted,
+    die: () => void (health = 503),
+    close: () => (server.close(), server.closeAllConnections()),
+  };
 }
 
 /** The real proxy's server in this process. */
 export async function startProxy(
   engines: readonly FakeEngine[],
-  handOver: RelayHandOver = "params",
+  {
+    handOver = "params",
+    legs: legLimits,
+    server: limits,
+  }: {
+    readonly handOver?: RelayHandOver;
+    readonly legs?: Partial<LegLimits>;
+    readonly server?: ServerLimits;
+  } = {},
 ) {
   const pool = createPool();
   const logs: string[] = [];
-  const legs = createLegs();
+  const legs = createLegs({ ...defaultLimits, ...legLimits });
   const metrics = createProxyMetrics(pool);
   const log = (text: string) => void logs.push(text);
-  const server = createProxyServer({ pool, legs, metrics, handOver, log });
+  const setup = { pool, legs, metrics, handOver, log };
+  const { server, stop } = createProxyServer({ ...setup, ...(limits ? { limits } : {}) });
   const url = await listen(server);
   let generation = 0;
   const point = (members: readonly FakeEngine[]) =>
@@ -67,6 +90,7 @@ export async function startProxy(
     logs,
     metrics,
     point,
+    shutDown: stop,
     stop: () => (server.closeAllConnections(), server.close(), legs.close()),
   };
 }
@@ -86,6 +110,60 @@ export const echoAnswer: Answer = ({ body }, response) =>
 export function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 }
+
+/** Starts engines and a proxy for one test; `stop` ends them all. */
+export function createScene() {
+  const stops: (() => void)[] = [];
+
+  async function engine(name: string, role: Member["role"], answer: Answer): Promise<FakeEngine> {
+    const one = await fakeEngine(name, role, answer);
+    stops.push(one.close);
+    return one;
+  }
+
+  async function pair(
+    prefill: Answer = prefillAnswer(),
+    decode: Answer = echoAnswer,
+    options: Parameters<typeof startProxy>[1] = {},
+  ) {
+    const p = await engine("p0", "prefill", prefill);
+    const d = await engine("d0", "decode", decode);
+    const proxy = await startProxy([p, d], options);
+    stops.push(proxy.stop);
+    return { p, d, proxy };
+  }
+
+  return { engine, pair, stop: () => stops.splice(0).forEach((stop) => stop()) };
+}
+
+export const post = async (
+  url: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+  path = "/v1/completions",
+) => {
+  const answer = await request(url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
+};
+
+export const messageOf = ({ text }: { readonly text: string }): string =>
+  (JSON.parse(text) as { error: { message: string } }).error.message;
+
+export async function metricsOf(url: string): Promise<string> {
+  return (await request(`${url}/metrics`)).body.text();
+}
+
+export function sse(response: ServerResponse, ...events: readonly string[]): void {
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  for (const event of events) response.write(event);
+}
+
+export const event = (text: string, finish: string | null = null): string =>
+  `data: ${JSON.stringify({ choices: [{ index: 0, text, finish_reason: finish }] })}\n\n`;
 
 async function readJson(incoming: IncomingMessage): Promise<Record<string, unknown>> {
   const parts: Buffer[] = [];

@@ -1,0 +1,81 @@
+import type { Member } from "../domain/observed.ts";
+import type { Role } from "../domain/role.ts";
+import { isAborted, parseBody } from "./body.ts";
+import type { Body } from "./body.ts";
+import { createFailures } from "./failures.ts";
+import { readerOf } from "./legs.ts";
+import type { Leg, Legs } from "./legs.ts";
+import { readOpening } from "./opening.ts";
+import { failed } from "./outcome.ts";
+import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
+
+/** Bytes of an opening that is held back; a longer one is passed on as it is. */
+const openingMax = 64 * 1024;
+const shuttingDown = "aborted the request (it is shutting down)";
+
+export interface Question {
+  readonly member: Member;
+  readonly role: Role;
+  readonly body: Body;
+  /** Until the headers. */
+  readonly timeoutMs: number;
+}
+
+/** Asks one engine. Whatever does not serve the client is a failure, told with how the engine is afterwards. */
+export function createAsk(legs: Legs) {
+  const { answeredError, broken } = createFailures(legs);
+
+  return async function ask(
+    { path, headers, requestId, gone }: Task,
+    { member, role, body, timeoutMs }: Question,
+  ): Promise<WholeAnswer | OpenStream | FailedAttempt> {
+    const request = { member, path, headers, requestId, body: JSON.stringify(body), signal: gone };
+    const leg = await legs
+      .send({ ...request, headersTimeoutMs: timeoutMs })
+      .catch((error: Error) => error);
+    if (leg instanceof Error) return broken(member, role, leg);
+    const isStream = String(leg.headers["content-type"]).startsWith("text/event-stream");
+    return isStream && leg.status < 500
+      ? openStream(member, role, leg)
+      : readWhole(member, role, leg);
+  };
+
+  async function readWhole(
+    member: Member,
+    role: Role,
+    { status, headers, body }: Leg,
+  ): Promise<WholeAnswer | FailedAttempt> {
+    const text = await body.text().catch((error: Error) => error);
+    if (text instanceof Error) return broken(member, role, text);
+    if (status >= 500) return answeredError(member, role, { status, text });
+    if (status === 200 && isAborted(parseBody(text) ?? {}))
+      return failed(member, role, { how: "aborted" }, shuttingDown);
+    return { kind: "answer", status, headers, text };
+  }
+
+  /** Holds a stream back until its answer has begun: up to then it can be tried elsewhere. */
+  async function openStream(
+    member: Member,
+    role: Role,
+    { status, headers, body }: Leg,
+  ): Promise<OpenStream | FailedAttempt> {
+    const read = readerOf(body);
+    const untilMs = performance.now() + legs.limits.firstEventTimeoutMs;
+    let opening: Buffer = Buffer.alloc(0);
+    for (;;) {
+      const piece = await read(Math.max(0, untilMs - performance.now()));
+      if (piece instanceof Error) return broken(member, role, piece);
+      if (piece === undefined && opening.length === 0)
+        return broken(member, role, new Error("it ended the stream before its first byte"));
+      opening = piece ? Buffer.concat([opening, piece]) : opening;
+      const says = readOpening(opening.toString("utf8"));
+      if (says.kind === "begun" || piece === undefined || opening.length > openingMax)
+        return { kind: "stream", member, status, headers, opening, read, leave: () => undefined };
+      if (says.kind === "undecided") continue;
+      body.destroy();
+      return says.kind === "aborted"
+        ? failed(member, role, { how: "aborted" }, shuttingDown)
+        : answeredError(member, role, { status: says.status, text: says.message });
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import type { Member } from "../domain/observed.ts";
+import type { Role } from "../domain/role.ts";
+import { createAttempts } from "./attempt.ts";
+import type { Pair } from "./attempt.ts";
+import type { RelayHandOver } from "./body.ts";
+import { choose } from "./choose.ts";
+import type { Legs } from "./legs.ts";
+import type { Pool } from "./membership.ts";
+import type { Outcome, ProxyMetrics } from "./metrics.ts";
+import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
+import { attemptsMax, judge } from "./retry.ts";
+import type { Verdict } from "./retry.ts";
+
+export interface RelaySetup {
+  readonly pool: Pool;
+  readonly legs: Legs;
+  readonly metrics: ProxyMetrics;
+  readonly handOver: RelayHandOver;
+  readonly log: (text: string) => void;
+}
+
+/** An answer of our own, with the outcome that it counts as. */
+export interface Refusal {
+  readonly kind: "refused";
+  readonly outcome: Outcome;
+  readonly status: number;
+  readonly type: string;
+  readonly message: string;
+}
+
+export type Result = WholeAnswer | OpenStream | Refusal | { readonly kind: "gone" };
+
+interface Progress {
+  count: number;
+  enginesLost: number;
+  readonly tried: Set<string>;
+  /** Whom alone the decode may be asked of, once that one has failed with the request. */
+  decode?: string;
+}
+
+/** An answer or a stream for one request, from the first pair that gives one. */
+export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup) {
+  const attempt = createAttempts({ pool, legs, metrics, handOver });
+  let turn = 0;
+
+  return async function obtain(task: Task, withPrefill: boolean): Promise<Result> {
+    const progress: Progress = { count: 0, enginesLost: 0, tried: new Set() };
+    for (;;) {
+      const pair = choosePair(progress, withPrefill);
+      if (!pair) return noPair(progress);
+      progress.count += 1;
+      // Engines key KV by the request's id: what an earlier try left behind must not be taken for this one's.
+      const requestId =
+        progress.count === 1 ? task.requestId : `${task.requestId}-${progress.count}`;
+      const outcome = await attempt({ ...task, requestId }, pair);
+      if (task.gone.aborted) {
+        if (outcome.kind === "stream") outcome.leave();
+        return { kind: "gone" };
+      }
+      if (outcome.kind !== "failed") return outcome;
+      log(`${requestId}: attempt ${progress.count} of ${attemptsMax} failed: ${outcome.why}`);
+      const verdict = judge(outcome.role, outcome.leg, progress);
+      suspect(outcome, pair, verdict);
+      if (verdict.kind !== "again") return refusalOf(verdict.kind, outcome);
+      metrics.retried();
+      progress.enginesLost = verdict.enginesLost;
+      progress.tried.add(outcome.member.name);
+      if (verdict.sameDecode) progress.decode = pair.decode.name;
+    }
+  };
+
+  function choosePair({ tried, decode: only }: Progress, withPrefill: boolean): Pair | undefined {
+    const pick = (role: Role): Member | undefined => {
+      const members = pool.members(role);
+      const allowed =
+        role === "decode" && only !== undefined
+          ? members.filter(({ name }) => name === only)
+          : members;
+      const candidates = allowed.map((member) => ({
+        member,
+        inFlight: pool.countOf(member.name),
+        suspect: pool.isSuspect(member.name),
+      }));
+      return choose(candidates, tried, turn);
+    };
+    turn += 1;
+    const prefill = withPrefill ? pick("prefill") : undefined;
+    const decode = pick("decode");
+    if (!decode || (withPrefill && !prefill)) return undefined;
+    return prefill ? { prefill, decode } : { decode };
+  }
+
+  function noPair({ decode }: Progress): Refusal {
+    if (decode !== undefined) return refusalOf("withheld", { why: `${decode} left` });
+    return {
+      kind: "refused",
+      outcome: "no_member",
+      status: 503,
+      type: "ServiceUnavailableError",
+      message: missingRoles(pool),
+    };
+  }
+
+  /** A decode engine that failed and lives on could not load the KV: then it is the prefill that is gone, if anybody. */
+  function suspect({ member }: FailedAttempt, { prefill }: Pair, verdict: Verdict): void {
+    const isDecodesOwn = !(verdict.kind === "again" && verdict.sameDecode);
+    if (isDecodesOwn) pool.suspect(member.name);
+    else if (prefill) pool.suspect(prefill.name);
+  }
+}
+
+const refusals = {
+  exhausted: {
+    outcome: "failed",
+    status: 502,
+    type: "BadGatewayError",
+    text: "No prefill/decode pair could serve the request; the last attempt",
+  },
+  late: {
+    outcome: "late",
+    status: 504,
+    type: "GatewayTimeoutError",
+    text: "The request took too long and is not tried again",
+  },
+  withheld: {
+    outcome: "withheld",
+    status: 502,
+    type: "BadGatewayError",
+    text: "The request may be what ended an engine, so it is not tried on another",
+  },
+} as const satisfies Readonly<Record<Exclude<Verdict["kind"], "again">, object>>;
+
+function refusalOf(kind: keyof typeof refusals, { why }: { readonly why: string }): Refusal {
+  const { text, ...rest } = refusals[kind];
+  return { kind: "refused", ...rest, message: `${text}: ${why}` };
+}
+
+/** What keeps the proxy from serving, for people. */
+export function missingRoles(pool: Pool): string {
+  const counts = { prefill: pool.members("prefill").length, decode: pool.members("decode").length };
+  const missing = (["prefill", "decode"] as const)
+    .filter((role) => counts[role] === 0)
+    .join(" and no ");
+  return `No ${missing} replica is ready (${counts.prefill} prefill, ${counts.decode} decode). See pdjob-client status.`;
+}

@@ -1,0 +1,49 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { Member } from "../domain/observed.ts";
+import type { Role } from "../domain/role.ts";
+import type { Body } from "./body.ts";
+import type { Read } from "./legs.ts";
+import type { FailedLeg } from "./retry.ts";
+
+/** One request for one prompt, as it goes to engines. */
+export interface Task {
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Body;
+  readonly requestId: string;
+  readonly gone: AbortSignal;
+}
+
+export interface WholeAnswer {
+  readonly kind: "answer";
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+/** A stream whose first events are good. Whoever takes it calls `leave` when it is over. */
+export interface OpenStream {
+  readonly kind: "stream";
+  readonly member: Member;
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly opening: Buffer;
+  readonly read: Read;
+  leave(): void;
+}
+
+export interface FailedAttempt {
+  readonly kind: "failed";
+  readonly member: Member;
+  readonly role: Role;
+  readonly leg: FailedLeg;
+  readonly why: string;
+}
+
+export const failed = (member: Member, role: Role, leg: FailedLeg, why: string): FailedAttempt => ({
+  kind: "failed",
+  member,
+  role,
+  leg,
+  why: `${member.name} ${why}`,
+});

@@ -1,0 +1,98 @@
+import { execa } from "execa";
+import type { ResultPromise } from "execa";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Agent, request } from "undici";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import { freePort } from "../../src/dev/ports.ts";
+import { eventually } from "../support/eventually.ts";
+import { createScene, event, post, prefillAnswer, sse } from "./rig.ts";
+import type { FakeEngine } from "./rig.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const { engine, stop } = createScene();
+const dirs: string[] = [];
+const proxies: ResultPromise[] = [];
+beforeAll(async () => void (await execa(process.execPath, [`${root}scripts/build.mjs`])), 60_000);
+afterEach(async () => {
+  for (const proxy of proxies.splice(0)) {
+    proxy.kill("SIGKILL");
+    await proxy.catch(() => undefined);
+  }
+  stop();
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
+});
+
+/** The program as the head node runs it. */
+async function startProgram(engines: readonly FakeEngine[], drainTimeoutS: number) {
+  const dir = mkdtempSync(join(tmpdir(), "pdjob-proxy-"));
+  dirs.push(dir);
+  const port = await freePort(26_000 + Math.floor(Math.random() * 1_000));
+  const socketPath = join(dir, "admin.sock");
+  const words = ["--port", String(port), "--drain-timeout", String(drainTimeoutS)];
+  const program = execa(process.execPath, [`${root}dist/pdjob-proxy.mjs`, ...words], {
+    env: { PDJOB_ADMIN_SOCKET: socketPath },
+    reject: false,
+    all: true,
+  });
+  proxies.push(program);
+  const dispatcher = new Agent({ connect: { socketPath } });
+  const members = engines.map(({ member }) => member);
+  await eventually(
+    "the proxy takes its members",
+    async () => {
+      const answer = await request("http://localhost/membership", {
+        method: "PUT",
+        body: JSON.stringify({ generation: 1, members }),
+        dispatcher,
+      });
+      return answer.statusCode === 200;
+    },
+    10_000,
+  );
+  await dispatcher.destroy();
+  return { program, url: `http://127.0.0.1:${port}` };
+}
+
+const endOf = async (program: ResultPromise) => {
+  const startedMs = performance.now();
+  const { exitCode } = await program;
+  return { exitCode, afterMs: performance.now() - startedMs };
+};
+
+test("SIGTERM lets the streams in flight end, refuses new connections, and then exits 0", async () => {
+  let finish = (): void => undefined;
+  const p = await engine("p0", "prefill", prefillAnswer());
+  const d = await engine("d0", "decode", (_, response) => {
+    sse(response, event("a"));
+    finish = () => void response.end("data: [DONE]\n\n");
+  });
+  const { program, url } = await startProgram([p, d], 20);
+  const streaming = post(url, { prompt: "x", stream: true });
+  await expect.poll(() => d.seen.length).toBe(1);
+  program.kill("SIGTERM");
+  await eventually("it refuses", () =>
+    request(`${url}/health`).then(
+      () => false,
+      ({ code }: { readonly code?: string }) => code === "ECONNREFUSED",
+    ),
+  );
+  expect(program.exitCode).toBeNull();
+  finish();
+  expect((await streaming).text).toBe(`${event("a")}data: [DONE]\n\n`);
+  expect((await endOf(program)).exitCode).toBe(0);
+});
+
+test("a stream that outlasts the drain ends with an error, and the program within its time", async () => {
+  const p = await engine("p0", "prefill", prefillAnswer());
+  const d = await engine("d0", "decode", (_, response) => sse(response, event("a")));
+  const { program, url } = await startProgram([p, d], 1);
+  const streaming = post(url, { prompt: "x", stream: true });
+  await expect.poll(() => d.seen.length).toBe(1);
+  program.kill("SIGTERM");
+  const { exitCode, afterMs } = await endOf(program);
+  expect([exitCode, afterMs < 1_500]).toEqual([0, true]);
+  expect((await streaming).text).toContain('{"error":{"message":"The proxy is stopping."');
+});
