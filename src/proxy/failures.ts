@@ -7,6 +7,8 @@ import type { FailedAttempt } from "./outcome.ts";
 
 /** Of an engine's own words in ours. */
 const wordsMax = 200;
+/** What a draining vLLM 0.32 says to a new request, as a 500: it has done nothing with it, and answers /health still. */
+const drainingWords = "cannot schedule new futures after shutdown";
 
 /** What a failed leg means. Whoever had the request is asked whether it has survived it. */
 export function createFailures(legs: Legs) {
@@ -16,6 +18,7 @@ export function createFailures(legs: Legs) {
     { status, text }: { readonly status: number; readonly text: string },
   ): Promise<FailedAttempt> {
     const why = `answered ${status}: ${text.slice(0, wordsMax)}`;
+    if (text.includes(drainingWords)) return failed(member, role, { how: "aborted" }, why);
     if (status !== 500) return failed(member, role, { how: "unavailable" }, why);
     return failed(member, role, { how: "failed", alive: await legs.isAlive(member) }, why);
   }

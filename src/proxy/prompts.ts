@@ -2,9 +2,8 @@ import type { Body, RelayHandOver } from "./body.ts";
 
 /*
  * How a request may use a hand-over of KV. A prefill engine's `kv_transfer_params` belong to one prompt and may be used
- * once. vLLM applies those of a request to each of its prompts and to each of its choices: with several prompts it
- * answers with the first one's and dies of the mismatch in the decode engine, with several choices it reads blocks that
- * the first reading has freed.
+ * once. vLLM applies those of a request to each of its prompts and to each of its choices, and checks nothing: handed the
+ * KV of another prompt it answers that one, or dies of it, and handed it again it reads blocks that were freed.
  */
 
 /** A longer list of prompts is not split: each piece is a prefill and a decode of its own. */
