@@ -34,6 +34,7 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   const { pool, legs, metrics, limits = defaultLimits } = setup;
   const { relay, cut } = createRelay(setup);
   let active = 0;
+  let open = 0;
   let stopping = false;
 
   async function complete(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -98,8 +99,11 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     const path = (incoming.url ?? "/").split("?", 1)[0] ?? "/";
     const route = routes[`${incoming.method} ${path}`];
     response.on("error", () => response.destroy());
-    // A connection that was busy when we stopped would otherwise wait for its next request.
-    response.on("close", () => stopping && setImmediate(() => server.closeIdleConnections()));
+    open += 1;
+    response.on("close", () => {
+      open -= 1;
+      if (stopping) setImmediate(dropConnections);
+    });
     if (!route)
       return refuse(
         response,
@@ -115,10 +119,16 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   server.requestTimeout = requestTimeoutMs;
   server.headersTimeout = headersTimeoutMs;
 
+  /** Those that wait for a next request; at the end also those that never made one, which Node does not count as idle. */
+  function dropConnections(): void {
+    if (open > 0) server.closeIdleConnections();
+    else server.closeAllConnections();
+  }
+
   async function stop(graceMs: number): Promise<void> {
     stopping = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
+    dropConnections();
     const cutting = setTimeout(cut, graceMs);
     const closing = setTimeout(() => server.closeAllConnections(), graceMs + lastWordsMs);
     await closed;

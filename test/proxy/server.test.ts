@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect } from "node:net";
 import { Readable } from "node:stream";
 import { request } from "undici";
@@ -88,6 +89,16 @@ describe("a proxy that stops", () => {
     finish();
     expect((await streaming).text).toBe(`${event("a")}data: [DONE]\n\n`);
     await stopping;
+  });
+
+  test("does not wait for connections that never asked for anything", async () => {
+    const { proxy } = await pair();
+    const socket = connect(Number(new URL(proxy.url).port), "127.0.0.1");
+    await once(socket, "connect");
+    expect((await post(proxy.url, { prompt: "x" })).status).toBe(200);
+    const closed = once(socket, "close");
+    await proxy.shutDown(600_000);
+    await closed;
   });
 
   test("ends what is left after its grace with an explicit error", async () => {
