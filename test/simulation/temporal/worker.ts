@@ -85,10 +85,12 @@ export function createWorker({ name, clock, performers, pause, ...server }: Work
     execute(attempt, report) {
       attempts.add(attempt);
       const run = performers[attempt.task.type];
-      const end = (outcome: Outcome): void => {
-        attempts.delete(attempt);
-        whenConnected(reportMs, () => report(outcome));
-      };
+      // Until the server has heard, the attempt is open: a worker that dies on the way has never answered.
+      const end = (outcome: Outcome): void =>
+        whenConnected(reportMs, () => {
+          attempts.delete(attempt);
+          report(outcome);
+        });
       const [input] = JSON.parse(attempt.task.argsJson) as never[];
       void runAt(attempt, async () => {
         try {
