@@ -5,6 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UsageError } from "./command-line.ts";
 import { createEngine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
+import { hostGang, joinGang } from "./gang.ts";
+import { createKv } from "./kv.ts";
+import type { Kv } from "./kv.ts";
 import { parseOptions } from "./options.ts";
 import type { EngineOptions } from "./options.ts";
 import type { Phase } from "./running.ts";
@@ -19,6 +22,8 @@ const switches = {
   crashAfterMs: Number(process.env["PDJOB_SIM_CRASH_AFTER_MS"] ?? 0),
   /** Stop answering, connections stay open, this long after getting ready. */
   hangAfterMs: Number(process.env["PDJOB_SIM_HANG_AFTER_MS"] ?? 0),
+  /** What the ranks of an engine do when one of them is gone: `exit`, or `hang` as in a collective without an end. */
+  rankLoss: process.env["PDJOB_SIM_RANK_LOSS"] ?? "exit",
   engineCore: process.env["PDJOB_SIM_ENGINE_CORE"] !== "0",
   /** What running requests hear of a SIGTERM without a drain: an `error`, an `abort`, or `silence`. */
   onSigterm: process.env["PDJOB_SIM_ON_SIGTERM"] ?? "error",
@@ -35,13 +40,16 @@ const phaseOnSigterm: Readonly<Record<string, Phase>> = {
   silence: "silent",
 };
 
+type End = (code: number) => never;
+
 const log = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function main(): Promise<void> {
   const options = readOptions();
-  const { host, port } = options;
+  const { host, port, gang } = options;
+  const what = gang.headless ? `rank ${gang.rank}, headless` : `http://${host}:${port}`;
   log(
-    `pdjob SIMULATED engine (no model, no GPU): ${options.servedModelNames.join(", ")} on http://${host}:${port}`,
+    `pdjob SIMULATED engine (no model, no GPU): ${options.servedModelNames.join(", ")} on ${what}`,
   );
   const core = switches.engineCore ? startCore() : undefined;
   const end = (code: number): never => {
@@ -52,6 +60,32 @@ async function main(): Promise<void> {
     process.stderr.write(`ERROR ${switches.bootFailure}\n`);
     failBoot(end);
   }
+  await (gang.headless ? follow(options, end) : serve(options, core, end));
+}
+
+/** A rank without HTTP: joins rank 0 and is there, until it is told to stop or rank 0 is gone. */
+async function follow(options: EngineOptions, end: End): Promise<void> {
+  process.once("SIGTERM", () => end(0));
+  await sleep(switches.bootMs);
+  await openSideChannel(createKv(options, process.env), end);
+  const onLoss = (): void => {
+    log("recvValue failed: Connection was likely closed. Did the remote server shutdown or crash?");
+    if (switches.rankLoss === "exit") end(1);
+  };
+  await joinGang(options, onLoss).catch((error: Error) => {
+    process.stderr.write(`The rendezvous failed.\n${error.message}\n`);
+    failBoot(end);
+  });
+  const { host, port } = options.gang.meeting;
+  log(`Rank ${options.gang.rank} joined ${host}:${port}.`);
+  setInterval(() => undefined, 60_000); // Whatever becomes of the connection, the process stays.
+}
+
+async function serve(
+  options: EngineOptions,
+  core: ReturnType<typeof startCore> | undefined,
+  end: End,
+): Promise<void> {
   const server = createServer((request, response) => engine.handle(request, response));
   const engine = createEngine({
     options,
@@ -67,13 +101,19 @@ async function main(): Promise<void> {
   }
   core?.once("exit", () => die("Engine core proc EngineCore died unexpectedly", watchdogMs));
   process.once("SIGTERM", () => void shutDown({ engine, server, options }, end));
+  const gang = hostGang(options, (rank) => {
+    log(`Rank ${rank} is gone.`);
+    if (switches.rankLoss === "exit")
+      die(`Rank ${rank} died unexpectedly, shutting down executor.`, watchdogMs);
+    else engine.become("silent");
+  });
 
   // Until everything is up the port refuses connections: vLLM has no "starting" answer.
-  await sleep(switches.bootMs);
-  await engine.kv.transfer?.listen().catch((error: Error) => {
+  await Promise.all([sleep(switches.bootMs), gang]).catch((error: Error) => {
     process.stderr.write(`EngineCore failed to start.\n${error.message}\n`);
     failBoot(end);
   });
+  await openSideChannel(engine.kv, end);
   server.on("error", (error: NodeJS.ErrnoException) => {
     const isTaken = error.code === "EADDRINUSE";
     process.stderr.write(
@@ -81,12 +121,19 @@ async function main(): Promise<void> {
     );
     end(1);
   });
-  server.listen(port, host, () => {
+  server.listen(options.port, options.host, () => {
     log("Application startup complete.");
     if (switches.crashAfterMs > 0)
       setTimeout(() => process.kill(process.pid, "SIGKILL"), switches.crashAfterMs);
     if (switches.hangAfterMs > 0)
       setTimeout(() => process.kill(process.pid, "SIGSTOP"), switches.hangAfterMs);
+  });
+}
+
+async function openSideChannel({ transfer }: Kv, end: End): Promise<void> {
+  await transfer?.listen().catch((error: Error) => {
+    process.stderr.write(`EngineCore failed to start.\n${error.message}\n`);
+    failBoot(end);
   });
 }
 
@@ -96,7 +143,7 @@ async function main(): Promise<void> {
  */
 async function shutDown(
   { engine, server, options }: { engine: Engine; server: Server; options: EngineOptions },
-  end: (code: number) => never,
+  end: End,
 ): Promise<void> {
   log("[shutdown] API server: shutdown triggered");
   const untilMs = Date.now() + options.shutdownTimeoutS * 1_000;
@@ -107,7 +154,7 @@ async function shutDown(
 }
 
 /** As uvicorn does: no new connections, and an end when the last one is closed. Its exit code is 0 in any case. */
-function closeAndEnd(server: Server, end: (code: number) => never): void {
+function closeAndEnd(server: Server, end: End): void {
   if (!server.listening) end(0);
   server.close(() => end(0));
   server.closeIdleConnections();
@@ -128,7 +175,7 @@ function readOptions(): EngineOptions {
   }
 }
 
-function failBoot(end: (code: number) => never): never {
+function failBoot(end: End): never {
   process.stderr.write(
     "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n",
   );

@@ -1,5 +1,7 @@
 import { UsageError, readFlags } from "./command-line.ts";
 import type { Flags } from "./command-line.ts";
+import { parseGang } from "./gang-options.ts";
+import type { GangOptions } from "./gang-options.ts";
 import { parseKvConfig } from "./kv-config.ts";
 import type { KvConfig } from "./kv-config.ts";
 
@@ -12,6 +14,7 @@ export interface EngineOptions {
   readonly apiKeys: readonly string[];
   readonly dataParallelSize: number;
   readonly tensorParallelSize: number;
+  readonly gang: GangOptions;
   readonly maxModelLen: number;
   readonly dtype: string;
   readonly blockSize: number;
@@ -38,6 +41,11 @@ export function parseOptions(argv: readonly string[]): EngineOptions {
     apiKeys: flags.get("api-key") ?? [],
     dataParallelSize: count(flags, "data-parallel-size", 1),
     tensorParallelSize: count(flags, "tensor-parallel-size", 1),
+    gang: parseGang({
+      count: (name, fallback) => count(flags, name, fallback),
+      text,
+      has: (name) => flags.has(name),
+    }),
     maxModelLen: count(flags, "max-model-len", 8192),
     dtype: text("dtype") ?? "auto",
     blockSize: count(flags, "block-size", 16),

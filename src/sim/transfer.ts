@@ -124,7 +124,7 @@ export function createTransfer(
   }
 
   async function listen(): Promise<void> {
-    for (let rank = 0; rank < options.dataParallelSize; rank++) {
+    for (const rank of options.gang.cores) {
       const server = createServer(serve);
       servers.push(server);
       await new Promise<void>((resolve, reject) =>
