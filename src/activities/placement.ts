@@ -15,12 +15,14 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
     code: "PlacementInfeasible" | "PlacementTimeout",
   ): Promise<PdjobError> {
     const { nodes } = await agent.call("nodes", {});
-    const why = explainNoPlace(action.bundles[0] ?? {}, nodes);
+    const { replica, bundles, strategy = "STRICT_PACK" } = action;
+    const layout = { bundles, strategy };
+    const why = explainNoPlace({ spec, role: replica.role, layout }, nodes);
     const waited =
       code === "PlacementTimeout" ? ` within the job's timeout of ${spec.timeoutS} s` : "";
     return new PdjobError(
       code,
-      `No placement group for ${replicaName(action.replica)} g${action.generation}${waited}. ${why}`,
+      `No placement group for ${replicaName(replica)} g${action.generation}${waited}. ${why}`,
     );
   }
 
@@ -35,7 +37,12 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
       for (;;) {
         const group = await agent.call(
           "ensurePlacementGroup",
-          { name, bundles: action.bundles, graceS: spec.stopGraceS },
+          {
+            name,
+            bundles: action.bundles,
+            ...(action.strategy ? { strategy: action.strategy } : {}),
+            graceS: spec.stopGraceS,
+          },
           { signal: cancellationSignal() },
         );
         if (group.state === "CREATED") return { nodeIps: group.nodeIps };

@@ -1,23 +1,16 @@
-import { createHash } from "node:crypto";
 import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
-import { incarnationName, replicaName } from "../domain/names.ts";
-import { defaultHealth } from "../domain/spec.ts";
+import { incarnationName, rankName, replicaName } from "../domain/names.ts";
 import type { Endpoint, JobSpec } from "../domain/spec.ts";
-import { describeExit, lastLines } from "../plan/condemn.ts";
-import { replicaBundles } from "../plan/placement.ts";
-import { asksForProxyHost, enginePorts, renderEngine } from "../render/engine.ts";
+import { describeExit, firstExited, lastLines, nameOfRank } from "../plan/condemn.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { requestsLeft } from "./drain.ts";
-import { resolveSecrets } from "./secrets.ts";
+import { healthPath, startRanks } from "./ranks.ts";
 
 const pollEveryMs = 500;
 const drainPollEveryMs = 200;
-const healthPath = "/health";
 const logTailBytes = 4_000;
-
-const probeOf = ({ health = defaultHealth }: JobSpec) => ({ path: healthPath, ...health });
 
 function unlessGroupIsGone(error: unknown): undefined {
   if (error instanceof PdjobError && error.code === "PlacementPending") return undefined;
@@ -25,62 +18,12 @@ function unlessGroupIsGone(error: unknown): undefined {
 }
 
 export const replicaActivities = ({ agent }: ActivityDependencies) => {
-  /** The actor chooses the ports on its node; the command is rendered for them and handed over in a second call. */
-  async function startEngine({
-    spec,
-    action,
-  }: ActionInput<"startPrefill"> | ActionInput<"startDecode">): Promise<Endpoint | undefined> {
-    const { replica, generation, kvIp } = action;
-    const name = incarnationName(spec.name, replica, generation);
-    const bundle = replicaBundles(spec, replica.role)[0] ?? {};
-    const signal = cancellationSignal();
-    const { endpoint } = await agent.call(
-      "ensureReplica",
-      {
-        name,
-        placementGroup: name,
-        gpus: bundle.GPU ?? 0,
-        cpus: bundle.CPU ?? 0,
-        ports: enginePorts(spec, replica.role, undefined),
-        leaseS: spec.leaseS,
-        graceS: spec.stopGraceS,
-      },
-      { signal },
-    );
-    if (!endpoint) throw new PdjobError("RayUnreachable", `The actor of ${name} does not answer.`);
-    const { argv, env, files, emptied } = renderEngine(spec, {
-      replica,
-      generation,
-      ...endpoint,
-      kvIp: kvIp ?? endpoint.host,
-      ...(asksForProxyHost(spec, replica.role, undefined) ? { proxyHost: await headIp() } : {}),
-    });
-    const text = JSON.stringify(files.length > 0 ? { argv, env, files } : { argv, env });
-    const specHash = createHash("sha256").update(text).digest("hex").slice(0, 16);
-    const cwd = spec.workingDir;
-    await agent.call(
-      "startEngine",
-      {
-        name,
-        argv,
-        env: await resolveSecrets(env),
-        cwd,
-        specHash,
-        probe: probeOf(spec),
-        files,
-        emptied,
-      },
-      { signal },
-    );
-    return endpoint;
-  }
-
-  /** Proxies run on the head node. */
-  async function headIp(): Promise<string> {
-    const { nodes } = await agent.call("nodes", {}, { signal: cancellationSignal() });
-    const head = nodes.find(({ alive, isHead }) => alive && isHead);
-    if (head) return head.ip;
-    throw new PdjobError("RayUnreachable", "The cluster has no head node that is alive.");
+  /** Rank 0's before the others': when it ended because of one of them, that one is seen to have ended too. */
+  async function statuses(names: readonly string[]) {
+    const ask = (name: string) =>
+      agent.call("replicaStatus", { name }, { signal: cancellationSignal() });
+    const [first = "", ...rest] = names;
+    return [await ask(first), ...(await Promise.all(rest.map(ask)))];
   }
 
   async function logTail(name: string): Promise<string> {
@@ -93,9 +36,9 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
   return {
     /** Undefined when the placement group is gone: the planner then reserves another. */
     startPrefill: (input: ActionInput<"startPrefill">): Promise<Endpoint | undefined> =>
-      startEngine(input).catch(unlessGroupIsGone),
+      startRanks(agent, input).catch(unlessGroupIsGone),
     startDecode: (input: ActionInput<"startDecode">): Promise<Endpoint | undefined> =>
-      startEngine(input).catch(unlessGroupIsGone),
+      startRanks(agent, input).catch(unlessGroupIsGone),
 
     /** The address at which prefill 0 hands out KV: what `{KV_IP}` stands for in the other replicas' commands. */
     async readKvIp({
@@ -109,24 +52,31 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
       return { kvIp: status.endpoint.host };
     },
 
-    /** Ends when the engine answers /health, and fails at once when its process ends. Hands other changes to the planner. */
+    /**
+     * Ends when the engine answers /health, and fails at once when its process, or that of any rank, ends. Hands other
+     * changes to the planner.
+     */
     async waitHealthy({
       spec,
       action,
     }: ActionInput<"waitHealthy">): Promise<{ readonly state: string }> {
-      const name = incarnationName(spec.name, action.replica, action.generation);
-      const who = `${replicaName(action.replica)} g${action.generation}`;
+      const { replica, generation, bundles = [{}] } = action;
+      const names = bundles.map((_, rank) => rankName(spec.name, replica, generation, rank));
+      const who = `${replicaName(replica)} g${generation}`;
       for (;;) {
-        const status = await agent.call(
-          "replicaStatus",
-          { name },
-          { signal: cancellationSignal() },
+        const [first, ...followers] = await statuses(names);
+        const ranks = [first, ...followers].flatMap((one) =>
+          one === undefined || one.state === "absent" ? [] : [one],
         );
-        if (status.state === "exited")
-          throw new PdjobError("EngineExited", describeExit(`The engine of ${who}`, status));
-        if (status.state !== "starting") return { state: status.state };
+        const ended = firstExited(ranks);
+        const isWhole = ranks.length === names.length && followers.every(isRunning);
+        if (ended && isWhole) {
+          const what = nameOfRank(replicaName(replica), ended);
+          throw new PdjobError("EngineExited", describeExit(what, ended));
+        }
+        if (first?.state !== "starting" || !isWhole) return { state: first?.state ?? "absent" };
         if (Date.now() > action.deadlineMs)
-          throw await unhealthyInTime(who, name, spec, status.endpoint);
+          throw await unhealthyInTime(who, names[0] ?? "", spec, first.endpoint);
         await sleep(pollEveryMs);
       }
     },
@@ -176,3 +126,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
     );
   }
 };
+
+/** A rank that vanished, or lost its processes with its actor, is a matter for the planner. */
+const isRunning = ({ state }: { readonly state: string }): boolean =>
+  state === "healthy" || state === "exited";

@@ -20,17 +20,20 @@ export interface Turn {
 export type TurnInput = Omit<PlanInput, "observed" | "nowMs">;
 
 export const turnActivities = ({ agent }: ActivityDependencies) => {
-  const observe = (spec: JobSpec): Promise<Observed> =>
+  const observe = (
+    { name, leaseS }: JobSpec,
+    extra: { readonly nodes?: true } = {},
+  ): Promise<Observed> =>
     agent.call(
       "list",
-      { job: spec.name, ...(spec.leaseS > 0 ? { leaseS: spec.leaseS } : {}) },
+      { job: name, ...(leaseS > 0 ? { leaseS } : {}), ...extra },
       { signal: cancellationSignal() },
     );
 
   return {
     /** Observes the job and decides. The decision and its reasons stay in history as the audit trail. */
     async planTurn(input: TurnInput): Promise<Turn> {
-      const observed = await observe(input.spec);
+      const observed = await observe(input.spec, { nodes: true });
       return {
         plan: reconcile({ ...input, observed, nowMs: Date.now() }),
         digest: digestOf(observed),
@@ -56,7 +59,8 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
 };
 
 /** Only what the planner acts upon: counts of requests in flight, for example, change all the time. */
-function digestOf({ session, placementGroups, replicas, proxies }: Observed): string {
+function digestOf(observed: Observed): string {
+  const { session, placementGroups, replicas, proxies, followers = [] } = observed;
   const facts = [
     session,
     placementGroups
@@ -64,6 +68,7 @@ function digestOf({ session, placementGroups, replicas, proxies }: Observed): st
       .toSorted(byName),
     replicas.map(({ name, state, endpoint }) => [name, state, endpoint]).toSorted(byName),
     proxies.map(({ name, state, membership }) => [name, state, membership]).toSorted(byName),
+    followers.map(({ name, state }) => [name, state]).toSorted(byName),
   ];
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 16);
 }

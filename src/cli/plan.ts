@@ -3,17 +3,20 @@ import type { Command } from "commander";
 import { parse } from "yaml";
 import { z } from "zod";
 import { actionKey } from "../domain/action.ts";
-import { incarnationName, replicaName } from "../domain/names.ts";
+import { incarnationName, rankName, replicaName } from "../domain/names.ts";
+import type { ObservedNode } from "../domain/observed.ts";
 import { roles } from "../domain/role.ts";
 import type { ReplicaId } from "../domain/role.ts";
-import type { JobSpec } from "../domain/spec.ts";
-import { replicaBundles } from "../plan/placement.ts";
+import type { Bundle, JobSpec } from "../domain/spec.ts";
+import { unplaced } from "../plan/packing.ts";
+import { layoutOf } from "../plan/placement.ts";
 import { rehearse } from "../plan/rehearse.ts";
 import { renderEngine, unknownTarget } from "../render/engine.ts";
 import type { EngineCommand, EngineTarget } from "../render/engine.ts";
 import { renderProxy } from "../render/proxy.ts";
 import { requireSpec } from "./config-file.ts";
 import { Exit } from "./exit.ts";
+import { readNodes } from "./node-list.ts";
 import { columns, print, printJson, shellLine } from "./output.ts";
 
 const endpointsFile = z.record(
@@ -29,8 +32,12 @@ const endpointsFile = z.record(
 
 type Endpoints = z.output<typeof endpointsFile>;
 
+/** What is said when nobody told the nodes. */
+const assumption =
+  "Each replica is taken to fit on one node. Give the nodes, such as --nodes 2x8, to see which ones span several.";
+
 /** What `start` would do: bundles, the very commands, the steps. Needs no server and changes nothing. */
-export function planOf(spec: JobSpec, endpoints: Endpoints = {}) {
+export function planOf(spec: JobSpec, endpoints: Endpoints = {}, nodes?: readonly ObservedNode[]) {
   const ids = roles.flatMap((role) =>
     Array.from({ length: spec.roles[role].replicas }, (_, index): ReplicaId => ({ role, index })),
   );
@@ -41,17 +48,51 @@ export function planOf(spec: JobSpec, endpoints: Endpoints = {}) {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${ports["http"]}`,
   }));
   const { builtin, argv } = renderProxy(spec, members);
+  const left = nodes ? unplaced(spec, nodes) : [];
   return {
     job: spec.name,
-    replicas: targets.map((target) => ({
-      name: replicaName(target.replica),
-      ...target.replica,
-      bundles: replicaBundles(spec, target.replica.role),
-      ...renderEngine(spec, target),
-    })),
+    replicas: targets.map((target) => {
+      const { bundles, strategy } = layoutOf(spec, target.replica.role, nodes);
+      return {
+        name: replicaName(target.replica),
+        ...target.replica,
+        bundles,
+        ...(bundles.length > 1 ? { strategy, ranks: ranksOf(spec, target, bundles.length) } : {}),
+        ...renderEngine(spec, rankTarget(spec, target, { rank: 0, ranks: bundles.length })),
+      };
+    }),
     proxy: { builtin, argv },
-    steps: rehearse(spec).map((action) => ({ step: actionKey(action), reason: action.reason })),
+    steps: rehearse(spec, nodes).map((action) => ({
+      step: actionKey(action),
+      reason: action.reason,
+    })),
+    ...(left.length > 0
+      ? { unplaced: left.map(({ replica, ...why }) => ({ name: replicaName(replica), ...why })) }
+      : {}),
+    ...(nodes ? {} : { note: assumption }),
   };
+}
+
+/** The commands of a gang, rank by rank; rank 0's is also the replica's own. */
+const ranksOf = (spec: JobSpec, target: EngineTarget, ranks: number) =>
+  Array.from({ length: ranks }, (_, rank) => ({
+    rank,
+    name: rankName(spec.name, target.replica, target.generation, rank),
+    ...renderEngine(spec, rankTarget(spec, target, { rank, ranks })),
+  }));
+
+/** The target of one rank; addresses that were given are rank 0's. */
+function rankTarget(
+  spec: JobSpec,
+  target: EngineTarget,
+  gang: { readonly rank: number; readonly ranks: number },
+): EngineTarget {
+  if (gang.ranks === 1) return target;
+  const { replica, generation, kvIp, host } = target;
+  const unknown = unknownTarget(spec, replica, { generation, gang });
+  const leader = { host, ports: { ...unknown.gang?.leader.ports, ...target.ports } };
+  const place = gang.rank === 0 ? leader : { host: unknown.host, ports: unknown.ports };
+  return { ...unknown, ...place, kvIp, gang: { ...gang, leader } };
 }
 
 function targetOf(spec: JobSpec, replica: ReplicaId, endpoints: Endpoints): EngineTarget {
@@ -74,19 +115,22 @@ export function addPlan(program: Command): void {
     .description("show what `start` would do: bundles, every command, the steps; no server needed")
     .argument("<config>", "YAML file, or - for standard input")
     .option("--json", "print {job, replicas, proxy, steps} as JSON")
+    .option("--nodes <list>", "the cluster: COUNTxGPUS or COUNTxGPUSxCPUS, separated by commas")
     .option("--endpoints <file>", "JSON or YAML: replica name → {host, port, ports?}")
     .addHelpText(
       "after",
-      '\nExamples:\n  pdjob-client plan job.yaml\n  echo \'{"prefill-0":{"host":"10.0.0.7","port":8100}}\' > at.json && pdjob-client plan job.yaml --endpoints at.json --json',
+      '\nExamples:\n  pdjob-client plan job.yaml\n  echo \'{"prefill-0":{"host":"10.0.0.7","port":8100}}\' > at.json && pdjob-client plan job.yaml --endpoints at.json --json\n  pdjob-client plan job.yaml --nodes 2x8',
     )
-    .action((file: string, flags: { json?: boolean; endpoints?: string }) => {
+    .action((file: string, flags: { json?: boolean; nodes?: string; endpoints?: string }) => {
       const spec = requireSpec(file);
       const plan = planOf(
         spec,
         flags.endpoints === undefined ? {} : readEndpoints(flags.endpoints, spec),
+        flags.nodes === undefined ? undefined : readNodes(flags.nodes, spec),
       );
-      if (flags.json) return printJson(plan);
-      printPlan(plan);
+      if (flags.json) printJson(plan);
+      else printPlan(plan);
+      if (plan.unplaced?.some(({ feasible }) => !feasible)) throw new Exit(1);
     });
 }
 
@@ -130,23 +174,43 @@ function printFiles({ files, emptied }: EngineCommand): void {
   }
 }
 
-function printPlan({ job, replicas, proxy, steps }: ReturnType<typeof planOf>): void {
+function printPlan({
+  job,
+  replicas,
+  proxy,
+  steps,
+  unplaced: left = [],
+  note,
+}: ReturnType<typeof planOf>): void {
   print(`job ${job}`);
-  for (const { name, bundles, argv, env, files, emptied } of replicas) {
-    const reserved = bundles
-      .map((bundle) =>
-        Object.entries(bundle)
-          .map(([kind, count]) => `${count} ${kind}`)
-          .join(" + "),
-      )
-      .join(", ");
-    print(`\n${name}: reserves ${reserved}`);
-    for (const [key, value] of Object.entries(env)) print(`  ${key}=${shellLine([value])}`);
-    printFiles({ argv, env, files, emptied });
-    print(`  ${shellLine(argv)}`);
+  for (const { name, bundles, strategy, ranks, ...command } of replicas) {
+    const spread = strategy === "STRICT_SPREAD" ? ", each on a node of its own" : "";
+    print(`\n${name}: reserves ${describeBundles(bundles)}${ranks ? spread : ""}`);
+    if (!ranks) printCommand(command);
+    for (const rank of ranks ?? []) {
+      print(`  rank ${rank.rank}: ${rank.name}`);
+      printCommand(rank);
+    }
   }
   print(
     `\nproxy (${proxy.builtin ? "built-in" : "external"})\n  ${shellLine(proxy.argv)}\n\nsteps`,
   );
   print(columns(steps.map(({ step, reason }, index) => [`  ${index + 1}.`, step, reason])));
+  for (const { name, feasible, reason } of left)
+    print(
+      `\n${name} ${feasible ? "may find no room beside the others" : "has no place on these nodes"}. ${reason}`,
+    );
+  if (note) print(`\n${note}`);
+}
+
+function printCommand(command: EngineCommand): void {
+  for (const [key, value] of Object.entries(command.env)) print(`  ${key}=${shellLine([value])}`);
+  printFiles(command);
+  print(`  ${shellLine(command.argv)}`);
+}
+
+/** `12 GPU`, or of a gang `2 × 6 GPU`: its bundles are all alike. */
+function describeBundles(bundles: readonly Bundle[]): string {
+  const amounts = Object.entries(bundles[0] ?? {}).map(([kind, count]) => `${count} ${kind}`);
+  return `${bundles.length > 1 ? `${bundles.length} × ` : ""}${amounts.join(" + ")}`;
 }

@@ -49,12 +49,12 @@ export function renderStatus({
   events,
   failure,
 }: JobStatus): string {
-  const rows = replicas.map(({ name, generation, phase: state, url, note }) => [
+  const rows = replicas.map(({ name, generation, phase: state, url, note, nodeIps }) => [
     name,
     `g${generation}`,
     state,
     url ?? "",
-    note ?? "",
+    note ?? (nodeIps ? `spans ${nodeIps.join(", ")}` : ""),
   ]);
   const counts = (["prefill", "decode"] as const)
     .map((role) => `${ready[role]}/${desired[role]} ${role}`)

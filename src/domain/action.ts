@@ -2,7 +2,12 @@ import type { Failure } from "./errors.ts";
 import { replicaName } from "./names.ts";
 import type { Member } from "./observed.ts";
 import type { ReplicaId } from "./role.ts";
-import type { Bundle, JobSpec } from "./spec.ts";
+import type { Bundle, JobSpec, Strategy } from "./spec.ts";
+
+/** Present for a gang only: how the placement group of this generation was cut, a bundle for each rank. */
+interface ForRanks {
+  readonly bundles?: readonly Bundle[];
+}
 
 interface ForReplica {
   readonly replica: ReplicaId;
@@ -16,13 +21,15 @@ export type Action =
   | (ForReplica & {
       readonly kind: "reservePlacementGroup";
       readonly bundles: readonly Bundle[];
+      /** Present for a gang only. */
+      readonly strategy?: Strategy;
       readonly replaces: boolean;
       readonly deadlineMs?: number;
     })
-  | (ForReplica & { readonly kind: "startPrefill"; readonly kvIp?: string })
-  | (ForReplica & { readonly kind: "startDecode"; readonly kvIp?: string })
+  | (ForReplica & ForRanks & { readonly kind: "startPrefill"; readonly kvIp?: string })
+  | (ForReplica & ForRanks & { readonly kind: "startDecode"; readonly kvIp?: string })
   | (ForReplica & { readonly kind: "readKvIp" })
-  | (ForReplica & { readonly kind: "waitHealthy"; readonly deadlineMs: number })
+  | (ForReplica & ForRanks & { readonly kind: "waitHealthy"; readonly deadlineMs: number })
   | (ForReplica & { readonly kind: "drainReplica"; readonly deadlineMs: number })
   | (ForReplica & {
       readonly kind: "stopReplica";

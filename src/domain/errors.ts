@@ -3,6 +3,7 @@ export const isRetryable = {
   AgentUnreachable: true,
   RayUnreachable: true,
   ClusterChanged: true,
+  RankLost: false,
   PlacementPending: true,
   PlacementInfeasible: false,
   PlacementTimeout: false,

@@ -31,6 +31,8 @@ export interface ReplicaStatus {
   readonly generation: number;
   readonly phase: ReplicaPhase;
   readonly url?: string;
+  /** The nodes of a gang, rank by rank; absent for a replica on one node. */
+  readonly nodeIps?: readonly string[];
   /** Requests in flight through the built-in proxy. */
   readonly inFlight?: number;
   /** Why it is not READY, in one sentence. */

@@ -1,6 +1,7 @@
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
 import type { PlanInput } from "../domain/plan.ts";
+import { gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld } from "./world.ts";
 
 /**
@@ -8,14 +9,15 @@ import type { Incarnation, ReplicaWorld } from "./world.ts";
  * which every other failure ends.
  */
 export const isClusterFault = ({ code }: Failure): boolean =>
-  code === "ClusterChanged" || code === "RayUnreachable" || code === "AgentUnreachable";
+  ["ClusterChanged", "RankLost", "RayUnreachable", "AgentUnreachable"].includes(code);
 
 /** A node that is busy or cut off for a moment must not cost a replica; one that stays silent for this long does. */
 export const lostForMs = 5_000;
 
 /**
  * Why the newest generation of a replica cannot serve any more; undefined while it can.
- * The rules in order: a recorded failure, a dead engine, a hung engine, a vanished or unreachable actor.
+ * The rules in order: a recorded failure, a vanished or unreachable actor, a dead engine, a hung engine. What vanished
+ * comes first, because the other ranks of a gang exit in consequence.
  */
 export function condemned(replica: ReplicaWorld, input: PlanInput): Failure | undefined {
   const { current, name } = replica;
@@ -25,15 +27,18 @@ export function condemned(replica: ReplicaWorld, input: PlanInput): Failure | un
     return { code: recorded.code, message: recorded.message };
   }
   if (!current) return undefined;
-  return engineEnded(current, name) ?? actorGone(current, name, input);
+  return (
+    actorGone(current, name, input) ?? rankGone(current, name, input) ?? engineEnded(current, name)
+  );
 }
 
-function engineEnded({ actor, generation }: Incarnation, name: string): Failure | undefined {
-  if (actor?.state === "exited") {
-    return {
-      code: "EngineExited",
-      message: describeExit(`The engine of ${name} g${generation}`, actor),
-    };
+function engineEnded(
+  { actor, followers, generation }: Incarnation,
+  name: string,
+): Failure | undefined {
+  const ended = firstExited([...(actor ? [actor] : []), ...followers]);
+  if (ended) {
+    return { code: "EngineExited", message: describeExit(nameOfRank(name, ended), ended) };
   }
   if (actor?.state === "unhealthy") {
     const message = `The engine of ${name} g${generation} stopped answering /health.${lastLines(actor.logTail)}`;
@@ -41,6 +46,45 @@ function engineEnded({ actor, generation }: Incarnation, name: string): Failure 
   }
   return undefined;
 }
+
+/** Any rank's end is the gang's end: vLLM cannot take a rank back. */
+function rankGone(
+  current: Incarnation,
+  name: string,
+  { memory, nowMs }: PlanInput,
+): Failure | undefined {
+  const { actor, followers, generation } = current;
+  const lost = followers.find((one) => one.state === "lost" && isLongLost(one.name, memory, nowMs));
+  if (lost) {
+    const message = `${nameOfRank(name, lost)} has not answered for ${lostForMs / 1_000} s: its node is down or hung.`;
+    return { code: "RankLost", message };
+  }
+  if (actor?.state === "idle") return undefined;
+  // Followers start first and rank 0 last: one that runs had a rank 0, and a rank 0 that runs had all of them.
+  const running = followers.filter(({ state }) => state !== "idle").map(({ rank }) => rank);
+  const expected = actor ? followerRanks(current) : running.length > 0 ? [0] : [];
+  const gone = expected.find((rank) => !running.includes(rank));
+  if (gone === undefined) return undefined;
+  return { code: "RankLost", message: `${nameOfRank(name, { generation, rank: gone })} is gone.` };
+}
+
+const followerRanks = (current: Incarnation): readonly number[] =>
+  (gangBundles(current) ?? []).slice(1).map((_, index) => index + 1);
+
+/** The rank whose end came first: the others only followed. */
+export const firstExited = <T extends { readonly state: string; readonly exit?: { atMs: number } }>(
+  ranks: readonly T[],
+): T | undefined =>
+  ranks
+    .filter(({ state }) => state === "exited")
+    .toSorted((a, b) => (a.exit?.atMs ?? 0) - (b.exit?.atMs ?? 0))[0];
+
+/** `The engine of prefill-0 g1`, or of its gang `Rank 2 of prefill-0 g1`. */
+export const nameOfRank = (
+  name: string,
+  { generation, rank = 0 }: { readonly generation: number; readonly rank?: number },
+): string =>
+  rank === 0 ? `The engine of ${name} g${generation}` : `Rank ${rank} of ${name} g${generation}`;
 
 function actorGone(
   { actor, group, generation }: Incarnation,

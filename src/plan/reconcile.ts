@@ -86,7 +86,8 @@ function lateFailure({ reason }: Plan["view"], input: PlanInput): Failure | unde
 
 /** Since when each actor that exists has not answered. */
 function lostActors({ observed, memory, nowMs }: PlanInput): Plan["lostSinceMs"] {
-  const lost = [...observed.replicas, ...observed.proxies].filter(({ state }) => state === "lost");
+  const { replicas, followers = [], proxies } = observed;
+  const lost = [...replicas, ...followers, ...proxies].filter(({ state }) => state === "lost");
   return Object.fromEntries(lost.map(({ name }) => [name, memory.lostSinceMs[name] ?? nowMs]));
 }
 

@@ -2,8 +2,15 @@ import type { Action, ProxyCommand } from "../domain/action.ts";
 import { actionKey, targetOf } from "../domain/action.ts";
 import { emptyMemory } from "../domain/memory.ts";
 import type { Memory } from "../domain/memory.ts";
-import { incarnationName, proxyName, replicaName } from "../domain/names.ts";
-import type { Member, Observed, ObservedReplica } from "../domain/observed.ts";
+import { incarnationName, proxyName, rankName, replicaName } from "../domain/names.ts";
+import type {
+  Member,
+  Observed,
+  ObservedFollower,
+  ObservedNode,
+  ObservedReplica,
+} from "../domain/observed.ts";
+import type { ReplicaId } from "../domain/role.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { reconcile } from "./reconcile.ts";
 
@@ -12,11 +19,18 @@ const turnsMax = 10_000;
 
 /**
  * The steps of a first deployment, in order: the real policy, driven against a cluster on which every action succeeds
- * at once. So what `plan` shows is what `start` does, and not a second description of it.
+ * at once. So what `plan` shows is what `start` does, and not a second description of it. Without `nodes` every replica
+ * is taken to fit on one.
  */
-export function rehearse(spec: JobSpec): readonly Action[] {
+export function rehearse(spec: JobSpec, nodes?: readonly ObservedNode[]): readonly Action[] {
   let memory = emptyMemory(0);
-  let observed: Observed = { session: "rehearsal", placementGroups: [], replicas: [], proxies: [] };
+  let observed: Observed = {
+    session: "rehearsal",
+    placementGroups: [],
+    replicas: [],
+    proxies: [],
+    ...(nodes ? { nodes } : {}),
+  };
   const steps: Action[] = [];
   const desired = {
     replicas: { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas },
@@ -52,11 +66,9 @@ function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observ
   switch (action.kind) {
     case "reservePlacementGroup": {
       const name = incarnationName(spec.name, action.replica, action.generation);
-      const group = {
-        name,
-        state: "CREATED" as const,
-        nodeIps: [`<${replicaName(action.replica)}.host>`],
-      };
+      const { bundles } = action;
+      const nodeIps = bundles.map((_, rank) => hostOf(action.replica, rank));
+      const group = { name, state: "CREATED" as const, nodeIps, bundles };
       return {
         memory: remembered,
         observed: { ...observed, placementGroups: [...observed.placementGroups, group] },
@@ -64,7 +76,10 @@ function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observ
     }
     case "startPrefill":
     case "startDecode":
-      return { memory: remembered, observed: withActor(observed, startedActor(action, spec)) };
+      return {
+        memory: remembered,
+        observed: withFollowers(withActor(observed, startedActor(action, spec)), action, spec),
+      };
     case "waitHealthy": {
       const name = incarnationName(spec.name, action.replica, action.generation);
       const actor = observed.replicas.find((one) => one.name === name);
@@ -74,7 +89,7 @@ function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observ
       };
     }
     case "readKvIp":
-      return { memory: { ...remembered, kvIp: `<${replicaName(action.replica)}.host>` }, observed };
+      return { memory: { ...remembered, kvIp: hostOf(action.replica) }, observed };
     case "renderProxy":
       return {
         memory: {
@@ -113,13 +128,26 @@ const withActor = (observed: Observed, actor: ObservedReplica): Observed => ({
   replicas: [...observed.replicas.filter(({ name }) => name !== actor.name), actor],
 });
 
-function startedActor(
-  action: Extract<Action, { kind: "startPrefill" | "startDecode" }>,
+type Start = Extract<Action, { kind: "startPrefill" | "startDecode" }>;
+
+function withFollowers(
+  observed: Observed,
+  { replica, generation, bundles = [] }: Start,
   spec: JobSpec,
-): ObservedReplica {
-  const { replica, generation } = action;
+): Observed {
+  const followers = bundles.slice(1).map((_, index): ObservedFollower => {
+    const name = rankName(spec.name, replica, generation, index + 1);
+    return { name, ...replica, generation, rank: index + 1, state: "healthy" };
+  });
+  return { ...observed, followers: [...(observed.followers ?? []), ...followers] };
+}
+
+const hostOf = (replica: ReplicaId, rank = 0): string =>
+  `<${replicaName(replica)}${rank === 0 ? "" : `-r${rank}`}.host>`;
+
+function startedActor({ replica, generation }: Start, spec: JobSpec): ObservedReplica {
   const name = incarnationName(spec.name, replica, generation);
-  const endpoint = { host: `<${replicaName(replica)}.host>`, ports: {} };
+  const endpoint = { host: hostOf(replica), ports: {} };
   return { name, ...replica, generation, state: "starting", startedAtMs: 0, endpoint };
 }
 

@@ -6,8 +6,9 @@ import type { PlanInput } from "../domain/plan.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { condemned, firstLine } from "./condemn.ts";
 import { readyByMs } from "./deadline.ts";
-import { replicaBundles } from "./placement.ts";
+import { layoutOf, layoutOfGroup } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
+import { gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 
 /** What to do for one replica next: an action, or a time to look again, or nothing. */
@@ -33,11 +34,18 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
         replica: replica.id,
         generation: current.generation,
         deadlineMs: input.memory.served ? bootByMs : Math.min(bootByMs, readyByMs(input)),
+        ...ofGang(current),
         reason: `${replica.name} is booting`,
       },
     };
   }
   return undefined;
+}
+
+/** What an action must know of a gang; nothing for a replica on one node. */
+function ofGang(incarnation: Incarnation) {
+  const bundles = gangBundles(incarnation);
+  return bundles ? { bundles } : {};
 }
 
 /** Takes an unwanted replica away: out of the proxy, drained, stopped, its GPUs released. */
@@ -89,13 +97,13 @@ export const inFlightOf = (name: string, proxy: ObservedProxy | undefined): numb
 /** The verdict travels with the action, so that the failure is remembered once nothing is left to observe. */
 function remove(
   { id }: ReplicaWorld,
-  { actor, generation }: Incarnation,
+  { actor, followers, generation }: Incarnation,
   { spec }: PlanInput,
   reason: string,
   verdict?: Failure,
 ): Action {
   const failure = verdict ? { failure: { code: verdict.code, message: verdict.message } } : {};
-  return actor
+  return actor || followers.length > 0
     ? { kind: "stopReplica", replica: id, generation, graceS: spec.stopGraceS, reason, ...failure }
     : { kind: "removePlacementGroup", replica: id, generation, reason, ...failure };
 }
@@ -114,12 +122,16 @@ function reserve(
     if (verdict.kind !== "now") return { wakeAtMs: verdict.atMs };
   }
   const generation = current?.generation ?? (memory.generations[name] ?? 0) + 1;
+  const { nodes } = input.observed;
+  const cut = current?.group?.bundles;
+  const { bundles, strategy } = cut ? layoutOfGroup(cut, nodes) : layoutOf(spec, id.role, nodes);
   return {
     action: {
       kind: "reservePlacementGroup",
       replica: id,
       generation,
-      bundles: replicaBundles(spec, id.role),
+      bundles,
+      ...(bundles.length > 1 ? { strategy } : {}),
       replaces: again,
       reason: again ? `${name} is replaced` : `${name} is wanted and has no placement group`,
       // Once the job serves, a replica may wait for GPUs as long as it must: what runs is not disturbed.
@@ -131,7 +143,7 @@ function reserve(
 /** Every replica but prefill 0 starts once prefill 0's address is known: its commands may hold {KV_IP}. */
 function start(
   { id, name }: ReplicaWorld,
-  { generation }: Incarnation,
+  current: Incarnation,
   world: World,
   { memory, spec }: PlanInput,
 ): ReplicaStep {
@@ -139,7 +151,8 @@ function start(
   if (!isFirst && !isKvIpKnown(world, memory, spec)) return undefined;
   const rest = {
     replica: id,
-    generation,
+    generation: current.generation,
+    ...ofGang(current),
     reason: `${name} has its placement group and no engine`,
     ...(memory.kvIp !== undefined && !isFirst ? { kvIp: memory.kvIp } : {}),
   };

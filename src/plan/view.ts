@@ -89,12 +89,14 @@ function replicaStatus(replica: ReplicaWorld, world: World, input: PlanInput): R
   const { id, name, current } = replica;
   const actor = current?.actor;
   const member = actor && memberOf(actor);
+  const nodeIps = current?.group?.nodeIps ?? [];
   return {
     name,
     role: id.role,
     index: id.index,
     generation: current?.generation ?? input.memory.generations[name] ?? 0,
     ...(member ? { url: member.url } : {}),
+    ...(nodeIps.length > 1 ? { nodeIps } : {}),
     ...(actor && world.proxy?.inFlight ? { inFlight: inFlightOf(actor.name, world.proxy) } : {}),
     ...replicaPhase(replica, world, input),
   };

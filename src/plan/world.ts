@@ -1,6 +1,7 @@
-import { parseIncarnation, replicaName } from "../domain/names.ts";
+import { incarnationName, parseIncarnation, replicaName } from "../domain/names.ts";
 import type {
   Member,
+  ObservedFollower,
   ObservedPlacementGroup,
   ObservedProxy,
   ObservedReplica,
@@ -9,13 +10,23 @@ import type { Desired } from "../domain/memory.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import type { ReplicaId } from "../domain/role.ts";
+import type { Bundle } from "../domain/spec.ts";
 
 /** One generation of a replica, as far as anything of it exists in Ray. */
 export interface Incarnation {
   readonly name: string;
   readonly generation: number;
   readonly group?: ObservedPlacementGroup;
+  /** Of rank 0, which answers for the replica. */
   readonly actor?: ObservedReplica;
+  /** The other ranks of a gang. */
+  readonly followers: readonly ObservedFollower[];
+}
+
+/** The bundles of a gang, as its placement group was cut; undefined for a replica on one node. */
+export function gangBundles({ group }: Incarnation): readonly Bundle[] | undefined {
+  const bundles = group?.bundles ?? [];
+  return bundles.length > 1 ? bundles : undefined;
 }
 
 /** A replica that is wanted, or of which something is left. */
@@ -72,20 +83,27 @@ export function lookAt({ spec, desired, observed, inFlight }: PlanInput): World 
 export const isRetired = (target: string, generation: number, { retired }: Desired): boolean =>
   generation <= (retired?.[target] ?? 0);
 
-function incarnationsOf(job: string, { placementGroups, replicas }: PlanInput["observed"]) {
-  const groups = new Map(placementGroups.map((group) => [group.name, group]));
-  const actors = new Map(replicas.map((actor) => [actor.name, actor]));
-  return [...new Set([...groups.keys(), ...actors.keys()])].flatMap((name) => {
+function incarnationsOf(job: string, observed: PlanInput["observed"]) {
+  const groups = new Map(observed.placementGroups.map((group) => [group.name, group]));
+  const actors = new Map(observed.replicas.map((actor) => [actor.name, actor]));
+  const ranks = (observed.followers ?? []).map((follower) => ({
+    whole: incarnationName(job, follower, follower.generation),
+    follower,
+  }));
+  const names = [...groups.keys(), ...actors.keys(), ...ranks.map(({ whole }) => whole)];
+  return [...new Set(names)].flatMap((name) => {
     const parsed = parseIncarnation(name);
     if (!parsed || parsed.job !== job) return [];
     const { role, index, generation } = parsed;
     const group = groups.get(name);
     const actor = actors.get(name);
+    const followers = ranks.flatMap(({ whole, follower }) => (whole === name ? [follower] : []));
     return [
       {
         id: { role, index },
         name,
         generation,
+        followers,
         ...(group ? { group } : {}),
         ...(actor ? { actor } : {}),
       },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readNodes } from "../../src/cli/node-list.ts";
 import { columns, shellLine } from "../../src/cli/output.ts";
 import { planOf } from "../../src/cli/plan.ts";
 import { makeSpec } from "../support/spec.ts";
@@ -154,7 +155,7 @@ describe("plan", () => {
     );
     expect(exitCode).toBe(0);
     const plan = JSON.parse(stdout);
-    expect(Object.keys(plan)).toEqual(["job", "replicas", "proxy", "steps"]);
+    expect(Object.keys(plan)).toEqual(["job", "replicas", "proxy", "steps", "note"]);
     expect(Object.keys(plan.replicas[0])).toEqual([
       "name",
       "role",
@@ -203,6 +204,73 @@ describe("plan", () => {
     expect([exitCode, stderr.includes("prefill-0.port")]).toEqual([2, true]);
   });
 
+  test("says that each replica is taken to fit on one node, unless the nodes are given", async () => {
+    const { stdout } = await run("plan", "examples/quickstart.yaml");
+    expect(stdout.split("\n").at(-1)).toBe(
+      "Each replica is taken to fit on one node. Give the nodes, such as --nodes 2x8, to see which ones span several.",
+    );
+    expect((await run("plan", "examples/quickstart.yaml", "--nodes", "2x8")).stdout).not.toContain(
+      "is taken to fit",
+    );
+  });
+
+  test("shows the commands of a gang rank by rank, the addresses of its rank 0 as they were given", () => {
+    const wide = makeSpec({ prefill: { replicas: 1, numGpus: 12 } });
+    const plan = planOf(
+      wide,
+      { "prefill-0": { host: "10.0.0.7", port: 81, ports: { gang_master: 82 } } },
+      readNodes("2x8", wide),
+    );
+    expect(plan.note).toBeUndefined();
+    const [prefill, decode] = plan.replicas;
+    expect(prefill).toMatchObject({
+      bundles: [{ GPU: 6 }, { GPU: 6 }],
+      strategy: "STRICT_SPREAD",
+      ranks: [
+        { rank: 0, name: "demo-prefill-0-g1" },
+        { rank: 1, name: "demo-prefill-0-g1-r1" },
+      ],
+    });
+    expect(prefill?.argv).toEqual(prefill?.ranks?.[0]?.argv);
+    const flags = prefill?.ranks?.map(({ argv }) =>
+      argv.slice(3, argv.indexOf("--master-port") + 2),
+    );
+    expect(flags?.map((words) => words.join(" "))).toEqual([
+      "--host 10.0.0.7 --port 81 --nnodes 2 --node-rank 0 --master-addr 10.0.0.7 --master-port 82",
+      "--headless --nnodes 2 --node-rank 1 --master-addr 10.0.0.7 --master-port 82",
+    ]);
+    expect(decode).not.toHaveProperty("ranks");
+  });
+
+  test("tells a replica that these nodes never hold from one that the others leave no room", async () => {
+    // Prefill's is the first of the two.
+    const job = readFileSync(join(root, "examples/quickstart.yaml"), "utf8").replace(
+      "  num_gpus: 2",
+      "  num_gpus: 6",
+    );
+    const config = file("wide.yaml", job);
+    const full = await run("plan", config, "--nodes", "2x8");
+    expect(full.exitCode).toBe(0);
+    expect(full.stdout).not.toContain("no room");
+    const tight = await run("plan", config, "--nodes", "2x7");
+    expect(tight.exitCode).toBe(0);
+    expect(tight.stdout).toContain(
+      "\ndecode-0 may find no room beside the others. It needs 2 GPUs and 0 CPUs on one node, which others hold at the moment (node 1: 1 of 7 GPUs and 0 of 0 CPUs free; node 2: 1 of 7 GPUs",
+    );
+    const small = await run("plan", config, "--nodes", "1x2", "--json");
+    expect(small.exitCode).toBe(1);
+    expect(JSON.parse(small.stdout).unplaced[0]).toMatchObject({
+      name: "prefill-0",
+      feasible: false,
+      reason: expect.stringContaining("Nor do the nodes hold it as 2 × 3, 3 × 2, 6 × 1 GPUs"),
+    });
+    const wrong = await run("plan", config, "--nodes", "two");
+    expect([wrong.exitCode, wrong.stderr]).toEqual([
+      2,
+      "--nodes two: expected COUNTxGPUS or COUNTxGPUSxCPUS, at most 2000 nodes. Example: --nodes 2x8,1x4",
+    ]);
+  });
+
   test("shows what an external proxy will run, IPv6 hosts included", () => {
     const spec = makeSpec({
       scheduler: {
@@ -237,6 +305,6 @@ test("bash completes verbs, and the flags of a verb", async () => {
     return (await execa("bash", ["-c", line])).stdout;
   };
   expect(await complete("st")).toBe("start status stop");
-  expect(await complete("plan", "--")).toBe("--json --endpoints --help");
+  expect(await complete("plan", "--")).toBe("--json --nodes --endpoints --help");
   expect((await run("completion", "fish")).exitCode).toBe(2);
 });

@@ -198,6 +198,19 @@ export const rulesCases: readonly Case[] = [
     ],
   },
   {
+    name: "flags that spread data parallelism over nodes",
+    text: job({
+      6: "  params: {model: m, data_parallel_size_local: 1, data_parallel_rpc_port: 5, data_parallel_backend: ray, _extra_params: -dpl 2 -dpb ray}",
+    }),
+    messages: [
+      "job.yaml:6:22 general.params.data_parallel_size_local: is not yours to set: pdjob sets it when a replica spans nodes. Remove it.",
+      "job.yaml:6:51 general.params.data_parallel_rpc_port: is not yours to set: pdjob sets it when a replica spans nodes. Remove it.",
+      "job.yaml:6:101 general.params.data_parallel_backend: would have Ray reserve the engine's GPUs a second time: remove it.",
+      "job.yaml:6:121 general.params._extra_params: holds -dpl, which is not yours to set: pdjob sets it when a replica spans nodes. Remove it.",
+      "job.yaml:6:121 general.params._extra_params: holds -dpb ray, which would have Ray reserve the engine's GPUs a second time: remove it.",
+    ],
+  },
+  {
     name: "owned flags in _extra_params",
     text: job({
       6: "  params: {model: m, _extra_params: '--host 1.2.3.4 --port=1 --master_addr a --no-headless -r 1 --kv-transfer-config {} --distributed-executor-backend ray'}",

@@ -85,7 +85,7 @@ describe("a job that cannot start ends FAILED, releases everything and says why:
       prefill: { replicas: 1, numGpus: 4 },
     });
     expect(reason).toContain(
-      "No placement group for prefill-0 g1 within the job's timeout of 4 s. It needs 4 GPUs and 0 CPUs on one node, which other jobs hold at the moment",
+      "No placement group for prefill-0 g1 within the job's timeout of 4 s. It needs 4 GPUs and 0 CPUs on one node, which others hold at the moment",
     );
     await rig.client.stop("holder");
     await rig.client.result("holder");

@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { emptyMemory } from "../../src/domain/memory.ts";
 import { incarnationName, parseIncarnation, rankName } from "../../src/domain/names.ts";
 import { scaleProblem } from "../../src/domain/scale.ts";
-import { explainNoPlace, replicaBundles } from "../../src/plan/placement.ts";
 import { mayRestart } from "../../src/plan/restarts.ts";
 import { makeSpec } from "../support/spec.ts";
 
@@ -23,36 +22,6 @@ describe("the restart budget", () => {
     ["until the oldest leaves the window", [10_000, 12_000, 15_000], 110_001, { kind: "now" }],
   ] as const)("%s", (_name, times, nowMs, verdict) =>
     expect(mayRestart("x", memory(...times), budget, nowMs)).toEqual(verdict),
-  );
-});
-
-describe("a replica's bundle", () => {
-  test.each([
-    [{ numCpus: 0 }, 8, { GPU: 8 }],
-    [{ numCpus: 2 }, 8, { GPU: 8, CPU: 16 }],
-    [{ numCpus: 2, gpusPerWorker: 4 }, 8, { GPU: 8, CPU: 4 }],
-    [{ numCpus: 3 }, 0, { CPU: 3 }],
-  ])("%j and %i GPUs", (overrides, numGpus, bundle) =>
-    expect(replicaBundles(makeSpec({ ...overrides, decode: { numGpus } }), "decode")).toEqual([
-      bundle,
-    ]),
-  );
-});
-
-test("an operator is told why there is no place, with the numbers", () => {
-  const node = (ip: string, free: number) => ({
-    ip,
-    alive: true,
-    total: { GPU: 8, CPU: 4 },
-    available: { GPU: free, CPU: 4 },
-  });
-  expect(
-    explainNoPlace({ GPU: 4 }, [node("10.0.0.1", 2), { ...node("10.0.0.2", 8), alive: false }]),
-  ).toBe(
-    "It needs 4 GPUs and 0 CPUs on one node, which other jobs hold at the moment (10.0.0.1: 2 of 8 GPUs and 4 of 4 CPUs free). Stop or scale down another job, or add a node.",
-  );
-  expect(explainNoPlace({ GPU: 16 }, [])).toBe(
-    "It needs 16 GPUs and 0 CPUs on one node, and no node has that many at all (no node is alive). Lower num_gpus or num_cpus, or add a larger node.",
   );
 });
 

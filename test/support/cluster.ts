@@ -3,8 +3,14 @@ import { actionKey } from "../../src/domain/action.ts";
 import type { InFlightAction } from "../../src/domain/action.ts";
 import { emptyMemory } from "../../src/domain/memory.ts";
 import type { Desired } from "../../src/domain/memory.ts";
-import { incarnationName, proxyName } from "../../src/domain/names.ts";
-import type { EngineState, Observed, ObservedReplica } from "../../src/domain/observed.ts";
+import { incarnationName, proxyName, rankName } from "../../src/domain/names.ts";
+import type {
+  EngineState,
+  Observed,
+  ObservedFollower,
+  ObservedNode,
+  ObservedReplica,
+} from "../../src/domain/observed.ts";
 import type { Plan } from "../../src/domain/plan.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
@@ -18,16 +24,18 @@ const turnsMax = 400;
  * A cluster in memory on which actions really take effect, driven by the real policy and the workflow's own memory
  * rules: observe → reconcile → perform → repeat. Tests change `observed` to inject faults.
  */
-export function fakeCluster(spec: JobSpec) {
+export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
   const state = {
     desired: {
       replicas: { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas },
     } as Desired,
     memory: emptyMemory(0),
-    observed: { session: "s1", placementGroups: [], replicas: [], proxies: [] } as Observed,
+    observed: emptyCluster("s1", nodes),
     nowMs: 0,
     inFlight: [] as InFlightAction[],
     log: [] as string[],
+    /** Every rank of which processes were started. */
+    starts: [] as string[],
     plan: undefined as Plan | undefined,
   };
 
@@ -66,14 +74,15 @@ export function fakeCluster(spec: JobSpec) {
         const group = {
           name: incarnationName(spec.name, action.replica, action.generation),
           state: "CREATED" as const,
-          nodeIps: ["10.0.0.1"],
+          nodeIps: action.bundles.map((_, rank) => `10.0.0.${rank + 1}`),
+          bundles: action.bundles,
         };
         state.observed = { ...observed, placementGroups: [...observed.placementGroups, group] };
         return;
       }
       case "startPrefill":
       case "startDecode":
-        state.observed = { ...observed, replicas: [...observed.replicas, actorOf(action, spec)] };
+        startRanks(action, action.bundles?.length ?? 1);
         return;
       case "waitHealthy":
         setState(incarnationName(spec.name, action.replica, action.generation), "healthy");
@@ -83,6 +92,7 @@ export function fakeCluster(spec: JobSpec) {
         state.observed = {
           ...observed,
           replicas: observed.replicas.filter((actor) => actor.name !== name),
+          followers: (observed.followers ?? []).filter((one) => !one.name.startsWith(`${name}-r`)),
         };
         return;
       }
@@ -134,13 +144,54 @@ export function fakeCluster(spec: JobSpec) {
     }
   }
 
-  function setState(name: string, engineState: EngineState): void {
-    const change = (actor: ObservedReplica): ObservedReplica =>
-      actor.name === name ? { ...actor, state: engineState } : actor;
-    state.observed = { ...state.observed, replicas: state.observed.replicas.map(change) };
+  /**
+   * Starts this many ranks of a replica, in the activity's order: followers first, rank 0 last. Fewer than all is what a
+   * worker leaves that was killed meanwhile; ranks that run already are found and left alone.
+   */
+  function startRanks(action: StartAction, count: number): void {
+    const { observed } = state;
+    const ranks = (action.bundles ?? [{}]).map((_, rank) => rank).toReversed();
+    const started = new Set(ranks.slice(0, count));
+    const { replica, generation } = action;
+    const nameOf = (rank: number): string => rankName(spec.name, replica, generation, rank);
+    const isKnown = (name: string): boolean =>
+      [...observed.replicas, ...(observed.followers ?? [])].some(
+        (one) => one.name === name && one.state !== "idle",
+      );
+    const fresh = ranks.filter((rank) => !isKnown(nameOf(rank)));
+    const names = new Set(fresh.map(nameOf));
+    const rank0 = {
+      ...actorOf(action, spec),
+      state: started.has(0) ? "starting" : "idle",
+    } as const;
+    const followers = fresh
+      .filter((rank) => rank > 0)
+      .map((rank): ObservedFollower => {
+        const engine = started.has(rank) ? "healthy" : "idle";
+        return { name: nameOf(rank), ...replica, generation, rank, state: engine };
+      });
+    const others = <T extends { readonly name: string }>(list: readonly T[]): readonly T[] =>
+      list.filter(({ name }) => !names.has(name));
+    state.observed = {
+      ...observed,
+      replicas: [...others(observed.replicas), ...(fresh.includes(0) ? [rank0] : [])],
+      followers: [...others(observed.followers ?? []), ...followers],
+    };
+    for (const rank of fresh) if (started.has(rank)) state.starts.push(nameOf(rank));
   }
 
-  return { state, turn, settle, run, apply, setState };
+  function setState(name: string, engineState: EngineState): void {
+    const change = <T extends ObservedReplica>(actor: T): T =>
+      actor.name === name ? { ...actor, state: engineState } : actor;
+    const { replicas, followers = [] } = state.observed;
+    state.observed = {
+      ...state.observed,
+      replicas: replicas.map(change),
+      followers: followers.map(change),
+    };
+  }
+
+  return { state, turn, settle, run, apply, setState, startRanks };
 }
 
 /** What the activity of this action hands back. */
@@ -151,13 +202,17 @@ export function resultOf(action: Action): ActionResult {
   return isStart ? { host: "10.0.0.1", ports: { http: 1 } } : undefined;
 }
 
-function actorOf(
-  action:
-    | Extract<Action, { kind: "startPrefill" | "startDecode" }>
-    | { replica: { role: "prefill" | "decode"; index: number }; generation: number },
-  spec: JobSpec,
-): ObservedReplica {
-  const { replica, generation } = action;
+export const emptyCluster = (session: string, nodes?: readonly ObservedNode[]): Observed => ({
+  session,
+  placementGroups: [],
+  replicas: [],
+  proxies: [],
+  ...(nodes ? { nodes } : {}),
+});
+
+type StartAction = Extract<Action, { kind: "startPrefill" | "startDecode" }>;
+
+function actorOf({ replica, generation }: StartAction, spec: JobSpec): ObservedReplica {
   const port = 20_000 + generation * 100 + replica.index * 2 + (replica.role === "decode" ? 1 : 0);
   return {
     name: incarnationName(spec.name, replica, generation),

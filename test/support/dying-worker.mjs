@@ -1,4 +1,5 @@
-// A worker that SIGKILLs itself once right before and once right after each kind of activity that PDJOB_DIE_AT names.
+// A worker that SIGKILLs itself once right before and once right after each kind of activity that PDJOB_DIE_AT names,
+// and of each call of the agent that it names as `VERB NAME`.
 // What it has died of is kept in a file, because nothing else survives. Everything else is the real worker's.
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -16,14 +17,13 @@ const { values } = parseArgs({
     "task-queue": { type: "string" },
   },
 });
-const kinds = process.env.PDJOB_DIE_AT.split(",");
+const mortal = process.env.PDJOB_DIE_AT.split(",");
 const record = process.env.PDJOB_DIE_RECORD;
 
-function dieOnce(moment) {
-  const kind = Context.current().info.activityType;
-  const point = `${moment} ${kind}`;
+function dieOnce(moment, what = Context.current().info.activityType) {
+  const point = `${moment} ${what}`;
   const died = existsSync(record) ? readFileSync(record, "utf8").split("\n") : [];
-  if (!kinds.includes(kind) || died.includes(point)) return;
+  if (!mortal.includes(what) || died.includes(point)) return;
   appendFileSync(record, `${point}\n`);
   process.kill(process.pid, "SIGKILL");
 }
@@ -41,12 +41,20 @@ const die = () => ({
 
 const root = new URL("../../", import.meta.url).pathname;
 const agent = connectAgent({ rayAddress: values["ray-address"] });
+const mortalAgent = {
+  async call(verb, args, options) {
+    dieOnce("before", `${verb} ${args.name}`);
+    const answer = await agent.call(verb, args, options);
+    dieOnce("after", `${verb} ${args.name}`);
+    return answer;
+  },
+};
 const worker = await Worker.create({
   connection: await NativeConnection.connect({ address: values.address }),
   taskQueue: values["task-queue"],
   workflowBundle: { codePath: `${root}dist/workflow-bundle.js` },
   activities: createActivities({
-    agent,
+    agent: mortalAgent,
     readProxyProgram: () => readFile(`${root}dist/pdjob-proxy.mjs`, "utf8"),
   }),
   interceptors: { activity: [conductActivity, die] },

@@ -84,11 +84,18 @@ export async function leftOf(
   { agent }: Rig,
   { name, scheduler }: JobSpec,
 ): Promise<readonly string[]> {
-  const { replicas, placementGroups, proxies } = await agent.call("list", { job: name });
+  const {
+    replicas,
+    followers = [],
+    placementGroups,
+    proxies,
+  } = await agent.call("list", {
+    job: name,
+  });
   const listening = (await isListening(scheduler.port)) ? [`port ${scheduler.port}`] : [];
   const processes = processesOf(name).map((pid) => `process ${pid}`);
   return [
-    ...[...replicas, ...placementGroups, ...proxies].map((one) => one.name),
+    ...[...replicas, ...followers, ...placementGroups, ...proxies].map((one) => one.name),
     ...processes,
     ...listening,
   ];

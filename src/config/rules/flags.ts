@@ -16,6 +16,8 @@ const ownedFlags: Readonly<Record<string, string>> = {
   data_parallel_hybrid_lb: ranks,
   data_parallel_multi_port_external_lb: ranks,
   data_parallel_rank: ranks,
+  data_parallel_rpc_port: spanning,
+  data_parallel_size_local: spanning,
   data_parallel_start_rank: ranks,
   grpc: plainHttp,
   headless: spanning,
@@ -39,9 +41,13 @@ const ownedInExtra: Readonly<Record<string, string>> = {
 
 const shortFlags: Readonly<Record<string, string>> = {
   "-dpa": "data_parallel_address",
+  "-dpb": "data_parallel_backend",
   "-dpe": "data_parallel_external_lb",
   "-dph": "data_parallel_hybrid_lb",
+  "-dpl": "data_parallel_size_local",
+  "-dpm": "data_parallel_multi_port_external_lb",
   "-dpn": "data_parallel_rank",
+  "-dpp": "data_parallel_rpc_port",
   "-dpr": "data_parallel_start_rank",
   "-n": "nnodes",
   "-r": "node_rank",
@@ -129,4 +135,4 @@ function ownedReason(key: string, owned: Readonly<Record<string, string>>): stri
 }
 
 const isRayExecutor = (key: string, value: unknown): boolean =>
-  key === "distributed_executor_backend" && value === "ray";
+  (key === "distributed_executor_backend" || key === "data_parallel_backend") && value === "ray";

@@ -1,6 +1,5 @@
-import type { ObservedPlacementGroup } from "../../../src/domain/observed.ts";
+import type { ObservedNode, ObservedPlacementGroup } from "../../../src/domain/observed.ts";
 import type { Strategy } from "../../../src/domain/spec.ts";
-import type { NodeResources } from "../../../src/plan/placement.ts";
 import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
 
@@ -205,7 +204,7 @@ export function createRay(clock: Clock, random: Random, nodes: readonly Node[], 
     setReachable,
     head: () => nodes.find(({ isHead }) => isHead)!,
     schedulingState,
-    resources: (node: Node): NodeResources => ({
+    resources: (node: Node): ObservedNode => ({
       ip: node.ip,
       alive: !node.isDead,
       total: { GPU: node.gpus, CPU: 64 },
