@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -109,16 +109,15 @@ test("greedy answers equal the aggregated engine's, word for word", async () => 
   );
   for (const prompt of prompts) {
     const body = { model: "tiny", prompt, max_tokens: 24, temperature: 0 };
-    const split = await complete(spec, body);
-    const answer = await request(`${aggregatedUrl}/v1/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
-    const whole = (await answer.body.json()) as { choices: { text: string }[] };
-    expect(split.status, split.text).toBe(200);
-    expect(JSON.parse(split.text).choices[0].text).toBe(whole.choices[0]?.text);
+    expect(await splitTexts(body)).toEqual(await wholeTexts(body));
   }
+});
+
+test("each of several prompts in one request gets the words that it would get alone", async () => {
+  const body = { model: "tiny", prompt: prompts, max_tokens: 24, temperature: 0 };
+  const texts = await splitTexts(body);
+  expect(new Set(texts).size).toBeGreaterThan(1);
+  expect(texts).toEqual(await wholeTexts(body));
 });
 
 test("a streamed chat ends with [DONE]", async () => {
@@ -147,6 +146,14 @@ test("the decode engine got every prompt token's KV from the prefill engine", as
   expect(tokens("local_compute") || 0).toBe(0);
 });
 
+test("several choices are answered, and the engines live on", async () => {
+  const body = { model: "tiny", prompt: prompts[1], max_tokens: 8, temperature: 1, n: 3 };
+  expect(await splitTexts(body)).toHaveLength(3);
+  expect(await splitTexts({ ...body, prompt: prompts.slice(0, 2), n: 2 })).toHaveLength(4);
+  expect(await splitTexts({ ...body, n: 1 })).toHaveLength(1);
+  expect((await rig.client.status("cpu")).ready).toEqual({ prefill: 1, decode: 1 });
+});
+
 test("stop leaves no VLLM::EngineCore and no VLLM::Worker", async () => {
   await aggregated.stop(10);
   await rig.client.stop("cpu");
@@ -155,6 +162,29 @@ test("stop leaves no VLLM::EngineCore and no VLLM::Worker", async () => {
   expect(vllmProcesses()).toEqual([]);
 });
 
+interface Completion {
+  readonly choices: readonly { readonly text: string }[];
+}
+
+const textsOf = ({ choices }: Completion): readonly string[] => choices.map(({ text }) => text);
+
+/** Through the proxy and the pair behind it. */
+async function splitTexts(body: object): Promise<readonly string[]> {
+  const { status, text } = await complete(spec, { ...body });
+  expect(status, text).toBe(200);
+  return textsOf(JSON.parse(text) as Completion);
+}
+
+async function wholeTexts(body: object): Promise<readonly string[]> {
+  const answer = await request(`${aggregatedUrl}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return textsOf((await answer.body.json()) as Completion);
+}
+
+/** Real ones: a simulated engine's core has the same name, and other tests may run on this machine. */
 function vllmProcesses(): readonly string[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
@@ -164,8 +194,9 @@ function vllmProcesses(): readonly string[] {
 
 function commandOf(pid: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    const isPython = basename(readlinkSync(`/proc/${pid}/exe`)).startsWith("python");
+    return isPython ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
   } catch {
-    return "";
+    return ""; // It ended meanwhile.
   }
 }
