@@ -107,7 +107,8 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
         raise AgentError("ProxyExited", exit_in_words("The proxy", status["exit"], status.get("logTail")))
     if status["state"] == "starting" and left_s <= PROXY_WAIT_S:
         log = cluster.ask(name.full, "read_log", [None, PROXY_LAST_BYTES], STATUS_TIMEOUT_S) or {"text": ""}
-        text = f"The proxy did not answer on port {args['port']} within {args['startTimeoutS']} s."
+        text = f"The proxy did not answer on port {args['port']} within {args['startTimeoutS']} s"
+        text += "." if args["builtin"] else ": is `scheduler.port` the one it takes? {PORT} in its command tells it."
         raise AgentError("ProxyTimeout", f"{text} Its last lines:\n{log['text']}".rstrip())
     return status
 

@@ -10,7 +10,7 @@ from .fake_cluster import FakeCluster, Json
 
 GPU = [{"GPU": 2}]
 REPLICA: Json = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "ports": [], "leaseS": 0}
-PROXY: Json = {"name": "a-proxy-g1", "port": 1, "leaseS": 0, "startTimeoutS": 0.05}
+PROXY: Json = {"name": "a-proxy-g1", "port": 1, "leaseS": 0, "startTimeoutS": 0.05, "builtin": False}
 
 
 def call(cluster: FakeCluster, verb: str, **args: object) -> Json:

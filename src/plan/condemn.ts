@@ -135,4 +135,6 @@ export function describeExit(
 export const lastLines = (logTail: string | undefined): string =>
   logTail ? ` Its last lines:\n${logTail}` : "";
 
-export const firstLine = ({ message }: Failure): string => message.split("\n", 1)[0] ?? "";
+/** The sentence of a failure, without the log lines that follow it. */
+export const firstLine = ({ message }: Failure): string =>
+  (message.split("\n", 1)[0] ?? "").replace(/ Its last lines:$/, "");

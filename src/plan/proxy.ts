@@ -3,6 +3,7 @@ import type { Action } from "../domain/action.ts";
 import type { Member, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
+import { highestNamedIndex } from "../domain/scale.ts";
 import { condemned, describeExit, firstLine, isLongLost, lastLines } from "./condemn.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
@@ -70,7 +71,11 @@ export function stepProxy(world: World, input: PlanInput): ReplicaStep {
     : redeployExternal(proxy, members, world, input);
 }
 
-/** The first proxy waits for every replica, as the user expects READY to mean; a later one for one pair. */
+/**
+ * The first proxy waits for every replica, as the user expects READY to mean; a later one for one pair, since nobody is
+ * served meanwhile. A proxy that used up its budget is tried once more whenever its members changed: the reason for its
+ * end may have been one of them.
+ */
 function deploy(
   members: readonly Member[],
   world: World,
@@ -78,14 +83,17 @@ function deploy(
   replaces: boolean,
 ): ReplicaStep {
   const { memory, spec, nowMs } = input;
-  const enough =
-    memory.served && spec.scheduler.membership === "builtin"
-      ? hasPair(members)
-      : isComplete(members, world);
+  const enough = memory.served
+    ? hasPair(members) && namesNoOther(members, spec)
+    : isComplete(members, world);
   if (!enough) return undefined;
-  if (replaces) {
+  const { command } = memory.proxyCommand ?? {};
+  const isNew = command === undefined || !sameMembers(command.members, members);
+  // What was rendered within the budget is run, even if that was the last of it.
+  if (replaces && !isRendered(members, input)) {
     const verdict = mayRestart("proxy", memory, spec.restart, nowMs);
-    if (verdict.kind !== "now") return { wakeAtMs: verdict.atMs };
+    if (verdict.kind === "later" || (verdict.kind === "exhausted" && !isNew))
+      return { wakeAtMs: verdict.atMs };
   }
   return renderThenRun(
     members,
@@ -101,14 +109,9 @@ function renderThenRun(
   reason: string,
   replaces: boolean,
 ): ReplicaStep {
-  const { desired, memory, spec, nowMs } = input;
-  const spent = Math.max(
-    memory.started["proxy"] ?? 0,
-    memory.failures["proxy"]?.generation ?? 0,
-    desired.retired?.["proxy"] ?? 0,
-  );
+  const { memory, spec, nowMs } = input;
   const rendered = memory.proxyCommand;
-  if (rendered && rendered.generation > spent && sameMembers(rendered.command.members, members)) {
+  if (rendered && isRendered(members, input)) {
     return {
       action: {
         kind: "runProxy",
@@ -119,9 +122,27 @@ function renderThenRun(
       },
     };
   }
-  const generation = Math.max(memory.generations["proxy"] ?? 0, spent) + 1;
+  const generation = Math.max(memory.generations["proxy"] ?? 0, spentGeneration(input)) + 1;
   return { action: { kind: "renderProxy", generation, members, replaces, reason } };
 }
+
+/** Is there a command for these members that was not run yet? */
+function isRendered(members: readonly Member[], input: PlanInput): boolean {
+  const { proxyCommand } = input.memory;
+  return (
+    proxyCommand !== undefined &&
+    proxyCommand.generation > spentGeneration(input) &&
+    sameMembers(proxyCommand.command.members, members)
+  );
+}
+
+/** The newest generation that ran, failed to, or is to run no more. */
+const spentGeneration = ({ desired, memory }: PlanInput): number =>
+  Math.max(
+    memory.started["proxy"] ?? 0,
+    memory.failures["proxy"]?.generation ?? 0,
+    desired.retired?.["proxy"] ?? 0,
+  );
 
 /** An actor without a running process: the worker died between two steps of `runProxy`. */
 function resume(proxy: ObservedProxy, { memory, spec, nowMs }: PlanInput): ReplicaStep {
@@ -181,6 +202,14 @@ function redeployExternal(
     false,
   );
 }
+
+/** Can the command be filled from these members alone? It may name replicas by number. */
+const namesNoOther = (members: readonly Member[], { scheduler }: PlanInput["spec"]): boolean =>
+  roles.every(
+    (role) =>
+      highestNamedIndex(scheduler.command ?? [], role) <=
+      members.filter((member) => member.role === role).length,
+  );
 
 const hasPair = (members: readonly Member[]): boolean =>
   roles.every((role) => members.some((member) => member.role === role));

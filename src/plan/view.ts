@@ -10,6 +10,10 @@ import { mayRestart } from "./restarts.ts";
 import { memberOf, sameMembers } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 
+/** What many proxies listen on unless told otherwise; a head node's own address is never this one. */
+const loopback = "127.0.0.1";
+const onLoopback = `it listens on ${loopback} alone, so that other machines cannot reach it: tell it another host in scheduler.command, such as --host 0.0.0.0`;
+
 /** How the job stands, from what was observed. The phase is the first of the rules in `phaseOf` that holds. */
 export function viewOf(world: World, input: PlanInput): JobView {
   const replicas = world.replicas.map((replica) => replicaStatus(replica, world, input));
@@ -155,5 +159,6 @@ function proxyStatus(world: World, input: PlanInput): ProxyStatus {
       ? {}
       : { url: `http://${proxy.host}:${proxy.port ?? scheduler.port}` }),
     ...(proxy.membership ? { membershipGeneration: proxy.membership.generation } : {}),
+    ...(proxy.host === loopback ? { note: onLoopback } : {}),
   };
 }

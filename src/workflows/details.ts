@@ -1,9 +1,12 @@
+import type { Failure } from "../domain/errors.ts";
 import type { JobStatus } from "../domain/status.ts";
 
 /** Events in the block; the whole block must stay far below the server's 20 kB. */
 const eventsShown = 12;
 const noteLength = 160;
 const replicasShown = 40;
+/** Characters of the log of what is down. */
+const tailLength = 2_000;
 
 /** The markdown block that the Web UI shows on the job's page. */
 export function renderDetails({
@@ -25,6 +28,7 @@ export function renderDetails({
     replicas.length > shown.length ? [`| … ${replicas.length - shown.length} more | | | | |`] : [];
   return [
     `**${job}: ${phase}** – ${cell(reason)}`,
+    ...logLines([...replicas, proxy].find((one) => one.phase === "DOWN")?.failure),
     ...(failure ? ["", `Failure: ${failure.code}: ${cell(failure.message)}`] : []),
     "",
     `Proxy: ${proxy.phase}${proxy.url ? ` at ${proxy.url}` : ""}${proxy.builtin ? " (built-in)" : " (external command)"}`,
@@ -40,6 +44,13 @@ export function renderDetails({
       .slice(-eventsShown)
       .map(({ atMs, text }) => `- ${new Date(atMs).toISOString()} ${cell(text)}`),
   ].join("\n");
+}
+
+/** The last lines of its log, as a block of code. */
+function logLines(failure: Failure | undefined): readonly string[] {
+  const [, ...lines] = failure?.message.split("\n") ?? [];
+  const tail = lines.join("\n").slice(-tailLength);
+  return tail ? ["", "```", tail.replaceAll("```", "'''"), "```"] : [];
 }
 
 const cell = (text: string | undefined): string => {

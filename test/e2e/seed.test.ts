@@ -17,7 +17,7 @@ let spec: JobSpec;
 beforeAll(async () => {
   rig = await startRig();
   const root = fileURLToPath(new URL("../../", import.meta.url));
-  const proxy = join(root, "test/support/stand-in-proxy.mjs");
+  const proxy = join(root, "test/support/toy-proxy.mjs");
   const port = await freePort(26_021);
   // The seed's own file; only the model's path, the proxy's script, its port and the folder are swapped.
   const text = readFileSync(join(root, "examples/seed.yaml"), "utf8")

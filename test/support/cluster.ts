@@ -191,7 +191,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     };
   }
 
-  return { state, turn, settle, run, apply, setState, startRanks };
+  return { spec, state, turn, settle, run, apply, setState, startRanks };
 }
 
 /** What the activity of this action hands back. */

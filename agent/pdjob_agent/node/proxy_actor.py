@@ -21,6 +21,8 @@ from .ports import port_problem
 
 PROBE_INTERVAL_S = 0.25
 CONNECT_TIMEOUT_S = 2.0
+# Where external proxies listen unless told otherwise; our own node address then refuses.
+LOOPBACK = "127.0.0.1"
 LAPSE_GRACE_S = 30.0
 NODE_MIN = (20, 19)
 NODE_ANSWER_S = 10.0
@@ -34,6 +36,7 @@ class ProxyActor:
         self._generation = generation
         self._guard_source = guard_source
         self._host = str(ray.util.get_node_ip_address())  # pyright: ignore
+        self._reached = self._host
         self._process: GuardedProcess | None = None
         self._prober: Prober | None = None
         self._spec: dict[str, Any] = {}
@@ -65,7 +68,7 @@ class ProxyActor:
             "name": self._name,
             "generation": self._generation,
             "state": state,
-            "host": self._host,
+            "host": self._reached,
             "port": self._spec.get("port"),
             "pid": self._process.pid if self._process else None,
             "specHash": self._spec.get("specHash"),
@@ -106,7 +109,7 @@ class ProxyActor:
         return {**self._log.read(offset, max_bytes), "host": self._host, "path": self._log.path}
 
     def _launch(self, spec: dict[str, Any]) -> str | None:
-        host, port, cwd = spec["host"], spec["port"], spec["cwd"]
+        cwd = spec["cwd"]
         env = engine_env(spec["env"])
         error = self._prepare(spec, env["PATH"])
         if error:
@@ -126,9 +129,7 @@ class ProxyActor:
             )
         self._process = process
         self._spec = spec
-        own: str = self._host if host == "0.0.0.0" else host
-        probe = self._ask_status if self._admin else (lambda: accepts_tcp(own, port, CONNECT_TIMEOUT_S))
-        self._prober = Prober(probe, PROBE_INTERVAL_S)
+        self._prober = Prober(self._ask_status if self._admin else self._accepts, PROBE_INTERVAL_S)
         return None
 
     def _prepare(self, spec: dict[str, Any], path: str) -> str | None:
@@ -143,6 +144,13 @@ class ProxyActor:
         if taken and not problem:
             problem = f"port {spec['port']} cannot be taken ({taken}). Free it, or choose another `scheduler.port`."
         return problem
+
+    def _accepts(self) -> bool:
+        for host in (self._host, LOOPBACK):
+            if accepts_tcp(host, self._spec["port"], CONNECT_TIMEOUT_S):
+                self._reached = host
+                return True
+        return False
 
     def _ask_status(self) -> bool:
         answer = ask(self._admin or "", "GET", "/status")
