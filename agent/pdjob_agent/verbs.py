@@ -21,6 +21,8 @@ PROXY_WAIT_S = 5.0
 PROXY_LAST_BYTES = 2_000
 # The actor asks the proxy for 2 s at most; the rest is for a busy head node.
 MEMBERSHIP_TIMEOUT_S = 5.0
+# An external proxy may be told by many calls, for which the actor allows itself 20 s and the last one 10 s.
+TELLING_TIMEOUT_S = 40.0
 
 
 def ping(cluster: Cluster, _args: Json) -> Json:
@@ -85,6 +87,10 @@ def replica_status(cluster: Cluster, args: Json) -> Json:
     return cluster.ask(name.full, "status", [], STATUS_TIMEOUT_S) or lost_replica(name)
 
 
+def engine_load(cluster: Cluster, args: Json) -> Json:
+    return cluster.ask(args["name"], "load", [], STATUS_TIMEOUT_S) or {"name": args["name"], "requests": None}
+
+
 def ensure_proxy(cluster: Cluster, args: Json) -> Json:
     name = parse_proxy(args["name"])
     if name is None:
@@ -115,9 +121,10 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
 
 def set_membership(cluster: Cluster, args: Json) -> Json:
     """Only a proxy that lives and does not answer is worth another try; any other needs a new generation."""
-    name = args["name"]
+    name, telling = args["name"], args.get("telling")
+    call = [args["membership"], *([telling] if telling else [])]
     try:
-        return answer_of(cluster, name, "set_membership", [args["membership"]], MEMBERSHIP_TIMEOUT_S)
+        return answer_of(cluster, name, "set_membership", call, TELLING_TIMEOUT_S if telling else MEMBERSHIP_TIMEOUT_S)
     except AgentError as error:
         if error.code == "RayUnreachable" and name not in cluster.actor_names():
             text = f"The proxy's actor {name} is gone, and its process with it."
@@ -169,6 +176,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "ensureReplica": ensure_replica,
     "startEngine": start_engine,
     "replicaStatus": replica_status,
+    "engineLoad": engine_load,
     "stopReplica": stop_replica,
     "ensureProxy": ensure_proxy,
     "setMembership": set_membership,
@@ -181,7 +189,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
 }
 
 # Verbs that change nothing but leases, and end soon.
-READS = frozenset({"ping", "nodes", "replicaStatus", "list", "jobs", "logs", "logFile"})
+READS = frozenset({"ping", "nodes", "replicaStatus", "engineLoad", "list", "jobs", "logs", "logFile"})
 
 
 def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:

@@ -9,6 +9,7 @@ import pytest
 from pdjob_agent.node.files import empty_below, remove, write_below
 from pdjob_agent.node.health import Prober, answers_http
 from pdjob_agent.node.lease import Lease
+from pdjob_agent.node.load import requests_in
 from pdjob_agent.node.ports import FIRST_PORT, LAST_PORT, HeldPorts, held_port, port_problem
 
 from .processes import within
@@ -79,6 +80,37 @@ def test_only_status_200_is_healthy(status: int, healthy: bool) -> None:
     server.shutdown()
     server.server_close()
     assert answers_http("127.0.0.1", server.server_port, "/health", 2) is False
+
+
+METRICS = """# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="a} b"} 2.0
+vllm:num_requests_running{engine="1",model_name="m"} 1
+# TYPE vllm:num_requests_waiting gauge
+vllm:num_requests_waiting{engine="0",model_name="m"} 3e0
+vllm:num_requests_waiting_by_reason{engine="0"} 99
+vllm:num_requests_running_total 99
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "requests"), [(200, METRICS, 6), (200, "other 1\n", None), (404, METRICS, None)]
+)
+def test_an_engine_tells_how_many_requests_it_has(status: int, text: str, requests: int | None) -> None:
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/metrics" else 500)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Metrics)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    assert requests_in("127.0.0.1", server.server_port) == requests
+    server.shutdown()
+    server.server_close()
+    assert requests_in("127.0.0.1", server.server_port) is None
 
 
 def test_a_lease_of_zero_never_lapses_and_another_lapses_once() -> None:

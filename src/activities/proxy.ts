@@ -1,8 +1,12 @@
 import { createHash } from "node:crypto";
 import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { ActionInput, ProxyCommand } from "../domain/action.ts";
+import { membersAtStart } from "../domain/membership.ts";
+import type { HttpCall, Telling } from "../domain/membership.ts";
 import { proxyName } from "../domain/names.ts";
-import type { ObservedProxy } from "../domain/observed.ts";
+import type { Membership, ObservedProxy } from "../domain/observed.ts";
+import type { JobSpec } from "../domain/spec.ts";
+import { renderTelling } from "../render/membership.ts";
 import { renderProxy } from "../render/proxy.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { requestsLeft } from "./drain.ts";
@@ -25,6 +29,9 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
   async runProxy({ spec, action }: ActionInput<"runProxy">): Promise<ObservedProxy> {
     const { argv, builtin } = action.command;
     const files = builtin ? [{ path: programPath, text: await readProxyProgram() }] : [];
+    const known = membersAtStart(spec.scheduler, action.command.members);
+    const membership = { generation: 0, members: known };
+    const telling = await tellingOf(spec, membership);
     const wanted = {
       name: proxyName(spec.name, action.generation),
       argv,
@@ -41,6 +48,7 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
       leaseS: spec.leaseS,
       startTimeoutS: builtin ? Math.min(spec.timeoutS, builtinStartMaxS) : spec.timeoutS,
       graceS: spec.stopGraceS,
+      ...(telling ? { membership, telling } : {}),
     };
     const startedMs = Date.now();
     for (;;) {
@@ -56,14 +64,16 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     }
   },
 
-  /** Gives the running proxy its members; returns when it has acknowledged them. */
+  /** Gives the running proxy its members; returns when it has acknowledged them, or its owner has told it all. */
   async setMembership({
     spec,
     action,
   }: ActionInput<"setMembership">): Promise<{ readonly acknowledged: number }> {
     const name = proxyName(spec.name, action.proxyGeneration);
     const { generation, members } = action;
-    return agent.call("setMembership", { name, membership: { generation, members } });
+    const membership = { generation, members };
+    const telling = await tellingOf(spec, membership);
+    return agent.call("setMembership", { name, membership, ...(telling ? { telling } : {}) });
   },
 
   /** Waits for every request in flight, until `deadlineMs` at most. Never fails. */
@@ -91,3 +101,20 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     return agent.call("stopProxy", { name, graceS: action.graceS });
   },
 });
+
+/** The calls or the file of a membership, secrets filled in at the last moment. */
+async function tellingOf(spec: JobSpec, membership: Membership): Promise<Telling | undefined> {
+  const telling = renderTelling(spec, membership);
+  if (telling?.kind !== "http") return telling;
+  const withSecrets = async <C extends HttpCall>(call: C | undefined, key: string) =>
+    call && {
+      ...call,
+      headers: await resolveSecrets(call.headers, `scheduler.http.${key}.headers`),
+    };
+  const calls = telling.calls.map(async ({ name, add, remove }) => {
+    const [adding, removing] = [await withSecrets(add, "add"), await withSecrets(remove, "remove")];
+    return { name, ...(adding ? { add: adding } : {}), ...(removing ? { remove: removing } : {}) };
+  });
+  const list = await withSecrets(telling.list, "list");
+  return { kind: "http", calls: await Promise.all(calls), ...(list ? { list } : {}) };
+}

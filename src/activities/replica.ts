@@ -6,6 +6,7 @@ import type { Endpoint, JobSpec } from "../domain/spec.ts";
 import { describeExit, firstExited, lastLines, nameOfRank } from "../plan/condemn.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { requestsLeft } from "./drain.ts";
+import { untilQuiet } from "./quiet.ts";
 import { healthPath, startRanks } from "./ranks.ts";
 
 const pollEveryMs = 500;
@@ -81,12 +82,17 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
       }
     },
 
-    /** Waits for the requests in flight through the proxy, until `deadlineMs` at most. Never fails. */
+    /**
+     * Waits for the requests in flight through the proxy, or, when it does not count them, until the engine has been
+     * without any for `quietS`; until `deadlineMs` at most. Never fails.
+     */
     async drainReplica({
       spec,
       action,
     }: ActionInput<"drainReplica">): Promise<{ readonly left?: number }> {
       const name = incarnationName(spec.name, action.replica, action.generation);
+      if (action.quietS !== undefined)
+        return untilQuiet(agent, name, { quietS: action.quietS, deadlineMs: action.deadlineMs });
       for (;;) {
         const { proxies } = await agent.call(
           "list",

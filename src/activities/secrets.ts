@@ -7,9 +7,10 @@ import { PdjobError } from "../domain/errors.ts";
  */
 export async function resolveSecrets(
   env: Readonly<Record<string, string>>,
+  where = "envs",
 ): Promise<Record<string, string>> {
   const entries = Object.entries(env).map(
-    async ([key, value]) => [key, await resolve(key, value)] as const,
+    async ([key, value]) => [key, await resolve(`${where}.${key}`, value)] as const,
   );
   return Object.fromEntries(await Promise.all(entries));
 }
@@ -37,4 +38,4 @@ async function resolve(key: string, value: string): Promise<string> {
 }
 
 const missing = (key: string, reference: string, what: string): PdjobError =>
-  new PdjobError("SecretMissing", `envs.${key} refers to ${reference}, which ${what}.`);
+  new PdjobError("SecretMissing", `${key} refers to ${reference}, which ${what}.`);

@@ -18,6 +18,7 @@ import { requireSpec } from "./config-file.ts";
 import { Exit } from "./exit.ts";
 import { readNodes } from "./node-list.ts";
 import { columns, print, printJson, shellLine } from "./output.ts";
+import { membershipOf, printMembership } from "./plan-membership.ts";
 
 const endpointsFile = z.record(
   z.string(),
@@ -42,10 +43,11 @@ export function planOf(spec: JobSpec, endpoints: Endpoints = {}, nodes?: readonl
     Array.from({ length: spec.roles[role].replicas }, (_, index): ReplicaId => ({ role, index })),
   );
   const targets = ids.map((id) => targetOf(spec, id, endpoints));
-  const members = targets.map(({ replica, generation, host, ports }) => ({
+  const members = targets.map(({ replica, generation, host, ports: { http, ...ports } }) => ({
     name: incarnationName(spec.name, replica, generation),
     role: replica.role,
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${ports["http"]}`,
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${http}`,
+    ports,
   }));
   const { builtin, argv } = renderProxy(spec, members);
   const left = nodes ? unplaced(spec, nodes) : [];
@@ -61,7 +63,7 @@ export function planOf(spec: JobSpec, endpoints: Endpoints = {}, nodes?: readonl
         ...renderEngine(spec, rankTarget(spec, target, { rank: 0, ranks: bundles.length })),
       };
     }),
-    proxy: { builtin, argv },
+    proxy: { builtin, argv, membership: membershipOf(spec, members) },
     steps: rehearse(spec, nodes).map((action) => ({
       step: actionKey(action),
       reason: action.reason,
@@ -192,9 +194,9 @@ function printPlan({
       printCommand(rank);
     }
   }
-  print(
-    `\nproxy (${proxy.builtin ? "built-in" : "external"})\n  ${shellLine(proxy.argv)}\n\nsteps`,
-  );
+  print(`\nproxy (${proxy.builtin ? "built-in" : "external"})\n  ${shellLine(proxy.argv)}`);
+  printMembership(proxy.membership);
+  print("\nsteps");
   print(columns(steps.map(({ step, reason }, index) => [`  ${index + 1}.`, step, reason])));
   for (const { name, feasible, reason } of left)
     print(

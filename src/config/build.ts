@@ -1,6 +1,14 @@
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
-import type { JobSpec, ParamValue, RoleSpec, SchedulerSpec } from "../domain/spec.ts";
+import type {
+  CallSpec,
+  FileMembership,
+  HttpMembership,
+  JobSpec,
+  ParamValue,
+  RoleSpec,
+  SchedulerSpec,
+} from "../domain/spec.ts";
 import { kvTransferOf } from "./kv.ts";
 import { mergedParams, paramsOf } from "./merge.ts";
 import { nodeAt } from "./node.ts";
@@ -33,18 +41,51 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
       timeoutS: file.health.timeout,
       failures: file.health.failures,
     },
-    drainS: file.drain,
+    drainS: { prefill: file.drain.prefill, decode: file.drain.decode },
+    drainQuietS: file.drain.quiet,
     stopGraceS: file.stop_grace,
     leaseS: file.lease,
   };
 }
 
 function schedulerOf({ scheduler }: ConfigFile): SchedulerSpec {
-  const { port, command, membership } = { port: 8021, ...scheduler };
-  return command === undefined
-    ? { port, membership: "builtin" }
-    : { port, command: words(command), membership: membership ?? "restart" };
+  const { port, command, membership, http, file } = { port: 8021, ...scheduler };
+  if (command === undefined) return { port, membership: "builtin" };
+  return {
+    port,
+    command: words(command),
+    membership: membership ?? (http ? "http" : file ? "file" : "restart"),
+    ...(http ? { http: httpOf(http) } : {}),
+    ...(file ? { file: fileOf(file) } : {}),
+  };
 }
+
+type Http = NonNullable<NonNullable<ConfigFile["scheduler"]>["http"]>;
+type File = NonNullable<NonNullable<ConfigFile["scheduler"]>["file"]>;
+
+function httpOf({ add, remove, list }: Http): HttpMembership {
+  return {
+    ...(add ? { add: callsOf(add) } : {}),
+    ...(remove ? { remove: callsOf(remove) } : {}),
+    ...(list ? { list: callOf({ ...list, method: "GET" }) } : {}),
+  };
+}
+
+/** What a role says of its own takes the place of what both share. */
+const callsOf = ({ prefill, decode, ...both }: NonNullable<Http["add"]>) => ({
+  prefill: callOf({ ...both, ...prefill }),
+  decode: callOf({ ...both, ...decode }),
+});
+
+function callOf(request: Omit<NonNullable<Http["add"]>, "prefill" | "decode">): CallSpec {
+  const { method = "POST", url = "", headers = {}, body, accept = [] } = request;
+  const call = { method, url, headers, accept };
+  // The tree holds nothing but what JSON can hold.
+  return body === undefined ? call : { ...call, body: body as ParamValue };
+}
+
+const fileOf = ({ path, content }: File): FileMembership =>
+  content === undefined ? { path } : { path, content: content as ParamValue };
 
 function roleOf(reading: Reading, file: ConfigFile, role: Role): RoleSpec {
   const {

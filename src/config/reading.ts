@@ -66,6 +66,8 @@ function problemsOf(issue: z.core.$ZodIssue, base: Path): readonly Problem[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => problemAtKey([...path, key], unknownKey([...path, key])));
   }
+  if (issue.code === "invalid_key")
+    return issue.issues.slice(0, 1).map(({ message }) => problemAtKey(path, message));
   // Of "JSON text or a mapping", a mapping is judged as one: its own faults say more than "neither".
   if (issue.code === "invalid_union" && isMapping(issue.input)) {
     const inside = issue.errors.find((branch) => !branch.every(isOtherKind));

@@ -4,8 +4,10 @@ import * as connector from "./rules/connector.ts";
 import * as envs from "./rules/envs.ts";
 import * as flags from "./rules/flags.ts";
 import * as handOver from "./rules/hand-over.ts";
+import * as membership from "./rules/membership.ts";
 import { enginePlaceholdersAreKnown, namedPortsAreFew } from "./rules/placeholders.ts";
 import * as numbers from "./rules/numbers.ts";
+import * as proxyPlaceholders from "./rules/proxy-placeholders.ts";
 import * as resources from "./rules/resources.ts";
 import * as scheduler from "./rules/scheduler.ts";
 
@@ -35,9 +37,14 @@ const rules: readonly Rule[] = [
   envs.variablesHaveNames,
   envs.referencesAreComplete,
   envs.secretsAreReferences,
-  scheduler.membershipFitsTheProxy,
+  membership.membershipFitsTheProxy,
+  membership.membershipIsDescribed,
+  membership.requestsAreComplete,
+  membership.requestPlaceholdersAreKnown,
+  membership.fileIsKnownToTheProxy,
   scheduler.commandsAreCommands,
-  scheduler.commandPlaceholdersAreKnown,
+  proxyPlaceholders.commandPlaceholdersAreKnown,
+  proxyPlaceholders.filePlaceholdersAreKnown,
   scheduler.proxyIsToldItsPort,
 ];
 

@@ -1,52 +1,21 @@
 import { z } from "zod";
+import { drainQuietS } from "../domain/membership.ts";
 import { jobNamePattern } from "../domain/names.ts";
 import { replicasMax } from "../domain/scale.ts";
 import { defaultHealth, restartsMax } from "../domain/spec.ts";
+import { anything, mapping, mustBe, mustRead, seconds, text, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
+import { scheduler } from "./schema-scheduler.ts";
 
 /*
  * The shape of a job's file: every key, its type, bounds, default and description. Unknown keys are errors. Rules that
  * span keys are in `rules.ts`; docs/config.md and schema/pdjob.schema.json follow from this file.
  */
 
-/** What is wrong with a value, given what it must be: `is missing: give …` or `must be …, not …`. */
-const mustBe = (expected: string) => ({
-  error: ({ input }: { readonly input?: unknown }): string =>
-    input === undefined
-      ? `is missing: give ${expected}.`
-      : `must be ${expected}, not ${described(input)}.`,
-});
-
-/** Kinds, not contents: whatever the user wrote may be a secret. */
-function described(value: unknown): string {
-  if (value === null) return "empty";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return "a mapping";
-  if (typeof value !== "string") return String(value);
-  if (value === "") return "an empty text";
-  return /^-?\d{1,9}$/.test(value) ? "a number in quotes" : "text";
-}
-
-const whole = (min: number, max: number, what = "") => {
-  const expected = mustBe(`a whole number${what} from ${min} to ${max}`);
-  return z.number(expected).int(expected).min(min, expected).max(max, expected);
-};
-
-/** A text of any other form: `must be …` says it all. */
-const mustRead = (expected: string) => ({ error: () => `must be ${expected}.` });
-
-const text = (what: string) => z.string(mustBe(what)).min(1, mustBe(what));
-
-const seconds = (min: number, max: number) => whole(min, max, " of seconds");
-
 /** What `jobNamePattern` allows, in words. */
 export const legalName = "1 to 40 lower-case letters, digits and inner dashes";
 
 export const defaultEngineCommand = "vllm serve";
-
-const anything = (description: string) => z.unknown().describe(description).optional();
-
-const mapping = mustBe("a mapping of keys");
 
 const envs = z
   .record(
@@ -182,34 +151,6 @@ const role = (what: string) =>
     )
     .describe(what);
 
-const scheduler = z
-  .strictObject(
-    {
-      port: whole(1, limits.portMax)
-        .default(8021)
-        .describe("Port on which clients reach the job, on the head node."),
-      command: text("the command that starts a proxy, as text")
-        .describe(
-          "Command of an external proxy, run without a shell; left out, the built-in proxy runs. Placeholders: {PORT}, $PREFILL_HOST_1, $DECODE_URLS, …",
-        )
-        .optional(),
-      membership: z
-        .enum(["builtin", "restart", "none"], {
-          error: ({ input }) =>
-            input === "http" || input === "file"
-              ? `cannot be ${input} yet: write restart (the proxy is started anew when replicas change) or none (it is left alone).`
-              : mustBe("builtin, restart or none").error({ input }),
-        })
-        .describe(
-          "How the proxy learns of changed replicas: builtin (told live), restart (started anew; default with a command), none.",
-        )
-        .optional(),
-    },
-    mapping,
-  )
-  .nullish()
-  .describe("The proxy in front of the engines.");
-
 export const configFile = z
   .strictObject(
     {
@@ -314,6 +255,11 @@ export const configFile = z
             decode: seconds(0, limits.drainMaxS)
               .default(600)
               .describe("The same for a decode replica."),
+            quiet: seconds(0, limits.drainMaxS)
+              .default(drainQuietS)
+              .describe(
+                "Seconds without a request after which an engine counts as drained, behind a proxy that does not count requests (membership http, file or none).",
+              ),
           },
           mapping,
         )

@@ -30,7 +30,12 @@ export type Action =
   | (ForReplica & ForRanks & { readonly kind: "startDecode"; readonly kvIp?: string })
   | (ForReplica & { readonly kind: "readKvIp" })
   | (ForReplica & ForRanks & { readonly kind: "waitHealthy"; readonly deadlineMs: number })
-  | (ForReplica & { readonly kind: "drainReplica"; readonly deadlineMs: number })
+  | (ForReplica & {
+      readonly kind: "drainReplica";
+      readonly deadlineMs: number;
+      /** Set when the proxy does not count requests: the engine must have had none for so long. */
+      readonly quietS?: number;
+    })
   | (ForReplica & {
       readonly kind: "stopReplica";
       readonly graceS: number;

@@ -14,6 +14,7 @@ export const isRetryable = {
   ProxyNotStarted: false,
   ProxyExited: false,
   ProxyTimeout: false,
+  MembershipRefused: false,
   DeployTimeout: false,
   LogNotFound: false,
   SecretMissing: false,

@@ -34,6 +34,8 @@ export interface Memory {
   /** Actors that exist and do not answer, by incarnation: when that was seen first. */
   readonly lostSinceMs: Readonly<Record<string, number>>;
   readonly membershipGeneration: number;
+  /** The running proxy could not be told of its members, so many times in a row; absent once it was. */
+  readonly untold?: { readonly message: string; readonly atMs: number; readonly count: number };
   readonly kvIp?: string;
   readonly proxyCommand?: { readonly generation: number; readonly command: ProxyCommand };
   /** READY was reached once: from then on failures are healed instead of failing the job. */

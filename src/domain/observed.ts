@@ -82,6 +82,8 @@ export interface Member {
   readonly name: string;
   readonly role: Role;
   readonly url: string;
+  /** Its other ports, by name; text where a plan does not know them yet. */
+  readonly ports?: Readonly<Record<string, number | string>>;
 }
 
 export interface Membership {
@@ -98,7 +100,7 @@ export interface ObservedProxy {
   readonly port?: number;
   readonly pid?: number;
   readonly specHash?: string;
-  /** What the built-in proxy acknowledged last; absent for external proxies and before its first answer. */
+  /** What it was told: acknowledged by the built-in proxy, remembered by the owner of one told by HTTP or file. */
   readonly membership?: Membership;
   /** Requests in flight by incarnation name, removed members included while they still have streams. */
   readonly inFlight?: Readonly<Record<string, number>>;

@@ -1,3 +1,4 @@
+import { placeholdersIn } from "./proxy-placeholders.ts";
 import { roles } from "./role.ts";
 import type { Role } from "./role.ts";
 import type { JobSpec } from "./spec.ts";
@@ -57,11 +58,8 @@ export function isScaleRequest(payload: unknown): payload is ScaleRequest {
 
 /** The largest N of `$PREFILL_HOST_N` and its like in an external proxy's command; 0 when it names none. */
 export function highestNamedIndex(command: readonly string[], role: Role): number {
-  const pattern = new RegExp(`\\$\\{?${role.toUpperCase()}_(?:HOST|PORT|URL)_(\\d+)`, "g");
-  const indexes = command.flatMap((word) =>
-    [...word.matchAll(pattern)].map(([, index]) => Number(index)),
-  );
-  return Math.max(0, ...indexes);
+  const own = placeholdersIn(command).filter((placeholder) => placeholder.role === role);
+  return Math.max(0, ...own.map(({ of }) => (typeof of === "number" ? of + 1 : 0)));
 }
 
 /** Signals come from anywhere: what is quoted back is kept short. */

@@ -32,7 +32,34 @@ export interface RoleSpec {
   readonly extraArgs: readonly string[];
 }
 
-export type ProxyMembership = "builtin" | "restart" | "none";
+export type ProxyMembership = "builtin" | "restart" | "http" | "file" | "none";
+
+/** A request about one member, placeholders not yet filled. A `url` that starts with `/` is on the proxy's own port. */
+export interface CallSpec {
+  readonly method: string;
+  readonly url: string;
+  /** Values may be references `env:NAME` or `file:PATH`. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: ParamValue;
+  /** Statuses besides 2xx that mean that it is done. */
+  readonly accept: readonly number[];
+}
+
+/** An external proxy's admin API. What it cannot do, add or remove, takes a restart of the proxy. */
+export interface HttpMembership {
+  readonly add?: Readonly<Record<Role, CallSpec>>;
+  readonly remove?: Readonly<Record<Role, CallSpec>>;
+  /** Names the members that the proxy has. */
+  readonly list?: CallSpec;
+}
+
+/** A file that an external proxy watches. */
+export interface FileMembership {
+  /** Relative to the working directory, or absolute. */
+  readonly path: string;
+  /** Text, or a value that is written as JSON; placeholders not yet filled. Absent = the members as JSON. */
+  readonly content?: ParamValue;
+}
 
 /** How clients reach the job. */
 export interface SchedulerSpec {
@@ -40,6 +67,10 @@ export interface SchedulerSpec {
   /** The external proxy's command, split as a shell would, placeholders not yet filled. Absent = built-in proxy. */
   readonly command?: readonly string[];
   readonly membership: ProxyMembership;
+  /** Present when `membership` is http. */
+  readonly http?: HttpMembership;
+  /** Present when `membership` is file. */
+  readonly file?: FileMembership;
 }
 
 /** The largest restart budget: the time of each replacement is remembered. */
@@ -82,6 +113,8 @@ export interface JobSpec {
   readonly health?: HealthSpec;
   /** Seconds that a drain may wait for in-flight requests, per role. */
   readonly drainS: Readonly<Record<Role, number>>;
+  /** Seconds without a request after which an engine counts as drained behind a proxy that does not count requests. */
+  readonly drainQuietS?: number;
   /** Seconds from SIGTERM to SIGKILL when an engine or proxy is stopped. */
   readonly stopGraceS: number;
   /** Seconds without an orchestrator after which engines stop themselves; 0 = never. */

@@ -2,27 +2,14 @@ import type { Failure } from "../domain/errors.ts";
 import type { Action } from "../domain/action.ts";
 import type { Member, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
-import { roles } from "../domain/role.ts";
-import { highestNamedIndex } from "../domain/scale.ts";
-import { condemned, describeExit, firstLine, isLongLost, lastLines } from "./condemn.ts";
+import { describeExit, firstLine, isLongLost, lastLines } from "./condemn.ts";
+import { eligibleMembers, hasPair, isComplete, namesNoOther } from "./members.ts";
+import { stepMembership } from "./membership.ts";
+import { isRendered, renderThenRun } from "./proxy-command.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
-import { isRetired, memberOf, sameMembers } from "./world.ts";
+import { isRetired, sameMembers } from "./world.ts";
 import type { World } from "./world.ts";
-
-/**
- * The replicas that the proxy may use now: wanted and healthy. One whose actor is silent for a moment stays where it is:
- * the way from us to it says little about the way from the proxy to it, which passes over members that fail.
- */
-export function eligibleMembers(world: World, input: PlanInput): readonly Member[] {
-  const routed = world.proxy?.membership?.members ?? [];
-  return world.replicas.flatMap((replica) => {
-    const actor = replica.current?.actor;
-    if (!replica.wanted || replica.retired || !actor || condemned(replica, input)) return [];
-    if (actor.state === "lost") return routed.filter(({ name }) => name === actor.name);
-    return actor.state === "healthy" ? (memberOf(actor) ?? []) : [];
-  });
-}
 
 /** Why the newest proxy cannot serve any more; undefined while it can, or when there is none. */
 export function condemnedProxy(
@@ -66,9 +53,7 @@ export function stepProxy(world: World, input: PlanInput): ReplicaStep {
     return { action: stop(proxy, input, "a new generation was asked for") };
   if (proxy.state === "lost") return undefined; // It answers again, or is condemned.
   if (proxy.state !== "healthy") return resume(proxy, input);
-  return input.spec.scheduler.membership === "builtin"
-    ? pointBuiltin(proxy, members, input)
-    : redeployExternal(proxy, members, world, input);
+  return stepMembership(proxy, members, world, input);
 }
 
 /**
@@ -103,47 +88,6 @@ function deploy(
   );
 }
 
-function renderThenRun(
-  members: readonly Member[],
-  input: PlanInput,
-  reason: string,
-  replaces: boolean,
-): ReplicaStep {
-  const { memory, spec, nowMs } = input;
-  const rendered = memory.proxyCommand;
-  if (rendered && isRendered(members, input)) {
-    return {
-      action: {
-        kind: "runProxy",
-        generation: rendered.generation,
-        command: rendered.command,
-        deadlineMs: nowMs + spec.timeoutS * 1_000,
-        reason,
-      },
-    };
-  }
-  const generation = Math.max(memory.generations["proxy"] ?? 0, spentGeneration(input)) + 1;
-  return { action: { kind: "renderProxy", generation, members, replaces, reason } };
-}
-
-/** Is there a command for these members that was not run yet? */
-function isRendered(members: readonly Member[], input: PlanInput): boolean {
-  const { proxyCommand } = input.memory;
-  return (
-    proxyCommand !== undefined &&
-    proxyCommand.generation > spentGeneration(input) &&
-    sameMembers(proxyCommand.command.members, members)
-  );
-}
-
-/** The newest generation that ran, failed to, or is to run no more. */
-const spentGeneration = ({ desired, memory }: PlanInput): number =>
-  Math.max(
-    memory.started["proxy"] ?? 0,
-    memory.failures["proxy"]?.generation ?? 0,
-    desired.retired?.["proxy"] ?? 0,
-  );
-
 /** An actor without a running process: the worker died between two steps of `runProxy`. */
 function resume(proxy: ObservedProxy, { memory, spec, nowMs }: PlanInput): ReplicaStep {
   const command = memory.proxyCommand;
@@ -160,63 +104,6 @@ function resume(proxy: ObservedProxy, { memory, spec, nowMs }: PlanInput): Repli
   };
 }
 
-function pointBuiltin(
-  proxy: ObservedProxy,
-  members: readonly Member[],
-  { memory }: PlanInput,
-): ReplicaStep {
-  const acknowledged = proxy.membership ?? { generation: 0, members: [] };
-  if (sameMembers(acknowledged.members, members)) return undefined;
-  const generation = Math.max(acknowledged.generation, memory.membershipGeneration) + 1;
-  const reason = describeChange(acknowledged.members, members);
-  return {
-    action: {
-      kind: "setMembership",
-      proxyGeneration: proxy.generation,
-      generation,
-      members,
-      reason,
-    },
-  };
-}
-
-/**
- * An external proxy knows its members from its command line, so a change restarts it. It is left alone while a
- * wanted replica is down: its command may name each index, and a restart would only drop streams.
- */
-function redeployExternal(
-  proxy: ObservedProxy,
-  members: readonly Member[],
-  world: World,
-  input: PlanInput,
-): ReplicaStep {
-  if (input.spec.scheduler.membership !== "restart" || !isComplete(members, world))
-    return undefined;
-  const running = input.memory.proxyCommand;
-  if (running?.generation === proxy.generation && sameMembers(running.command.members, members))
-    return undefined;
-  return renderThenRun(
-    members,
-    input,
-    "the members changed and this proxy learns them from its command line",
-    false,
-  );
-}
-
-/** Can the command be filled from these members alone? It may name replicas by number. */
-const namesNoOther = (members: readonly Member[], { scheduler }: PlanInput["spec"]): boolean =>
-  roles.every(
-    (role) =>
-      highestNamedIndex(scheduler.command ?? [], role) <=
-      members.filter((member) => member.role === role).length,
-  );
-
-const hasPair = (members: readonly Member[]): boolean =>
-  roles.every((role) => members.some((member) => member.role === role));
-
-const isComplete = (members: readonly Member[], world: World): boolean =>
-  hasPair(members) && members.length === world.replicas.filter((replica) => replica.wanted).length;
-
 const stop = (
   { generation }: ObservedProxy,
   { spec }: PlanInput,
@@ -229,15 +116,3 @@ const stop = (
   reason,
   ...(verdict ? { failure: { code: verdict.code, message: verdict.message } } : {}),
 });
-
-function describeChange(before: readonly Member[], after: readonly Member[]): string {
-  const names = (list: readonly Member[], other: readonly Member[]) =>
-    list.filter(({ name }) => !other.some((one) => one.name === name)).map(({ name }) => name);
-  const added = names(after, before);
-  const removed = names(before, after);
-  const parts = [
-    added.length > 0 ? `add ${added.join(", ")}` : "",
-    removed.length > 0 ? `remove ${removed.join(", ")}` : "",
-  ];
-  return parts.filter(Boolean).join("; ") || "addresses changed";
-}

@@ -1,5 +1,6 @@
-import type { Action, ProxyCommand } from "../domain/action.ts";
+import type { Action, ActionOf, ProxyCommand } from "../domain/action.ts";
 import { actionKey, targetOf } from "../domain/action.ts";
+import { isToldLive, membersAtStart } from "../domain/membership.ts";
 import { emptyMemory } from "../domain/memory.ts";
 import type { Memory } from "../domain/memory.ts";
 import { incarnationName, proxyName, rankName, replicaName } from "../domain/names.ts";
@@ -101,7 +102,7 @@ function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observ
     case "runProxy":
       return {
         memory: remembered,
-        observed: { ...observed, proxies: [startedProxy(action.generation, spec)] },
+        observed: { ...observed, proxies: [startedProxy(action, spec)] },
       };
     case "setMembership": {
       const membership = { generation: action.generation, members: action.members };
@@ -151,14 +152,17 @@ function startedActor({ replica, generation }: Start, spec: JobSpec): ObservedRe
   return { name, ...replica, generation, state: "starting", startedAtMs: 0, endpoint };
 }
 
-const startedProxy = (generation: number, spec: JobSpec) => ({
-  name: proxyName(spec.name, generation),
+const startedProxy = (
+  { generation, command }: ActionOf<"runProxy">,
+  { name, scheduler }: JobSpec,
+) => ({
+  name: proxyName(name, generation),
   generation,
   state: "healthy" as const,
   host: "<head>",
-  port: spec.scheduler.port,
-  ...(spec.scheduler.membership === "builtin"
-    ? { membership: { generation: 0, members: [] } }
+  port: scheduler.port,
+  ...(isToldLive(scheduler)
+    ? { membership: { generation: 0, members: membersAtStart(scheduler, command.members) } }
     : {}),
 });
 

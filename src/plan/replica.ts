@@ -1,5 +1,6 @@
 import type { Failure } from "../domain/errors.ts";
 import type { Action } from "../domain/action.ts";
+import { drainQuietS, forgetsLive } from "../domain/membership.ts";
 import type { Memory } from "../domain/memory.ts";
 import type { ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
@@ -53,10 +54,11 @@ export function stepUnwanted(replica: ReplicaWorld, world: World, input: PlanInp
   const incarnation = replica.stale[0] ?? replica.current;
   if (!incarnation) return undefined;
   const { proxy } = world;
-  if (isRouted(incarnation.name, proxy, input)) return undefined;
+  if (isRouted(replica, incarnation.name, proxy, input)) return undefined;
   // A proxy that does not answer may still have streams there: it answers again, or is replaced, first.
   if (!input.desired.stop && isSilent(proxy)) return undefined;
-  if (inFlightOf(incarnation.name, proxy) > 0 && !input.memory.drained.includes(incarnation.name)) {
+  const drain = drainOf(incarnation, proxy, input);
+  if (drain && !input.memory.drained.includes(incarnation.name)) {
     return {
       action: {
         kind: "drainReplica",
@@ -64,26 +66,43 @@ export function stepUnwanted(replica: ReplicaWorld, world: World, input: PlanInp
         generation: incarnation.generation,
         deadlineMs: input.nowMs + input.spec.drainS[replica.id.role] * 1_000,
         reason: `${replica.name} is no longer wanted; its requests in flight end first`,
+        ...drain,
       },
     };
   }
   return { action: remove(replica, incarnation, input, `${replica.name} is no longer wanted`) };
 }
 
+/** How the requests in flight are waited for; undefined when there is nothing to wait for. */
+function drainOf(
+  { name, actor }: Incarnation,
+  proxy: ObservedProxy | undefined,
+  { desired, spec }: PlanInput,
+): { readonly quietS?: number } | undefined {
+  if (proxy?.state !== "healthy") return undefined;
+  if (proxy.inFlight) return inFlightOf(name, proxy) > 0 ? {} : undefined;
+  const { membership } = spec.scheduler;
+  // A restart has cut off what was in flight; and a job that stops has stopped its proxy before.
+  if (membership === "builtin" || membership === "restart" || desired.stop) return undefined;
+  return actor?.state === "healthy" ? { quietS: spec.drainQuietS ?? drainQuietS } : undefined;
+}
+
 /** Does the running proxy still send new requests there? Then its membership changes first. */
 function isRouted(
+  { retired, wanted }: ReplicaWorld,
   name: string,
   proxy: ObservedProxy | undefined,
   { memory, spec }: PlanInput,
 ): boolean {
   if (proxy?.state !== "healthy") return false;
+  // A proxy that forgets a replica only by a restart is restarted once the successor is there, which comes after this.
+  if (wanted && retired && !forgetsLive(spec.scheduler)) return false;
   if (proxy.membership) return proxy.membership.members.some((member) => member.name === name);
   if (spec.scheduler.membership !== "restart") return false;
+  // A newer command was rendered, or we do not know which one runs: the proxy is about to be restarted.
   const command = memory.proxyCommand;
-  // A newer command is rendered but does not run yet: whom the old one names is not known any more.
-  if (command !== undefined && command.generation > proxy.generation) return true;
   return (
-    command?.generation === proxy.generation &&
+    command?.generation !== proxy.generation ||
     command.command.members.some((member) => member.name === name)
   );
 }

@@ -35,6 +35,7 @@ export function stepTeardown(world: World, input: PlanInput): readonly Action[] 
   return [{ kind: "sweep", reason: "whatever a crash may have left behind" }];
 }
 
+/** Only the built-in proxy goes on without members; another one ends its requests after SIGTERM, or not. */
 function retireProxy(proxy: ObservedProxy, { desired, memory, spec, nowMs }: PlanInput): Action {
   const { generation, membership } = proxy;
   const stop: Action = {
@@ -45,6 +46,7 @@ function retireProxy(proxy: ObservedProxy, { desired, memory, spec, nowMs }: Pla
   };
   if (
     proxy.state !== "healthy" ||
+    spec.scheduler.membership !== "builtin" ||
     !membership ||
     !desired.stop?.drain ||
     memory.drained.includes("proxy")

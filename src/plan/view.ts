@@ -1,10 +1,12 @@
 import type { Memory } from "../domain/memory.ts";
+import type { ObservedProxy } from "../domain/observed.ts";
 import type { JobView, PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { JobPhase, ProxyStatus, ReplicaStatus } from "../domain/status.ts";
 import { condemned, firstLine } from "./condemn.ts";
-import { condemnedProxy, eligibleMembers } from "./proxy.ts";
+import { eligibleMembers } from "./members.ts";
+import { condemnedProxy } from "./proxy.ts";
 import { inFlightOf } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
 import { memberOf, sameMembers } from "./world.ts";
@@ -13,6 +15,9 @@ import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 /** What many proxies listen on unless told otherwise; a head node's own address is never this one. */
 const loopback = "127.0.0.1";
 const onLoopback = `it listens on ${loopback} alone, so that other machines cannot reach it: tell it another host in scheduler.command, such as --host 0.0.0.0`;
+
+/** Tries to tell the proxy of its members after which an operator should look. */
+const untoldMax = 3;
 
 /** How the job stands, from what was observed. The phase is the first of the rules in `phaseOf` that holds. */
 export function viewOf(world: World, input: PlanInput): JobView {
@@ -38,6 +43,9 @@ function phaseOf(
     ...(proxy.phase === "DOWN" ? [proxy] : []),
   ][0];
   if (down) return { phase: "DEGRADED", reason: down.note ?? "a part of the job is down for good" };
+  const untold = untoldNote(world, input);
+  if (untold !== undefined && (input.memory.untold?.count ?? 0) >= untoldMax)
+    return { phase: "DEGRADED", reason: untold };
   const waiting = replicas.find(({ phase }) => phase === "WAITING");
   if (waiting)
     return { phase: "WAITING", reason: waiting.note ?? `${waiting.name} waits for resources` };
@@ -45,7 +53,7 @@ function phaseOf(
   if (unsettled.length === 0 && proxy.phase === "READY" && isPointed(world, input)) {
     return { phase: "READY", reason: describeReady(world) };
   }
-  return { phase: changingPhase(world, input), reason: describeChange(unsettled, proxy) };
+  return { phase: changingPhase(world, input), reason: untold ?? describeChange(unsettled, proxy) };
 }
 
 function changingPhase(world: World, input: PlanInput): JobPhase {
@@ -85,7 +93,10 @@ function isPointed(world: World, input: PlanInput): boolean {
   const command = input.memory.proxyCommand;
   return (
     input.spec.scheduler.membership === "none" ||
-    (command !== undefined && sameMembers(command.command.members, members))
+    // A command that is rendered and does not run yet says nothing of the proxy that runs.
+    (command !== undefined &&
+      command.generation === proxy?.generation &&
+      sameMembers(command.command.members, members))
   );
 }
 
@@ -159,6 +170,22 @@ function proxyStatus(world: World, input: PlanInput): ProxyStatus {
       ? {}
       : { url: `http://${proxy.host}:${proxy.port ?? scheduler.port}` }),
     ...(proxy.membership ? { membershipGeneration: proxy.membership.generation } : {}),
-    ...(proxy.host === loopback ? { note: onLoopback } : {}),
+    ...noteOf(proxy, world, input),
   };
+}
+
+function noteOf(
+  { host }: ObservedProxy,
+  world: World,
+  input: PlanInput,
+): { readonly note?: string } {
+  const untold = untoldNote(world, input);
+  if (untold !== undefined) return { note: untold };
+  return host === loopback ? { note: onLoopback } : {};
+}
+
+function untoldNote(world: World, input: PlanInput): string | undefined {
+  const { untold } = input.memory;
+  if (!untold || !world.proxy || isPointed(world, input)) return undefined;
+  return `${untold.message} It was tried ${untold.count} times and is tried again.`;
 }

@@ -117,9 +117,11 @@ const inOrder = (a: ReplicaWorld, b: ReplicaWorld): number =>
 /** The membership entry of a replica; undefined when its endpoint is not known. */
 export function memberOf(actor: ObservedReplica): Member | undefined {
   if (!actor.endpoint) return undefined;
-  const { host, ports } = actor.endpoint;
+  const { http, ...ports } = actor.endpoint.ports;
+  const { host } = actor.endpoint;
   const bracketed = host.includes(":") ? `[${host}]` : host;
-  return { name: actor.name, role: actor.role, url: `http://${bracketed}:${ports["http"]}` };
+  const member = { name: actor.name, role: actor.role, url: `http://${bracketed}:${http}` };
+  return Object.keys(ports).length > 0 ? { ...member, ports } : member;
 }
 
 export const sameMembers = (a: readonly Member[], b: readonly Member[]): boolean =>

@@ -38,7 +38,12 @@ export const observedReplica = z.object({
 
 const observedFollower = observedReplica.extend({ rank: z.number().int().positive() });
 
-const member = z.object({ name: z.string(), role: z.enum(roles), url: z.string() });
+const member = z.object({
+  name: z.string(),
+  role: z.enum(roles),
+  url: z.string(),
+  ports: z.record(z.string(), z.union([z.number(), z.string()])).optional(),
+});
 
 export const observedProxy = z.object({
   name: z.string(),
@@ -94,6 +99,7 @@ export const verbResults = {
   replicaStatus: z.union([observedReplica, absentReplica]),
   stopReplica: z.object({ stopped: z.boolean() }),
   ensureProxy: observedProxy,
+  engineLoad: z.object({ name: z.string(), requests: z.number().int().nullable() }),
   setMembership: z.object({ acknowledged: z.number().int() }),
   stopProxy: z.object({ stopped: z.boolean() }),
   list: z.object({

@@ -17,6 +17,8 @@ export const agentLimits = {
   PROXY_WAIT_S: 5,
   /** Of a log whose actor is gone. */
   READ_TIMEOUT_S: 20,
+  /** All requests that tell an external proxy of its members. */
+  TELLING_TIMEOUT_S: 40,
 } as const;
 
 /** Ray's own calls, a busy machine, the way here and back. */
@@ -27,15 +29,22 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   "ping",
   "nodes",
   "replicaStatus",
+  "engineLoad",
   "list",
   "jobs",
   "logs",
   "logFile",
 ]);
 
-const { SHORT_GRACE_S, STOP_MARGIN_S, GONE_TIMEOUT_S, FIRST_ANSWER_TIMEOUT_S, PROXY_WAIT_S } =
-  agentLimits;
-const { READ_TIMEOUT_S } = agentLimits;
+const {
+  SHORT_GRACE_S,
+  STOP_MARGIN_S,
+  GONE_TIMEOUT_S,
+  FIRST_ANSWER_TIMEOUT_S,
+  PROXY_WAIT_S,
+  READ_TIMEOUT_S,
+  TELLING_TIMEOUT_S,
+} = agentLimits;
 
 /** After this long without an answer a call fails with AgentUnreachable. */
 export function callTimeoutMs<V extends Verb>(verb: V, args: VerbArgs[V]): number {
@@ -59,13 +68,15 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
     case "removePlacementGroup":
       return GONE_TIMEOUT_S;
     case "startEngine":
-    case "setMembership":
       return FIRST_ANSWER_TIMEOUT_S;
     case "logFile":
       return READ_TIMEOUT_S;
+    case "setMembership":
+      return TELLING_TIMEOUT_S;
     case "ping":
     case "nodes":
     case "replicaStatus":
+    case "engineLoad":
     case "list":
     case "jobs":
     case "logs":

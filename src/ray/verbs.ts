@@ -1,3 +1,4 @@
+import type { Telling } from "../domain/membership.ts";
 import type { Membership } from "../domain/observed.ts";
 import type { Bundle, PortRequest, Strategy } from "../domain/spec.ts";
 
@@ -60,8 +61,16 @@ export interface VerbArgs {
     /** Seconds of `startTimeoutS` that earlier calls have waited; default 0. */
     readonly elapsedS?: number;
     readonly graceS?: number;
+    /** What the proxy knows once it has started, for one that is told by HTTP or file. */
+    readonly membership?: Membership;
+    readonly telling?: Telling;
   };
-  readonly setMembership: { readonly name: string; readonly membership: Membership };
+  readonly setMembership: {
+    readonly name: string;
+    readonly membership: Membership;
+    readonly telling?: Telling;
+  };
+  readonly engineLoad: { readonly name: string };
   readonly stopProxy: { readonly name: string; readonly graceS: number };
   readonly list: {
     readonly job: string;

@@ -22,7 +22,7 @@ export function fill(text: string, { named, ports }: PlaceholderValues): string 
 }
 
 /** `{{PORT}}` belongs to a template of somebody else's, and is left as it is. */
-const isTemplate = (text: string, whole: string, at: number): boolean =>
+export const isTemplate = (text: string, whole: string, at: number): boolean =>
   text[at - 1] === "{" && text[at + whole.length] === "}";
 
 /** The same for a parameter's value, nested strings included. A text that is `{#…}` and nothing else becomes a number. */

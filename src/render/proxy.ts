@@ -3,19 +3,24 @@ import { handOverBy } from "../domain/connectors/children.ts";
 import type { Version } from "../domain/connectors/version.ts";
 import { PdjobError } from "../domain/errors.ts";
 import type { Member } from "../domain/observed.ts";
-import { roles } from "../domain/role.ts";
-import type { Role } from "../domain/role.ts";
+import {
+  isSamePort,
+  parsePlaceholder,
+  placeholdersIn,
+  portName,
+  proxyPlaceholders,
+} from "../domain/proxy-placeholders.ts";
+import type { ProxyPlaceholder } from "../domain/proxy-placeholders.ts";
 import type { JobSpec } from "../domain/spec.ts";
+import { isTemplate } from "./placeholders.ts";
 
 /** Where the runner writes the built-in proxy's program, relative to the working directory that is its cwd. */
 const builtinProgram = ".pdjob/pdjob-proxy.mjs";
 
-const placeholder =
-  /\{PORT\}|\$(\{)?(PREFILL|DECODE)_(HOSTS|PORTS|URLS|COUNT|(?:HOST|PORT|URL)_\d+)(?:\})?/g;
-
 /**
  * The proxy's command for these members, in the order of their indexes. A list placeholder that is a whole word becomes
- * several words; inside a word it is joined by commas. Fails with SpecInvalid for an index that no member has.
+ * several words, inside a word it is joined by commas, and a word that names each member is there once for each.
+ * Fails with SpecInvalid for an index that no member has.
  */
 export function renderProxy(
   spec: JobSpec,
@@ -29,15 +34,16 @@ export function renderProxy(
     argv.push("--drain-timeout", String(spec.stopGraceS));
     return { builtin: true, argv: [...argv, ...handOverWords(spec, version)], members };
   }
-  const argv = command.flatMap((word) => {
-    const list = /^\$\{?(PREFILL|DECODE)_(HOSTS|PORTS|URLS)\}?$/.exec(word);
-    if (list) return listed(list[1] ?? "", list[2] ?? "", members);
-    return word.replaceAll(placeholder, (whole, _brace, role?: string, what?: string) =>
-      role === undefined || what === undefined ? String(port) : filled(whole, role, what, members),
-    );
-  });
+  const argv = command.flatMap((word) =>
+    fillWords(fillPort(word, port), members, "scheduler.command"),
+  );
   return { builtin: false, argv, members };
 }
+
+const fillPort = (word: string, port: number): string =>
+  word.replaceAll("{PORT}", (whole, at: number) =>
+    isTemplate(word, whole, at) ? whole : String(port),
+  );
 
 /** Engines of a connector that is not vLLM's own are taken to answer with parameters, as most do. */
 function handOverWords({ roles: { prefill } }: JobSpec, version: Version | undefined): string[] {
@@ -45,31 +51,67 @@ function handOverWords({ roles: { prefill } }: JobSpec, version: Version | undef
   return typeof found === "object" && found.kind === "store" ? ["--hand-over", "store"] : [];
 }
 
-function filled(whole: string, role: string, what: string, members: readonly Member[]): string {
-  if (what === "COUNT") return String(ofRole(role, members).length);
-  if (!what.includes("_")) return listed(role, what, members).join(",");
-  const [part = "", index = ""] = what.split("_");
-  const member = ofRole(role, members)[Number(index) - 1];
-  if (member) return partOf(part, member);
-  const count = ofRole(role, members).length;
-  throw new PdjobError(
-    "SpecInvalid",
-    `scheduler.command names ${whole}, but there are ${count} ${role.toLowerCase()} replicas to name.`,
-  );
+/** `$PREFILL_URLS` alone becomes a text for each member, and so does what holds `$PREFILL_URL`; any other stays one. */
+export function fillWords(text: string, members: readonly Member[], where: string): string[] {
+  const name = /^\$(?:\{(\w+)\}|(\w+))$/.exec(text);
+  const whole = name && parsePlaceholder(name[1] ?? name[2] ?? "");
+  if (whole && whole.part !== "COUNT" && whole.of === "all")
+    return valuesOf(whole, text, members, where);
+  const each = placeholdersIn([text]).filter(({ of }) => of === "each");
+  const [first] = each;
+  if (!first) return [fillText(text, members, where)];
+  if (each.some(({ role }) => role !== first.role))
+    throw new PdjobError("SpecInvalid", `${where} names each replica of both roles in ${text}.`);
+  return members
+    .filter(({ role }) => role === first.role)
+    .map((member) => fillText(text, members, where, member));
 }
 
-const listed = (role: string, what: string, members: readonly Member[]): string[] =>
-  ofRole(role, members).map((member) => partOf(what.slice(0, -1), member));
+/** Lists inside a longer text are joined by commas. Fails with SpecInvalid for what no member has. */
+export const fillText = (
+  text: string,
+  members: readonly Member[],
+  where: string,
+  each?: Member,
+): string =>
+  text.replaceAll(proxyPlaceholders(), (whole, braced?: string, bare?: string) => {
+    const meaning = parsePlaceholder(braced ?? bare ?? "");
+    if (!meaning) return whole;
+    const of = meaning.of === "each" && each ? [each] : members;
+    return valuesOf(meaning, whole, of, where).join(",");
+  });
 
-const ofRole = (name: string, members: readonly Member[]): readonly Member[] =>
-  members.filter(({ role }) => role === roleNamed(name));
+function valuesOf(
+  { role, part, of }: ProxyPlaceholder,
+  whole: string,
+  members: readonly Member[],
+  where: string,
+): string[] {
+  const own = members.filter((member) => member.role === role);
+  if (part === "COUNT") return [String(own.length)];
+  const named = typeof of === "number" ? own.slice(of, of + 1) : own;
+  if (typeof of === "number" && named.length === 0) {
+    const message = `${where} names ${whole}, but there are ${own.length} ${role} replicas to name.`;
+    throw new PdjobError("SpecInvalid", message);
+  }
+  return named.map((member) => {
+    const value = partOf(part, member);
+    if (value !== undefined) return value;
+    const has = Object.keys(member.ports ?? {}).join(", ") || "none but HTTP";
+    const message = `${where} names ${whole}, but ${role} engines have no port ${portName(part)}; they have ${has}.`;
+    throw new PdjobError("SpecInvalid", message);
+  });
+}
 
-const roleNamed = (name: string): Role | undefined =>
-  roles.find((role) => role.toUpperCase() === name);
-
-/** Splits by hand: a host that is not known yet (`<prefill-0.host>`) is no valid URL. */
-function partOf(part: string, { url }: Member): string {
+/** HOST, PORT or URL of a member, or the port that NAME_PORT names; undefined when it has none of that name. */
+export function partOf(part: string, { ports = {}, url }: Member): string | undefined {
   if (part === "URL") return url;
+  const wanted = portName(part);
+  if (wanted !== undefined) {
+    const own = Object.entries(ports).find(([name]) => isSamePort(name, wanted));
+    return own && String(own[1]);
+  }
+  // Splits by hand: a host that is not known yet (`<prefill-0.host>`) is no valid URL.
   const authority = url.replace(/^http:\/\//, "");
   const colon = authority.lastIndexOf(":");
   return part === "HOST"

@@ -63,7 +63,7 @@ export function rememberSuccess(
       // Undefined: its placement group was gone, and nothing was started.
       return result === undefined ? memory : withStarted(memory, action);
     case "runProxy":
-      return withStarted(memory, action);
+      return withStarted(told(memory), action);
     case "readKvIp":
       return result === undefined
         ? memory
@@ -89,8 +89,9 @@ export function rememberSuccess(
     case "reservePlacementGroup":
     case "waitHealthy":
     case "stopReplica":
-    case "setMembership":
       return memory;
+    case "setMembership":
+      return told(memory);
     case "stopProxy":
       // Stopped on purpose: that it is gone afterwards is no failure.
       return !action.failure && memory.started["proxy"] === action.generation
@@ -118,6 +119,11 @@ export function rememberFailure(
   failure: Failure,
   nowMs: number,
 ): Memory {
+  // The proxy serves on with the members it has: it is told again, not replaced.
+  if (failure.code === "MembershipRefused") {
+    const count = (memory.untold?.count ?? 0) + 1;
+    return { ...memory, untold: { message: failure.message, atMs: nowMs, count } };
+  }
   // Neither changed anything that must be undone: what went wrong is seen by looking again.
   if (action.kind === "setMembership" || action.kind === "readKvIp") return memory;
   const target = targetOf(action);
@@ -142,6 +148,12 @@ function forget(memory: Memory, target: string, incarnation: string): Memory {
     restarts: without(memory.restarts, target),
     drained: memory.drained.filter((name) => name !== incarnation),
   };
+}
+
+/** The running proxy knows its members, or is a new one. */
+function told(memory: Memory): Memory {
+  const { untold: _, ...rest } = memory;
+  return rest;
 }
 
 const without = <V>(

@@ -1,6 +1,7 @@
 import { MockActivityEnvironment } from "@temporalio/testing";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createActivities } from "../../src/activities/index.ts";
+import type { ActionOf } from "../../src/domain/action.ts";
 import { PdjobError } from "../../src/domain/errors.ts";
 import type { ObservedProxy } from "../../src/domain/observed.ts";
 import type { Agent } from "../../src/ray/agent.ts";
@@ -62,4 +63,64 @@ test.each([
 ])("built in: %s, the job's timeout %d s: it has %d s", async (builtin, timeoutS, expected) => {
   const { asked } = await run(builtin, timeoutS, []);
   expect(asked[0]).toMatchObject({ startTimeoutS: expected, graceS: 7 });
+});
+
+test("a proxy that is told by requests gets them with its secrets, for whom its command line names and for all", async () => {
+  vi.stubEnv("PDJOB_TEST_ADMIN_KEY", "open sesame");
+  const asked: { verb: string; args: VerbArgs["setMembership"] }[] = [];
+  const agent = {
+    call(verb: string, args: VerbArgs["setMembership"]) {
+      asked.push({ verb, args });
+      return Promise.resolve({ state: "healthy", acknowledged: 1 });
+    },
+    close: () => Promise.resolve(),
+  } as unknown as Agent;
+  const add = {
+    method: "POST",
+    url: "/add?u={URL}",
+    headers: { "X-Key": "env:PDJOB_TEST_ADMIN_KEY" },
+    accept: [409],
+  };
+  const command = ["p", "$DECODE_URL_1"];
+  const http = { add: { prefill: add, decode: add } };
+  const spec = makeSpec({ scheduler: { port: 1, membership: "http", command, http } });
+  const members = (["prefill", "decode"] as const).map((role) => ({
+    name: `demo-${role}-0-g1`,
+    role,
+    url: `http://${role}:1`,
+  }));
+  const { runProxy, setMembership } = createActivities({ agent, readProxyProgram: async () => "" });
+  const environment = new MockActivityEnvironment();
+  const run: ActionOf<"runProxy"> = {
+    kind: "runProxy",
+    generation: 1,
+    command: { builtin: false, argv: ["p"], members },
+    deadlineMs: 0,
+    reason: "",
+  };
+  await environment.run(runProxy, { spec, action: run });
+  const told: ActionOf<"setMembership"> = {
+    kind: "setMembership",
+    proxyGeneration: 1,
+    generation: 1,
+    members,
+    reason: "",
+  };
+  await environment.run(setMembership, { spec, action: told });
+  const callOf = (role: string) => ({
+    name: `demo-${role}-0-g1`,
+    add: { ...add, url: `/add?u=http%3A%2F%2F${role}%3A1`, headers: { "X-Key": "open sesame" } },
+  });
+  expect(asked.map(({ verb, args }) => [verb, args.membership, args.telling])).toEqual([
+    [
+      "ensureProxy",
+      { generation: 0, members: [members[1]] },
+      { kind: "http", calls: [callOf("decode")] },
+    ],
+    [
+      "setMembership",
+      { generation: 1, members },
+      { kind: "http", calls: [callOf("prefill"), callOf("decode")] },
+    ],
+  ]);
 });

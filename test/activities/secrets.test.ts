@@ -31,3 +31,10 @@ test("a missing file names the reference and what to do", async () => {
       "envs.KEY refers to file:/does/not/exist, which cannot be read by the worker. Put the file there, or fix its permissions.",
   });
 });
+
+test("a reference in a proxy's request says where it stands", async () => {
+  const where = "scheduler.http.add.headers";
+  await expect(resolveSecrets({ "X-Key": "env:PDJOB_TEST_NOT_SET" }, where)).rejects.toThrow(
+    "scheduler.http.add.headers.X-Key refers to env:PDJOB_TEST_NOT_SET, which is not set in the worker's environment. Set it there and restart the worker.",
+  );
+});

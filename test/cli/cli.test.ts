@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readNodes } from "../../src/cli/node-list.ts";
 import { columns, shellLine } from "../../src/cli/output.ts";
 import { planOf } from "../../src/cli/plan.ts";
+import { membershipAdapters } from "../../src/domain/membership.ts";
 import { makeSpec } from "../support/spec.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -269,6 +270,19 @@ describe("plan", () => {
       2,
       "--nodes two: expected COUNTxGPUS or COUNTxGPUSxCPUS, at most 2000 nodes. Example: --nodes 2x8,1x4",
     ]);
+  });
+
+  test.each([
+    ["quickstart", "builtin", ""],
+    ["seed", "restart", ""],
+    ["proxy-http", "http", 'POST /instances/add {"type":"decode","instances":["<decode-1.host>:<'],
+    ["proxy-file", "file", '"http://<prefill-0.host>:<prefill-0.port>",'],
+  ] as const)("shows of %s how its proxy is told and what that loses", async (name, kind, told) => {
+    const { stdout } = await run("plan", `examples/${name}.yaml`);
+    expect(stdout).toContain(`\nmembership ${kind}\n`);
+    for (const loss of membershipAdapters[kind].loses)
+      expect(stdout).toContain(loss.replaceAll("`", ""));
+    expect(stdout).toContain(told);
   });
 
   test("shows what an external proxy will run, IPv6 hosts included", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { formatIssue, parseConfig } from "../../src/config/parse.ts";
 import { connectorsCases } from "./cases-connectors.ts";
+import { membershipCases } from "./cases-membership.ts";
 import { rulesCases } from "./cases-rules.ts";
 import { schedulerCases } from "./cases-scheduler.ts";
 import { shapeCases } from "./cases-shape.ts";
@@ -14,6 +15,7 @@ const refused: Readonly<Record<string, readonly Case[]>> = {
   "keys and values": shapeCases,
   "rules over several keys": rulesCases,
   proxies: schedulerCases,
+  "way of telling its proxy": membershipCases,
   connectors: connectorsCases,
 };
 

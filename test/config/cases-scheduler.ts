@@ -42,7 +42,7 @@ export const schedulerCases: readonly Case[] = [
     name: "the built-in membership with a command",
     text: job({ 3: "scheduler: {command: 'proxy {PORT}', membership: builtin}" }),
     messages: [
-      "job.yaml:3:50 scheduler.membership: is builtin, but scheduler.command starts another proxy: remove one of the two, or write restart or none.",
+      "job.yaml:3:50 scheduler.membership: is builtin, but scheduler.command starts another proxy: remove one of the two, or write restart, http, file or none.",
     ],
   },
   {
@@ -69,11 +69,11 @@ export const schedulerCases: readonly Case[] = [
   },
   {
     name: "a misspelt placeholder",
-    text: job({ 3: "scheduler: {command: 'proxy {PORT} $PREFIL_HOST_1 $DECODE_URL {PROT}'}" }),
+    text: job({ 3: "scheduler: {command: 'proxy {PORT} $PREFIL_HOST_1 $DECODE_URLZ {PROT}'}" }),
     messages: [
       "job.yaml:3:22 scheduler.command: holds {PROT}, which is no placeholder. Did you mean {PORT}?",
       "job.yaml:3:22 scheduler.command: holds $PREFIL_HOST_1, which is no placeholder. Did you mean $PREFILL_HOST_N?",
-      "job.yaml:3:22 scheduler.command: holds $DECODE_URL, which is no placeholder. Did you mean $DECODE_URLS?",
+      "job.yaml:3:22 scheduler.command: holds $DECODE_URLZ, which is no placeholder. Did you mean $DECODE_URLS?",
     ],
   },
   {
@@ -81,7 +81,7 @@ export const schedulerCases: readonly Case[] = [
     text: job({ 3: "scheduler: {command: 'proxy {PORT} $PREFILL_COLOUR {HOST}'}" }),
     messages: [
       "job.yaml:3:22 scheduler.command: holds {HOST}, which is no placeholder. Known here: {PORT}.",
-      "job.yaml:3:22 scheduler.command: holds $PREFILL_COLOUR, which is no placeholder. Known: {PORT}, $PREFILL_HOST_N, $PREFILL_HOSTS, $PREFILL_PORT_N, $PREFILL_PORTS, $PREFILL_URL_N, $PREFILL_URLS, $PREFILL_COUNT, $DECODE_HOST_N, $DECODE_HOSTS, $DECODE_PORT_N, $DECODE_PORTS, $DECODE_URL_N, $DECODE_URLS, $DECODE_COUNT.",
+      "job.yaml:3:22 scheduler.command: holds $PREFILL_COLOUR, which is no placeholder. Known: {PORT}; $PREFILL_HOST_N, $PREFILL_HOSTS and $PREFILL_HOST, the same with PORT, URL and NAME_PORT; $PREFILL_COUNT; all of them with DECODE.",
     ],
   },
 ];

@@ -207,13 +207,8 @@ export const shapeCases: readonly Case[] = [
   {
     name: "an unknown membership",
     text: job({ 3: "scheduler: {membership: sometimes}" }),
-    messages: ["job.yaml:3:25 scheduler.membership: must be builtin, restart or none, not text."],
-  },
-  {
-    name: "a membership that is not there yet",
-    text: job({ 3: "scheduler: {membership: http, command: 'proxy {PORT}'}" }),
     messages: [
-      "job.yaml:3:25 scheduler.membership: cannot be http yet: write restart (the proxy is started anew when replicas change) or none (it is left alone).",
+      "job.yaml:3:25 scheduler.membership: must be builtin, restart, http, file or none, not text.",
     ],
   },
   {

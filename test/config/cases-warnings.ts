@@ -17,6 +17,22 @@ export const warningsCases: readonly Case[] = [
     ],
   },
   {
+    name: "literal secrets in the headers of a proxy's requests",
+    text: job({
+      3: "scheduler: {command: 'p {PORT}', http: {add: {url: '/{URL}', headers: {X-API-Key: abc, X: y}}, list: {url: /l, headers: {authorization: env:AUTH}}}}",
+    }),
+    messages: [
+      "job.yaml:3:83 scheduler.http.add.headers.X-API-Key: warning: looks like a secret in plain text, which Temporal would keep and show: write env:NAME (set NAME where the worker runs) or file:/PATH.",
+    ],
+  },
+  {
+    name: "a file that the proxy's command does not name",
+    text: job({ 3: "scheduler: {command: 'proxy {PORT}', file: {path: members.json}}" }),
+    messages: [
+      "job.yaml:3:22 scheduler.command: warning: does not name scheduler.file.path: does the proxy watch that file? Its command runs in working_dir.",
+    ],
+  },
+  {
     name: "booleans of YAML 1.1",
     text: job({
       6: "  params: {model: m, enable_prefix_caching: yes, enforce_eager: Off, quoted: 'yes'}",

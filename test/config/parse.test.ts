@@ -28,6 +28,7 @@ test("a small job gets all defaults", () => {
     restart: { restartsMax: 5, windowS: 600 },
     health: { intervalS: 1, timeoutS: 3, failures: 3 },
     drainS: { prefill: 60, decode: 600 },
+    drainQuietS: 15,
     stopGraceS: 30,
     leaseS: 86_400,
   });

@@ -45,8 +45,15 @@ describe("docs/config.md", () => {
   const page = readFileSync("docs/config.md", "utf8");
 
   test("has a row for every key", () => {
+    // Roles share their keys, and so do the requests.
     const keyOf = (path: string): string =>
-      path.replace(/^prefill\./, "").replace(/^(?:general\.)?params\./, "params.");
+      path
+        .replace(/^prefill\./, "")
+        .replace(/^(?:general\.)?params\./, "params.")
+        .replace(
+          /^(scheduler\.http)\.(?:(?:add|remove)\.(?:(?:prefill|decode)\.)?|list\.)/,
+          "$1.add.",
+        );
     const missing = allKeys().filter((path) => !page.includes(`| \`${keyOf(path)}\` |`));
     expect(missing).toEqual([]);
   });
@@ -61,6 +68,8 @@ describe("examples/", () => {
     expect(examples).toEqual(
       expect.arrayContaining([
         "external-proxy.yaml",
+        "proxy-file.yaml",
+        "proxy-http.yaml",
         "quickstart.yaml",
         "seed.yaml",
         "vllm-cpu.yaml",

@@ -1,14 +1,21 @@
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseConfig } from "../../src/config/parse.ts";
-import { freePort } from "../../src/dev/ports.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
-import { expectedText } from "../../src/sim/text.ts";
 import { eventually } from "../support/eventually.ts";
-import { complete, leftOf, startRig, untilPhase } from "../support/rig.ts";
+import { answers, endJob, jobOf } from "../support/proxied.ts";
+import { startRig, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
 
 const support = fileURLToPath(new URL("../support/", import.meta.url));
@@ -19,41 +26,10 @@ let rig: Rig;
 beforeAll(async () => void (rig = await startRig()));
 afterAll(async () => rig.stop());
 
-/** A job of simulated engines whose proxy is described as a user would, in YAML. */
-async function jobOf(name: string, scheduler: string, more = ""): Promise<JobSpec> {
-  const port = await freePort(26_300 + Math.floor(Math.random() * 500));
-  const text = `
-num_gpus: 16
-working_dir: ${join(rig.dir, name)}
-engine: {command: pdjob-sim-engine serve}
-stop_grace: 2
-scheduler:
-  port: ${port}
-${scheduler.replace(/^/gm, "  ")}
-general: {params: {model: sim/tiny, served_model_name: sim}}
-prefill: {num_gpus: 2, replicas: 1, params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_producer}}}
-decode: {num_gpus: 2, replicas: 1, params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_consumer}}}
-${more}`;
-  const parsed = parseConfig(text, { file: `${name}.yaml`, name });
-  if (!parsed.ok) throw new Error(parsed.issues.map(({ message }) => message).join("\n"));
-  return parsed.spec;
-}
-
-const answers = async (spec: JobSpec, prompt: string): Promise<void> => {
-  const { text } = await complete(spec, { prompt, max_tokens: 5 });
-  expect(JSON.parse(text).choices[0].text).toBe(expectedText("sim/tiny", prompt, 5));
-};
-
 const proxyOf = async (job: string) => (await rig.agent.call("list", { job })).proxies[0];
 
 const wordsOf = (pid = 0): readonly string[] =>
   readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-
-async function end(spec: JobSpec): Promise<void> {
-  await rig.client.stop(spec.name);
-  await rig.client.result(spec.name);
-  expect(await leftOf(rig, spec)).toEqual([]);
-}
 
 describe("a proxy with fixed members, told by lists of hosts and ports", () => {
   let spec: JobSpec;
@@ -62,6 +38,7 @@ describe("a proxy with fixed members, told by lists of hosts and ports", () => {
   beforeAll(async () => {
     exitWhen = join(rig.dir, "exit-now");
     spec = await jobOf(
+      rig,
       "toy",
       `command: node ${support}toy-proxy.mjs ${lists} --exit-when ${exitWhen}`,
       "restart: {max_restarts: 2, window: 20}",
@@ -69,7 +46,7 @@ describe("a proxy with fixed members, told by lists of hosts and ports", () => {
     await rig.client.start(spec);
     await untilPhase(rig.client, "toy", "READY");
   });
-  afterAll(async () => end(spec));
+  afterAll(async () => endJob(rig, spec));
 
   test("serves, and status says that it listens on the loopback address alone", async () => {
     await answers(spec, "through the toy");
@@ -101,8 +78,9 @@ describe("a proxy with fixed members, told by lists of hosts and ports", () => {
 
   test("its end is noticed within two seconds, and it is run anew", { retry: 2 }, async () => {
     const { pid, generation } = (await proxyOf("toy")) ?? {};
+    if (pid === undefined) throw new Error("the proxy has no process");
     const killedAtMs = Date.now();
-    process.kill(pid ?? 0, "SIGKILL");
+    process.kill(pid, "SIGKILL");
     const noticed = await eventually("the end is an event", async () => {
       const { events } = await rig.client.status("toy");
       return events.find(({ text }) => text.startsWith(`stopProxy proxy g${generation}:`));
@@ -157,6 +135,7 @@ await import("./toy-proxy.mjs");
   chmodSync(join(folder, "cargo"), 0o755);
   writeFileSync(join(folder, "package.json"), '{"type":"module"}');
   const spec = await jobOf(
+    rig,
     "cargo",
     `command: >-
   "${folder}/cargo" run --release --config 'name="it''s \\$HOME; $(x)"' -- ${lists} --host 0.0.0.0`,
@@ -173,5 +152,20 @@ await import("./toy-proxy.mjs");
     'name="its \\$HOME; $(x)"',
     "--",
   ]);
-  await end(spec);
+  await endJob(rig, spec);
+});
+
+test("a proxy that prints without end is not held up, and its log stays below a size", async () => {
+  const spec = await jobOf(
+    rig,
+    "chatty",
+    `command: node ${support}toy-proxy.mjs ${lists} --chatter 90000000`,
+  );
+  await rig.client.start(spec);
+  await untilPhase(rig.client, "chatty", "READY");
+  await answers(spec, "through the noise");
+  const log = join(spec.workingDir, ".pdjob/logs/chatty-proxy-g1.log");
+  await eventually("the log was turned", () => existsSync(`${log}.1`));
+  expect(statSync(log).size).toBeLessThan(1_000_000);
+  await endJob(rig, spec);
 });

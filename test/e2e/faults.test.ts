@@ -22,8 +22,14 @@ afterAll(async () => rig.stop());
 
 const enginePid = async (name: string): Promise<number> => {
   const { replicas } = await rig.agent.call("list", { job: "faults" });
-  return replicas.find((one) => `${one.role}-${one.index}` === name)?.pid ?? 0;
+  return known(replicas.find((one) => `${one.role}-${one.index}` === name)?.pid);
 };
+
+/** Pid 0 would be the tests' own process group. */
+function known(pid: number | undefined): number {
+  if (pid === undefined) throw new Error("there is no such process");
+  return pid;
+}
 
 /** The replica is back under a newer generation, and no process of the older one is left. */
 async function healed(name: string, after: number): Promise<void> {
@@ -59,7 +65,7 @@ test("a replica whose actor is SIGKILLed is replaced", async () => {
 
 test("a SIGKILLed proxy is replaced and gets its members again", async () => {
   const { proxies } = await rig.agent.call("list", { job: "faults" });
-  process.kill(proxies[0]?.pid ?? 0, "SIGKILL");
+  process.kill(known(proxies[0]?.pid), "SIGKILL");
   await eventually("the proxy has a newer generation", async () =>
     (await rig.agent.call("list", { job: "faults" })).proxies.some(
       ({ generation }) => generation === 2,

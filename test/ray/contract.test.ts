@@ -30,6 +30,24 @@ const casesOf = (verb: string) => fixtures.get(verb)?.cases ?? [];
 const lines = linesFile.parse(read("lines.json"));
 
 const replica = "demo-prefill-0-g1";
+const member = {
+  name: "demo-prefill-0-g2",
+  role: "prefill",
+  url: "http://10.0.0.7:20417",
+  ports: { side_channel: 20_500 },
+} as const;
+const call = (verb: string) => ({
+  method: "POST",
+  url: `/instances/${verb}`,
+  headers: { "X-API-Key": "k" },
+  body: '{"type":"prefill","instances":["10.0.0.7:20417"]}',
+  accept: [409],
+});
+const telling = {
+  kind: "http",
+  calls: [{ name: member.name, add: call("add"), remove: call("remove") }],
+  list: { method: "GET", url: "/list_workers", headers: {} },
+} as const;
 
 /** The arguments of each verb, every optional one given: the compiler holds them to `VerbArgs`, the test to the files. */
 const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
@@ -69,26 +87,27 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
   stopReplica: { name: replica, graceS: 30 },
   ensureProxy: {
     name: "demo-proxy-g1",
-    argv: ["node", ".pdjob/pdjob-proxy.mjs", "--port", "8021", "--job", "demo"],
+    argv: ["proxy", "--port", "8021"],
     env: {},
     cwd: "/tmp/pdjob-demo",
     host: "0.0.0.0",
     port: 8021,
-    builtin: true,
-    files: [{ path: ".pdjob/pdjob-proxy.mjs", text: "…" }],
+    builtin: false,
+    files: [{ path: "a.conf", text: "…" }],
     specHash: "fedcba9876543210",
     leaseS: 86_400,
     startTimeoutS: 0.05,
     elapsedS: 0,
     graceS: 30,
+    membership: { generation: 0, members: [member] },
+    telling,
   },
   setMembership: {
     name: "demo-proxy-g1",
-    membership: {
-      generation: 3,
-      members: [{ name: "demo-prefill-0-g2", role: "prefill", url: "http://10.0.0.7:20417" }],
-    },
+    membership: { generation: 3, members: [member] },
+    telling,
   },
+  engineLoad: { name: "demo-decode-0-g1" },
   stopProxy: { name: "demo-proxy-g1", graceS: 30 },
   list: { job: "demo", leaseS: 86_400, nodes: true },
   jobs: {},

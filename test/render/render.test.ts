@@ -203,6 +203,44 @@ describe("a proxy's command", () => {
     ).toEqual(["p", "10.0.0.1", "10.0.0.2", "--n=2", "--u=20000,20001"]);
   });
 
+  test("repeats a word that names each replica, for flags that take one value", () => {
+    const few = [members[0], members[1], members[12]].filter((member) => member !== undefined);
+    const words = [
+      "p",
+      "--prefill=$PREFILL_URL",
+      "-d${DECODE_HOST}:${DECODE_PORT}/x",
+      "$PREFILL_PORT",
+    ];
+    expect(renderProxy(external(...words), few).argv).toEqual([
+      "p",
+      "--prefill=http://10.0.0.1:20000",
+      "--prefill=http://10.0.0.2:20001",
+      "-dfd00::7:30000/x",
+      "20000",
+      "20001",
+    ]);
+    expect(() => renderProxy(external("p", "$PREFILL_URL=$DECODE_URL"), few)).toThrow(
+      "scheduler.command names each replica of both roles in $PREFILL_URL=$DECODE_URL.",
+    );
+  });
+
+  test("names the engines' other ports, dashes or not", () => {
+    const prefill = members.slice(0, 2).map((member, at) => ({
+      ...member,
+      ports: { bootstrap: 21_000 + at, "side-channel": 22_000 + at },
+    }));
+    const command = ["p", "$PREFILL_BOOTSTRAP_PORT_2", "$PREFILL_SIDE_CHANNEL_PORTS"];
+    expect(renderProxy(external(...command), prefill).argv).toEqual([
+      "p",
+      "21001",
+      "22000",
+      "22001",
+    ]);
+    expect(() => renderProxy(external("p", "$PREFILL_NOTIFY_PORT_1"), prefill)).toThrow(
+      "scheduler.command names $PREFILL_NOTIFY_PORT_1, but prefill engines have no port notify; they have bootstrap, side-channel.",
+    );
+  });
+
   test("refuses an index that no replica has", () => {
     expect(() => renderProxy(external("p", "$DECODE_URL_2"), members)).toThrow(
       "scheduler.command names $DECODE_URL_2, but there are 1 decode replicas to name.",

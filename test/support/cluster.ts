@@ -1,6 +1,7 @@
 import type { Action } from "../../src/domain/action.ts";
 import { actionKey } from "../../src/domain/action.ts";
 import type { InFlightAction } from "../../src/domain/action.ts";
+import { isToldLive, membersAtStart } from "../../src/domain/membership.ts";
 import { emptyMemory } from "../../src/domain/memory.ts";
 import type { Desired } from "../../src/domain/memory.ts";
 import { incarnationName, proxyName, rankName } from "../../src/domain/names.ts";
@@ -114,9 +115,15 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
               state: "healthy",
               host: "10.0.0.9",
               port: 8021,
-              ...(spec.scheduler.membership === "builtin"
-                ? { membership: { generation: 0, members: [] }, inFlight: {} }
+              ...(isToldLive(spec.scheduler)
+                ? {
+                    membership: {
+                      generation: 0,
+                      members: membersAtStart(spec.scheduler, action.command.members),
+                    },
+                  }
                 : {}),
+              ...(spec.scheduler.membership === "builtin" ? { inFlight: {} } : {}),
             },
           ],
         };

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // A stand-in for vLLM's toy_proxy_server.py: its flags (several values each, singular spellings too), its defaults, its
-// fixed members. Extra: --exit-when FILE ends it with an error as soon as that file exists.
-import { existsSync } from "node:fs";
+// fixed members. Extra: --exit-when FILE ends it with an error as soon as that file exists, and --chatter BYTES makes it
+// print so much before it listens.
+import { existsSync, writeSync } from "node:fs";
 import { serve } from "./pd-relay.mjs";
 
 const flags = {
@@ -12,6 +13,7 @@ const flags = {
   "decoder-hosts": ["localhost"],
   "decoder-ports": ["8200"],
   "exit-when": [],
+  chatter: ["0"],
 };
 
 let current;
@@ -40,6 +42,10 @@ if (exitWhen) {
   check();
   setInterval(check, 50);
 }
+
+const line = "INFO:     127.0.0.1:40000 - POST /v1/completions HTTP/1.1 200 OK\n";
+for (let left = Number(flags.chatter[0]); left > 0; left -= line.length * 1_000)
+  writeSync(1, line.repeat(1_000));
 
 serve({
   host: flags.host[0],

@@ -55,6 +55,7 @@ test("every Python pin has a hash", () => {
     "agent/requirements.txt",
     "agent/requirements-dev.txt",
     "agent/requirements-vllm.txt",
+    "agent/requirements-router.txt",
   ]) {
     const pins = read(file)
       .split(/\n(?=\S)/)

@@ -8,12 +8,24 @@ import shutil
 def write_below(cwd: str, path: str, text: str) -> str:
     """Where it is now. Whole or not at all: an engine of an earlier attempt may be reading it."""
     place = below(cwd, path)
+    write_whole(place, text)
+    return place
+
+
+def write_whole(place: str, text: str) -> None:
+    """Whoever reads the file sees the old text or the new one, whole, whenever we die."""
     os.makedirs(os.path.dirname(place), exist_ok=True)
     draft = f"{place}.{os.getpid()}"
-    with open(draft, "w", encoding="utf-8") as target:
-        target.write(text)
-    os.replace(draft, place)
-    return place
+    try:
+        with open(draft, "w", encoding="utf-8") as target:
+            target.write(text)
+            target.flush()
+            os.fsync(target.fileno())
+        os.replace(draft, place)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
 
 
 def empty_below(cwd: str, folder: str) -> None:

@@ -17,6 +17,7 @@ from .guarded import GuardedProcess, exit_in_words
 from .health import Prober, accepts_tcp
 from .lease import Lease
 from .logs import Log, read_log
+from .membership import Stale, Told
 from .ports import port_problem
 
 PROBE_INTERVAL_S = 0.25
@@ -43,6 +44,7 @@ class ProxyActor:
         self._log: Log | None = None
         self._admin: str | None = None
         self._answer: dict[str, Any] | None = None
+        self._told: Told | None = None
         self._lock = threading.Lock()
         self._hearing = threading.Lock()
         self._lease = Lease(lease_s, self._lapse)
@@ -64,6 +66,7 @@ class ProxyActor:
             self._lease.renew(lease_s)
         state = self._state()
         answer = self._answer
+        told = self._told.acknowledged() if self._told else answer
         facts: dict[str, Any] = {
             "name": self._name,
             "generation": self._generation,
@@ -72,19 +75,19 @@ class ProxyActor:
             "port": self._spec.get("port"),
             "pid": self._process.pid if self._process else None,
             "specHash": self._spec.get("specHash"),
-            "membership": None if answer is None else {key: answer[key] for key in ("generation", "members")},
+            "membership": None if told is None else {key: told[key] for key in ("generation", "members")},
             "inFlight": None if answer is None else answer["inFlight"],
             "exit": self._process.exit if self._process else None,
             "logTail": self._log.tail() if self._log and state in ("exited", "unhealthy") else None,
         }
         return {key: value for key, value in facts.items() if value is not None}
 
-    def set_membership(self, membership: dict[str, Any]) -> dict[str, Any]:
-        if self._process is None:
-            return failure("ProxyNotStarted", f"{self._name} was not started, so it cannot be given members.")
-        if self._process.exit is not None:
-            last_lines = self._log.tail() if self._log else None
-            return failure("ProxyExited", exit_in_words("The proxy", self._process.exit, last_lines))
+    def set_membership(self, membership: dict[str, Any], telling: dict[str, Any] | None = None) -> dict[str, Any]:
+        problem = self._not_running()
+        if problem:
+            return problem
+        if self._told is not None and telling is not None:
+            return self._tell(self._told, membership, telling)
         if self._admin is None:
             return failure("BadRequest", f"{self._name} is an external proxy: it has no membership to set.")
         answer = ask(self._admin, "PUT", "/membership", membership)
@@ -95,6 +98,23 @@ class ProxyActor:
             return failure("StaleGeneration", f"{self._name} refused the membership ({status}): {body}")
         self._hear(body)
         return {"acknowledged": body["generation"]}
+
+    def _not_running(self) -> dict[str, Any] | None:
+        if self._process is None:
+            return failure("ProxyNotStarted", f"{self._name} was not started, so it cannot be given members.")
+        if self._process.exit is not None:
+            last_lines = self._log.tail() if self._log else None
+            return failure("ProxyExited", exit_in_words("The proxy", self._process.exit, last_lines))
+        return None
+
+    def _tell(self, told: Told, membership: dict[str, Any], telling: dict[str, Any]) -> dict[str, Any]:
+        try:
+            problems = told.tell(membership, telling)
+        except Stale as stale:
+            return failure("StaleGeneration", f"{self._name} was given an old membership: {stale}.")
+        if problems:
+            return failure("MembershipRefused", f"{self._name} was not told of all its members: {'; '.join(problems)}.")
+        return {"acknowledged": membership["generation"]}
 
     def stop(self, grace_s: float) -> bool:
         if self._prober:
@@ -135,6 +155,10 @@ class ProxyActor:
     def _prepare(self, spec: dict[str, Any], path: str) -> str | None:
         try:
             os.makedirs(spec["cwd"], exist_ok=True)
+            # Before the process starts, so that it finds its file.
+            if spec.get("telling"):
+                self._told = Told(lambda: f"http://{self._reached}:{spec['port']}", spec["cwd"])
+                self._told.start(spec["membership"], spec["telling"])
             for file in spec["files"]:
                 write_below(str(spec["cwd"]), str(file["path"]), str(file["text"]))
         except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ from .files import empty_below, remove, write_below
 from .guarded import GuardedProcess
 from .health import FAILURES_MAX, Prober, answers_http
 from .lease import Lease
+from .load import requests_in
 from .logs import Log, read_log
 from .ports import HeldPorts
 
@@ -110,6 +111,11 @@ class ReplicaActor:
         for place in self._files:
             remove(place)
         return stopped
+
+    def load(self) -> dict[str, Any]:
+        ports = self._held.ports if self._held else {}
+        running = self._engine is not None and self._engine.exit is None and "http" in ports
+        return {"name": self._name, "requests": requests_in(self._host, ports["http"]) if running else None}
 
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
         if self._log is None:

@@ -23,7 +23,7 @@ export function variablesHaveNames({ root }: Reading): readonly Problem[] {
 
 /** `env:NAME` and `file:/PATH` are resolved where the worker runs, at the last moment. */
 export function referencesAreComplete({ root }: Reading): readonly Problem[] {
-  return variables(root).flatMap(({ path, value }) => {
+  return [...variables(root), ...headers(root)].flatMap(({ path, value }) => {
     if (value.startsWith("env:") && !variableName.test(value.slice(4))) {
       return [problem(path, "refers to a variable, but names none: write env:NAME.")];
     }
@@ -35,7 +35,7 @@ export function referencesAreComplete({ root }: Reading): readonly Problem[] {
 }
 
 const secretKey =
-  /(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)(?:$|_)/i;
+  /(?:^|[_-])(?:AUTHORIZATION|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API[_-]?KEY|ACCESS[_-]KEY|PRIVATE[_-]KEY|CREDENTIALS?)(?:$|[_-])/i;
 const secretValue =
   /\b(?:hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|AKIA[A-Z0-9]{8,}|gh[opsu]_[A-Za-z0-9]{8,}|glpat-[A-Za-z0-9_-]{8,}|xox[abp]-[A-Za-z0-9-]{8,})|-----BEGIN [A-Z ]*PRIVATE KEY/;
 
@@ -49,6 +49,7 @@ export function secretsAreReferences({ root }: Reading): readonly Problem[] {
     const name = path.at(-1) ?? "";
     const isNamed = isSetting(path) && secretKey.test(name) && couldBeSecret(value);
     if (!isNamed && !secretValue.test(value)) return [];
+    if (isHeader(path)) return [warning(path, keepHeader)];
     return [warning(path, isVariable(path) ? keepVariable(name) : keepElsewhere)];
   });
 }
@@ -59,12 +60,30 @@ const keepVariable = (name: string): string =>
 const keepElsewhere =
   "looks like it holds a secret in plain text, which Temporal would keep and show: hand it over in envs, as env:NAME or file:/PATH.";
 
+const keepHeader =
+  "looks like a secret in plain text, which Temporal would keep and show: write env:NAME (set NAME where the worker runs) or file:/PATH.";
+
 /** Paths of files that hold secrets are none themselves. */
 const couldBeSecret = (value: string): boolean => value !== "" && !value.startsWith("/");
 
 const isVariable = (path: Path): boolean => path.at(-2) === "envs";
 
-const isSetting = (path: Path): boolean => isVariable(path) || path.at(-2) === "params";
+const isHeader = (path: Path): boolean => path[0] === "scheduler" && path.at(-2) === "headers";
+
+const isSetting = (path: Path): boolean =>
+  isVariable(path) || isHeader(path) || path.at(-2) === "params";
+
+/** Headers of the requests that tell a proxy of its members. */
+function headers(
+  root: Reading["root"],
+): readonly { readonly path: Path; readonly value: string }[] {
+  const place: Path = ["scheduler", "http"];
+  const node = nodeAt(root, place);
+  const scalars = node === undefined ? [] : [...scalarsBelow(node, place)];
+  return scalars
+    .filter(({ path }) => isHeader(path))
+    .map(({ path, value }) => ({ path, value: String(value) }));
+}
 
 function variables(
   root: Reading["root"],

@@ -133,6 +133,7 @@ export function createReplicaActor(
     if (method === "stop") return stop(args[0] as number, args[1] as string);
     if (method === "start_engine")
       return startEngine(args[0] as string, args[1] as VerbArgs["startEngine"]["probe"]);
+    if (method === "load") return { name, requests: null };
     if (method === "read_log") return { text: "its last words", offset: 0, size: 14 };
     throw new Error(`a replica's actor has no method ${method}`);
   }

@@ -69,6 +69,13 @@ export const verbs: Verbs = {
     const answer = await ray.ask(full, "status", [], statusTimeoutMs);
     return typeof answer === "string" ? lostReplica(name) : (answer.value as ObservedReplica);
   },
+  // Asked of engines behind external proxies alone, which are not simulated.
+  engineLoad: async (ray, { name }) => {
+    const answer = await ray.ask(name, "load", [], statusTimeoutMs);
+    return typeof answer === "string"
+      ? { name, requests: null }
+      : (answer.value as VerbResult<"engineLoad">);
+  },
   stopReplica: (ray, args) => stopReplica(ray, args.name, args.graceS, "stopReplica"),
 
   async ensureProxy(ray, args) {

@@ -1,0 +1,35 @@
+import { z } from "zod";
+
+/** What is wrong with a value, given what it must be: `is missing: give …` or `must be …, not …`. */
+export const mustBe = (expected: string) => ({
+  error: ({ input }: { readonly input?: unknown }): string =>
+    input === undefined
+      ? `is missing: give ${expected}.`
+      : `must be ${expected}, not ${described(input)}.`,
+});
+
+/** Kinds, not contents: whatever the user wrote may be a secret. */
+function described(value: unknown): string {
+  if (value === null) return "empty";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return "a mapping";
+  if (typeof value !== "string") return String(value);
+  if (value === "") return "an empty text";
+  return /^-?\d{1,9}$/.test(value) ? "a number in quotes" : "text";
+}
+
+export const whole = (min: number, max: number, what = "") => {
+  const expected = mustBe(`a whole number${what} from ${min} to ${max}`);
+  return z.number(expected).int(expected).min(min, expected).max(max, expected);
+};
+
+/** A text of any other form: `must be …` says it all. */
+export const mustRead = (expected: string) => ({ error: () => `must be ${expected}.` });
+
+export const text = (what: string) => z.string(mustBe(what)).min(1, mustBe(what));
+
+export const seconds = (min: number, max: number) => whole(min, max, " of seconds");
+
+export const anything = (description: string) => z.unknown().describe(description).optional();
+
+export const mapping = mustBe("a mapping of keys");

@@ -1,0 +1,133 @@
+import { z } from "zod";
+import { mapping, mustBe, mustRead, text, whole } from "./expect.ts";
+import * as limits from "./limits.ts";
+
+/* The part of a job's file that is about the proxy; see `schema.ts`. */
+
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+
+/** Keys of a request; a role's own win over those of both. */
+const request = {
+  method: z
+    .enum(methods, mustBe("GET, POST, PUT, PATCH or DELETE"))
+    .describe("Method of the request; default POST.")
+    .optional(),
+  url: text("a path such as /remove_worker?url={URL}, or a URL that starts with http://")
+    .regex(
+      /^(?:\/(?!\/)|http:\/\/[^\s/]+)\S*$/,
+      mustRead("a path that starts with one /, or a URL that starts with http://, without blanks"),
+    )
+    .describe(
+      "Path on scheduler.port of the head node, or a whole URL. Placeholders: {URL} {HOST} {PORT} {PORT:name} {ROLE} {NODE_NAME} {INDEX} {GENERATION} of the replica.",
+    )
+    .optional(),
+  headers: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, mustRead("the name of an HTTP header")),
+      text("text"),
+      mustBe("a mapping of header names to text"),
+    )
+    .describe("Headers; env:NAME and file:/PATH are references to secrets, as in envs.")
+    .optional(),
+  body: z
+    .record(z.string(), z.unknown(), mapping)
+    .describe("Sent as JSON, placeholders filled; {#PORT} alone becomes a number.")
+    .optional(),
+  accept: z
+    .array(whole(300, 599), mustBe("a list of HTTP statuses"))
+    .describe("Statuses besides 2xx that mean that it is done.")
+    .optional(),
+};
+
+const change = (what: string) =>
+  z
+    .strictObject(
+      {
+        ...request,
+        prefill: z
+          .strictObject(request, mapping)
+          .describe("What is different for prefill replicas.")
+          .optional(),
+        decode: z
+          .strictObject(request, mapping)
+          .describe("What is different for decode replicas.")
+          .optional(),
+      },
+      mapping,
+    )
+    .describe(what)
+    .optional();
+
+const http = z
+  .strictObject(
+    {
+      add: change(
+        "The request that tells the proxy of a new replica; left out, additions take a restart of the proxy.",
+      ),
+      remove: change(
+        "The request that takes a replica from the proxy; left out, removals take a restart of the proxy.",
+      ),
+      list: z
+        .strictObject({ url: request.url.unwrap(), headers: request.headers }, mapping)
+        .describe(
+          "GET request whose answer names the proxy's replicas; a change counts once it shows there.",
+        )
+        .optional(),
+    },
+    mapping,
+  )
+  .describe("Requests of the proxy's admin API, for membership: http.")
+  .optional();
+
+const file = z
+  .strictObject(
+    {
+      path: text("the path of the file that the proxy watches")
+        .regex(
+          /^(?!.*(?:^|\/)\.\.(?:\/|$)).*[^/]$/,
+          mustRead("the path of a file without .., relative to working_dir or absolute"),
+        )
+        .describe(
+          "File that the proxy watches, relative to working_dir or absolute; replaced as a whole.",
+        ),
+      content: z
+        .union(
+          [z.string(), z.record(z.string(), z.unknown()), z.array(z.unknown())],
+          mustBe("text, a mapping or a list"),
+        )
+        .describe(
+          "What is written: text, or a value that is written as JSON. $PREFILL_URLS, $DECODE_HOST and so on are filled in; left out, the replicas of each role as JSON.",
+        )
+        .optional(),
+    },
+    mapping,
+  )
+  .describe("A file that the proxy watches, for membership: file.")
+  .optional();
+
+const memberships = ["builtin", "restart", "http", "file", "none"] as const;
+
+export const scheduler = z
+  .strictObject(
+    {
+      port: whole(1, limits.portMax)
+        .default(8021)
+        .describe("Port on which clients reach the job, on the head node."),
+      command: text("the command that starts a proxy, as text")
+        .describe(
+          "Command of an external proxy, run without a shell; left out, the built-in proxy runs. Placeholders: {PORT}, $PREFILL_HOST_1, $DECODE_URLS, …",
+        )
+        .optional(),
+      membership: z
+        .enum(memberships, mustBe("builtin, restart, http, file or none"))
+        .describe(
+          "How the proxy learns of changed replicas: builtin (told live), restart (started anew; default with a command), http (told by requests; default with http), file (reads a file; default with file), none.",
+        )
+        .optional(),
+      http,
+      file,
+    },
+    mapping,
+  )
+  .nullish()
+  .describe("The proxy in front of the engines.");

@@ -1,0 +1,130 @@
+import { canTell, isToldLive } from "../domain/membership.ts";
+import { parseIncarnation, replicaName } from "../domain/names.ts";
+import type { Member, Membership, ObservedProxy } from "../domain/observed.ts";
+import type { PlanInput } from "../domain/plan.ts";
+import { roles } from "../domain/role.ts";
+import type { SchedulerSpec } from "../domain/spec.ts";
+import { isComplete } from "./members.ts";
+import { renderThenRun } from "./proxy-command.ts";
+import type { ReplicaStep } from "./replica.ts";
+import { sameMembers } from "./world.ts";
+import type { World } from "./world.ts";
+
+const retryFirstMs = 1_000;
+/** A proxy that refuses its members may be mended from outside at any time. */
+const retryMaxMs = 30_000;
+
+/** Brings what a running proxy knows of its members one step nearer to what it should know. */
+export function stepMembership(
+  proxy: ObservedProxy,
+  members: readonly Member[],
+  world: World,
+  input: PlanInput,
+): ReplicaStep {
+  const { scheduler } = input.spec;
+  if (scheduler.membership === "none") return undefined;
+  if (!isToldLive(scheduler)) return redeploy(proxy, members, world, input);
+  const known = proxy.membership ?? { generation: 0, members: [] };
+  const wanted =
+    scheduler.membership === "builtin" ? members : keepRoles(known.members, members, world);
+  const next = tellable(known.members, wanted, scheduler);
+  if (!sameMembers(next, wanted) && isComplete(members, world)) {
+    return renderThenRun(
+      members,
+      input,
+      `${describeChange(known.members, wanted)}: it has no call for that`,
+    );
+  }
+  return sameMembers(known.members, next) ? undefined : tell(proxy, known, next, input);
+}
+
+/**
+ * An external proxy knows its members from its command line, so a change restarts it. It is left alone while a
+ * wanted replica is down: its command may name each index, and a restart would only drop streams.
+ */
+function redeploy(
+  proxy: ObservedProxy,
+  members: readonly Member[],
+  world: World,
+  input: PlanInput,
+): ReplicaStep {
+  if (!isComplete(members, world)) return undefined;
+  const running = input.memory.proxyCommand;
+  if (running?.generation === proxy.generation && sameMembers(running.command.members, members))
+    return undefined;
+  return renderThenRun(
+    members,
+    input,
+    "the members changed and this proxy learns them from its command line",
+  );
+}
+
+/**
+ * Other people's proxies divide by the number of members. When every replica of a role is down, those that are to come
+ * back stay until the first of them is there; what leaves for good must leave the proxy all the same.
+ */
+const keepRoles = (
+  known: readonly Member[],
+  members: readonly Member[],
+  { replicas }: World,
+): readonly Member[] => {
+  const inUse = new Set(
+    replicas.flatMap(({ name, retired, wanted }) => (wanted && !retired ? [name] : [])),
+  );
+  const isInUse = ({ name }: Member): boolean => {
+    const incarnation = parseIncarnation(name);
+    return incarnation !== undefined && inUse.has(replicaName(incarnation));
+  };
+  return roles.flatMap((role) => {
+    const wanted = members.filter((member) => member.role === role);
+    if (wanted.length > 0) return wanted;
+    return known.filter((member) => member.role === role && isInUse(member));
+  });
+};
+
+/** As far towards `after` as the proxy can be told while it runs. */
+function tellable(
+  before: readonly Member[],
+  after: readonly Member[],
+  scheduler: SchedulerSpec,
+): readonly Member[] {
+  const has = (list: readonly Member[], { name }: Member) => list.some((one) => one.name === name);
+  if (canTell(scheduler, "add") && canTell(scheduler, "remove")) return after;
+  const kept = canTell(scheduler, "remove") ? before.filter((one) => has(after, one)) : before;
+  const added = canTell(scheduler, "add") ? after.filter((one) => !has(before, one)) : [];
+  return [...kept, ...added];
+}
+
+function tell(
+  proxy: ObservedProxy,
+  known: Membership,
+  members: readonly Member[],
+  { memory, nowMs }: PlanInput,
+): ReplicaStep {
+  if (memory.untold) {
+    const { atMs, count } = memory.untold;
+    const retryAtMs = atMs + Math.min(retryFirstMs * 2 ** (count - 1), retryMaxMs);
+    if (retryAtMs > nowMs) return { wakeAtMs: retryAtMs };
+  }
+  return {
+    action: {
+      kind: "setMembership",
+      proxyGeneration: proxy.generation,
+      generation: Math.max(known.generation, memory.membershipGeneration) + 1,
+      members,
+      reason: describeChange(known.members, members),
+    },
+  };
+}
+
+function describeChange(before: readonly Member[], after: readonly Member[]): string {
+  const names = (list: readonly Member[], other: readonly Member[]) =>
+    list.filter(({ name }) => !other.some((one) => one.name === name)).map(({ name }) => name);
+  const added = names(after, before);
+  const removed = names(before, after);
+  const parts = [
+    added.length > 0 ? `add ${added.join(", ")}` : "",
+    removed.length > 0 ? `remove ${removed.join(", ")}` : "",
+  ];
+  return parts.filter(Boolean).join("; ") || "addresses changed";
+}

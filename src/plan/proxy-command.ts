@@ -1,0 +1,46 @@
+import type { Member } from "../domain/observed.ts";
+import type { PlanInput } from "../domain/plan.ts";
+import type { ReplicaStep } from "./replica.ts";
+import { sameMembers } from "./world.ts";
+
+/** The next step to a proxy with these members: its command, or, once that is rendered, to run it. */
+export function renderThenRun(
+  members: readonly Member[],
+  input: PlanInput,
+  reason: string,
+  replaces = false,
+): ReplicaStep {
+  const { memory, spec, nowMs } = input;
+  const rendered = memory.proxyCommand;
+  if (rendered && isRendered(members, input)) {
+    return {
+      action: {
+        kind: "runProxy",
+        generation: rendered.generation,
+        command: rendered.command,
+        deadlineMs: nowMs + spec.timeoutS * 1_000,
+        reason,
+      },
+    };
+  }
+  const generation = Math.max(memory.generations["proxy"] ?? 0, spentGeneration(input)) + 1;
+  return { action: { kind: "renderProxy", generation, members, replaces, reason } };
+}
+
+/** Is there a command for these members that was not run yet? */
+export function isRendered(members: readonly Member[], input: PlanInput): boolean {
+  const { proxyCommand } = input.memory;
+  return (
+    proxyCommand !== undefined &&
+    proxyCommand.generation > spentGeneration(input) &&
+    sameMembers(proxyCommand.command.members, members)
+  );
+}
+
+/** The newest generation that ran, failed to, or is to run no more. */
+const spentGeneration = ({ desired, memory }: PlanInput): number =>
+  Math.max(
+    memory.started["proxy"] ?? 0,
+    memory.failures["proxy"]?.generation ?? 0,
+    desired.retired?.["proxy"] ?? 0,
+  );
