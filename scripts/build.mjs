@@ -1,7 +1,7 @@
 // src → dist: compiled modules, the built-in proxy as one file, the workflow bundle.
 import { chmodSync, readdirSync, rmSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import { at, digest, marker, run, step } from "./steps.mjs";
+import { at, digest, locked, marker, run, step } from "./steps.mjs";
 
 export async function build() {
   const made = marker(
@@ -48,4 +48,4 @@ async function bundleWorkflows() {
   await writeFile(at("dist", "workflow-bundle.js"), code);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await build();
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await locked(build);

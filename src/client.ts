@@ -1,66 +1,27 @@
 import {
-  CancelledFailure,
   Client,
   Connection,
   WorkflowExecutionAlreadyStartedError,
-  WorkflowFailedError,
   WorkflowNotFoundError,
-  WorkflowUpdateFailedError,
 } from "@temporalio/client";
 import type { WorkflowHandle } from "@temporalio/client";
-import { loadClientConnectConfig } from "@temporalio/envconfig";
+import { ClientError, explain, serverGone } from "./client/errors.ts";
+import { listJobs } from "./client/jobs.ts";
+import type { JobList } from "./client/jobs.ts";
+import type { Server } from "./client/server.ts";
 import { workflowIdOf, workflowType } from "./domain/names.ts";
 import type { ScaleRequest } from "./domain/scale.ts";
 import type { JobSpec } from "./domain/spec.ts";
 import type { JobStatus } from "./domain/status.ts";
-import type {
-  JobInput,
-  JobResult,
-  RestartAnswer,
-  RestartRequest,
-  ScaleAnswer,
-} from "./workflows/messages.ts";
+import { restartUpdate, scaleUpdate, statusQuery, stopUpdate } from "./workflows/messages.ts";
+import type { JobInput, JobResult, RestartAnswer, ScaleAnswer } from "./workflows/messages.ts";
 
 /** A server that does not answer by then is called unreachable. */
-const connectTimeout = "5 seconds";
-/** A query or update that no worker takes by then means that none polls. */
-const answerTimeoutMs = 15_000;
-
-export interface ConnectOptions {
-  /** `host:port`; default: the `temporal` CLI's variables and config file, else `fallbackAddress`. */
-  readonly address?: string;
-  readonly namespace?: string;
-  readonly profile?: string;
-  readonly taskQueue: string;
-  /** Used when neither flag nor profile names a server. */
-  readonly fallbackAddress: string;
-}
-
-export type ClientErrorCode =
-  | "Unreachable"
-  | "NoSuchJob"
-  | "AlreadyRunning"
-  | "NoWorker"
-  | "Refused"
-  | "JobFailed";
-
-/** What can go wrong between us and a job, as a code and a sentence that says what to do. */
-export class ClientError extends Error {
-  override readonly name = "ClientError";
-  readonly code: ClientErrorCode;
-
-  constructor(code: ClientErrorCode, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.code = code;
-  }
-}
-
-export interface JobSummary {
-  readonly job: string;
-  readonly phase: string;
-  readonly startedAt: string;
-  readonly closedAt?: string;
-}
+const connectTimeoutMs = 5_000;
+/** An answer that does not come by then has a reason that we look up. */
+const answerTimeoutDefaultMs = 15_000;
+/** How soon a server that is there says so. */
+const probeTimeoutMs = 3_000;
 
 export interface PendingFailure {
   readonly activity: string;
@@ -68,30 +29,37 @@ export interface PendingFailure {
   readonly message: string;
 }
 
+/** How the server sees a job's workflow; unlike its status, this needs no worker and knows of a termination. */
+export interface Execution {
+  readonly state: string;
+  /** Steps that are being retried, with why. */
+  readonly failures: readonly PendingFailure[];
+}
+
 export type PdjobClient = Awaited<ReturnType<typeof connect>>;
 
-/** Connects to Temporal, with the same settings as the `temporal` CLI. Fails with Unreachable. */
+export interface ConnectOptions {
+  readonly server: Server;
+  readonly taskQueue: string;
+  /** Default 15 s. */
+  readonly answerTimeoutMs?: number;
+}
+
+/** Connects to Temporal. Every call fails with a ClientError, or with what we do not know how to explain. */
 export async function connect({
-  address,
-  namespace,
-  profile,
+  server,
   taskQueue,
-  fallbackAddress,
+  answerTimeoutMs = answerTimeoutDefaultMs,
 }: ConnectOptions) {
-  const settings = loadClientConnectConfig(profile === undefined ? {} : { profile });
-  const target = address ?? settings.connectionOptions.address ?? fallbackAddress;
+  const { address, namespace, connectionOptions } = server;
   const connection = await Connection.connect({
-    ...settings.connectionOptions,
-    address: target,
-    connectTimeout,
+    ...connectionOptions,
+    connectTimeout: connectTimeoutMs,
   }).catch((error: Error) => {
-    const text = `No Temporal server answers at ${target}. Start one (pdjob-client dev), or name another with --address or TEMPORAL_ADDRESS.`;
+    const text = `No Temporal server answers at ${address}. Start one (pdjob-client dev), or name another with --address or TEMPORAL_ADDRESS.`;
     throw new ClientError("Unreachable", text, error);
   });
-  const client = new Client({
-    connection,
-    namespace: namespace ?? settings.namespace ?? "default",
-  });
+  const client = new Client({ connection, namespace });
   const handleOf = (job: string): WorkflowHandle => client.workflow.getHandle(workflowIdOf(job));
 
   /** Starts the job's workflow. Fails with AlreadyRunning. */
@@ -106,32 +74,47 @@ export async function connect({
       memo: { phase: "DEPLOYING" },
     };
     await client.workflow.start(workflowType, options).catch((error: unknown) => {
-      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw explain(error, server);
       const text = `Job ${spec.name} runs already. See pdjob-client status ${spec.name}; stop it first, or give this one another name.`;
       throw new ClientError("AlreadyRunning", text);
     });
   }
 
   /** Asks the job's workflow. Fails with NoSuchJob or NoWorker. */
-  const status = (job: string): Promise<JobStatus> =>
-    bounded(job, handleOf(job).query<JobStatus>("status"));
+  const status = (job: string): Promise<JobStatus> => ask(job, handleOf(job).query(statusQuery));
 
-  const scale = (job: string, request: ScaleRequest): Promise<ScaleAnswer> =>
-    bounded(
-      job,
-      handleOf(job).executeUpdate<ScaleAnswer, [ScaleRequest]>("scale", {
-        args: [request],
-        ...(request.key ? { updateId: request.key } : {}),
-      }),
-    );
+  const scale = (job: string, request: ScaleRequest): Promise<ScaleAnswer> => {
+    const key = request.key ? { updateId: request.key } : {};
+    return ask(job, handleOf(job).executeUpdate(scaleUpdate, { args: [request], ...key }));
+  };
 
   const restart = (job: string, replica: string): Promise<RestartAnswer> =>
-    bounded(
-      job,
-      handleOf(job).executeUpdate<RestartAnswer, [RestartRequest]>("restartReplica", {
-        args: [{ replica }],
-      }),
+    ask(job, handleOf(job).executeUpdate(restartUpdate, { args: [{ replica }] }));
+
+  const stop = async (job: string): Promise<void> =>
+    void (await ask(job, handleOf(job).executeUpdate(stopUpdate)));
+
+  /** Ends the workflow on the spot: no code of ours runs, so what the job holds in Ray stays. */
+  const terminate = async (job: string, reason: string): Promise<void> =>
+    void (await ask(job, handleOf(job).terminate(reason)));
+
+  /** Needs no worker. Fails with NoSuchJob. */
+  async function look(job: string): Promise<Execution> {
+    const { status: state, raw } = await ask(job, handleOf(job).describe());
+    const failures = (raw.pendingActivities ?? []).flatMap(
+      ({ activityType, attempt, lastFailure }) =>
+        lastFailure?.message
+          ? [
+              {
+                activity: activityType?.name ?? "",
+                attempt: attempt ?? 0,
+                message: lastFailure.message,
+              },
+            ]
+          : [],
     );
+    return { state: state.name, failures };
+  }
 
   /** Does a workflow look after this job now? */
   async function isRunning(job: string): Promise<boolean> {
@@ -139,100 +122,81 @@ export async function connect({
       return (await handleOf(job).describe()).status.name === "RUNNING";
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return false;
-      throw error;
+      throw explain(error, { ...server, job });
     }
   }
-
-  const stop = async (job: string): Promise<void> =>
-    void (await bounded(job, handleOf(job).executeUpdate<unknown, []>("stop")));
 
   /** Resolves when the job has ended; fails with JobFailed and the workflow's own reason. */
   async function result(job: string): Promise<JobResult> {
     try {
       return (await handleOf(job).result()) as JobResult;
     } catch (error) {
-      if (error instanceof WorkflowFailedError)
-        throw new ClientError("JobFailed", reasonOf(job, error), error);
-      throw explain(job, error);
+      throw explain(error, { ...server, job });
     }
   }
 
-  async function list(): Promise<readonly JobSummary[]> {
-    const jobs: JobSummary[] = [];
-    for await (const one of client.workflow.list({ query: `WorkflowType = "${workflowType}"` })) {
-      const closed = one.status.name !== "RUNNING";
-      const phase = closed ? one.status.name : String(one.memo?.["phase"] ?? "RUNNING");
-      const closedAt = one.closeTime ? { closedAt: one.closeTime.toISOString() } : {};
-      jobs.push({
-        job: one.workflowId.replace(/^pdjob-/, ""),
-        phase,
-        startedAt: one.startTime.toISOString(),
-        ...closedAt,
-      });
-    }
-    return jobs;
-  }
-
-  /** Steps that are being retried, with why. */
-  async function pendingFailures(job: string): Promise<readonly PendingFailure[]> {
-    const { raw } = await handleOf(job).describe();
-    return (raw.pendingActivities ?? []).flatMap(({ activityType, attempt, lastFailure }) =>
-      lastFailure?.message
-        ? [
-            {
-              activity: activityType?.name ?? "",
-              attempt: attempt ?? 0,
-              message: lastFailure.message,
-            },
-          ]
-        : [],
-    );
-  }
+  const list = (limit: number): Promise<JobList> => ask(undefined, listJobs(client, limit));
 
   /** Workers that polled the task queue lately. */
   async function pollers(): Promise<number> {
-    const request = {
-      namespace: client.options.namespace,
-      taskQueue: { name: taskQueue },
-      taskQueueType: 1,
-    };
-    const { pollers: seen } = await connection.workflowService.describeTaskQueue(request);
+    const { pollers: seen } = await ask(
+      undefined,
+      connection.workflowService.describeTaskQueue({
+        namespace,
+        taskQueue: { name: taskQueue },
+        taskQueueType: 1,
+      }),
+    );
     return seen?.length ?? 0;
   }
 
   async function serverVersion(): Promise<string> {
-    return (await connection.workflowService.getSystemInfo({})).serverVersion ?? "unknown";
+    const info = await ask(undefined, connection.workflowService.getSystemInfo({}));
+    return info.serverVersion ?? "unknown";
   }
 
-  async function bounded<T>(job: string, asked: Promise<T>): Promise<T> {
+  /** Waits for an answer, not for ever, and says in our words why there is none. */
+  async function ask<T>(job: string | undefined, asked: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(
-        () => reject(new ClientError("NoWorker", noWorker(taskQueue))),
-        answerTimeoutMs,
-      );
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), answerTimeoutMs);
     });
+    const place = { ...server, ...(job === undefined ? {} : { job }) };
     try {
-      return await Promise.race([asked, late]);
+      const answer = await Promise.race([asked.then((value) => ({ value })), late]);
+      if (answer !== "late") return answer.value;
+      throw (await isThere())
+        ? new ClientError("NoWorker", noWorker(taskQueue))
+        : serverGone(place);
     } catch (error) {
-      throw explain(job, error);
+      throw explain(error, place);
     } finally {
       clearTimeout(timer);
     }
   }
 
+  const isThere = (): Promise<boolean> =>
+    connection
+      .withDeadline(Date.now() + probeTimeoutMs, () => connection.workflowService.getSystemInfo({}))
+      .then(
+        () => true,
+        () => false,
+      );
+
   return {
-    address: target,
-    namespace: client.options.namespace,
+    address,
+    namespace,
+    taskQueue,
     start,
     status,
     scale,
     restart,
-    isRunning,
     stop,
+    terminate,
+    look,
+    isRunning,
     result,
     list,
-    pendingFailures,
     pollers,
     serverVersion,
     close: () => connection.close(),
@@ -241,23 +205,3 @@ export async function connect({
 
 const noWorker = (taskQueue: string): string =>
   `No worker answers on task queue ${taskQueue}. Start one on a machine of the Ray cluster: pdjob-worker --ray-address HOST:PORT --task-queue ${taskQueue}`;
-
-/** A cancelled workflow's own words do not reach the client, so they are repeated here. */
-function reasonOf(job: string, { cause, message }: WorkflowFailedError): string {
-  if (cause instanceof CancelledFailure)
-    return `Job ${job} was cancelled; everything of it is released.`;
-  return cause?.message ?? message;
-}
-
-/** Temporal's errors as ours; what we do not know stays as it is. */
-function explain(job: string, error: unknown): unknown {
-  if (error instanceof ClientError) return error;
-  if (error instanceof WorkflowUpdateFailedError)
-    return new ClientError("Refused", error.cause?.message ?? error.message, error);
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  if (/already completed/i.test(text))
-    return new ClientError("NoSuchJob", `Job ${job} has ended already.`, error);
-  if (/NotFound|not found/i.test(text))
-    return new ClientError("NoSuchJob", `There is no job ${job}. See pdjob-client list.`, error);
-  return error;
-}

@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import { connect } from "../client.ts";
 import type { PdjobClient } from "../client.ts";
-import { readDevState } from "../dev/state-file.ts";
+import { findServer, plainServer } from "../client/server.ts";
+import type { Server } from "../client/server.ts";
+import { defaultStateDir, readDevState } from "../dev/state-file.ts";
+import type { DevState } from "../dev/state-file.ts";
 import { defaultTaskQueue } from "../domain/names.ts";
 import { connectAgent } from "../ray/agent.ts";
 import type { Agent } from "../ray/agent.ts";
 import { Exit } from "./exit.ts";
-
-const defaultAddress = "127.0.0.1:7233";
 
 export interface ConnectionFlags {
   readonly address?: string;
@@ -15,11 +16,12 @@ export interface ConnectionFlags {
   readonly profile?: string;
   readonly taskQueue?: string;
   readonly rayAddress?: string;
+  readonly stateDir?: string;
 }
 
 /** Adds the flags that say where Temporal is. */
 export const withConnection = (command: Command): Command =>
-  command
+  withStack(command)
     .option(
       "--address <host:port>",
       "Temporal server (default: TEMPORAL_ADDRESS, the temporal CLI's config file, a running `dev` stack, 127.0.0.1:7233)",
@@ -30,24 +32,30 @@ export const withConnection = (command: Command): Command =>
 
 /** Adds the flag that says where Ray is. */
 export const withRay = (command: Command): Command =>
-  command.option(
+  withStack(command).option(
     "--ray-address <host:port>",
     "Ray cluster's GCS (default: RAY_ADDRESS, a running `dev` stack)",
   );
 
-/** Runs `work` with a connection that is closed afterwards. Flags win over environment, environment over a `dev` stack. */
+const withStack = (command: Command): Command =>
+  command.options.some(({ long }) => long === "--state-dir")
+    ? command
+    : command.option(
+        "--state-dir <dir>",
+        "use the `dev` stack that was started with this folder (default: PDJOB_STATE_DIR)",
+      );
+
+/** Runs `work` with a connection that is closed afterwards. */
 export async function withClient<T>(
   flags: ConnectionFlags,
   work: (client: PdjobClient) => Promise<T>,
 ): Promise<T> {
-  const state = readDevState();
-  const { address, namespace, profile, taskQueue } = flags;
+  const state = stackOf(flags);
+  const server = serverOf(flags, state);
+  const ofStack = isOf(server.address, state) ? state?.taskQueue : undefined;
   const client = await connect({
-    ...(address ? { address } : {}),
-    ...(namespace ? { namespace } : {}),
-    ...(profile ? { profile } : {}),
-    taskQueue: taskQueue ?? state?.taskQueue ?? defaultTaskQueue,
-    fallbackAddress: state?.temporalAddress ?? defaultAddress,
+    server,
+    taskQueue: flags.taskQueue ?? ofStack ?? defaultTaskQueue,
   });
   try {
     return await work(client);
@@ -56,9 +64,45 @@ export async function withClient<T>(
   }
 }
 
+/** The server that a verb with these flags speaks to. */
+export const serverFor = (flags: ConnectionFlags): Server => serverOf(flags, stackOf(flags));
+
+/**
+ * Flags win over a stack that was named, that over the environment and the profile, and those over a stack that happens to
+ * run. The stack is spoken to plainly, whatever keys the profile holds for the user's own server.
+ */
+export function serverOf(
+  { address, namespace, profile, stateDir }: ConnectionFlags,
+  state: DevState | undefined,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Server {
+  const ofStack = state && plainServer(state.temporalAddress, namespace ?? state.namespace);
+  const isNamed = stateDir !== undefined && address === undefined && profile === undefined;
+  if (ofStack && (isNamed || address === ofStack.address)) return ofStack;
+  const found = findServer({ address, namespace, profile }, env);
+  const isNowhere = found.isDefault && profile === undefined;
+  return ofStack && (isNowhere || found.address === ofStack.address) ? ofStack : found;
+}
+
+/** The embedded stack that runs, if any. One that was named must run. */
+function stackOf({ stateDir }: ConnectionFlags): DevState | undefined {
+  const state = readDevState(stateDir ?? defaultStateDir());
+  if (state || stateDir === undefined) return state;
+  throw new Exit(
+    3,
+    `No embedded stack runs with --state-dir ${stateDir}. Start one: pdjob-client dev --state-dir ${stateDir}`,
+  );
+}
+
+const isOf = (address: string, state: DevState | undefined): boolean =>
+  state?.temporalAddress === address;
+
 /** The cluster to ask, never a guess. */
-export function rayAddressOf({ rayAddress }: ConnectionFlags): string {
-  const address = rayAddress ?? process.env["RAY_ADDRESS"] ?? readDevState()?.rayAddress;
+export function rayAddressOf(flags: ConnectionFlags): string {
+  const ofStack = stackOf(flags)?.rayAddress;
+  const fromEnv = process.env["RAY_ADDRESS"] || undefined;
+  const found = flags.stateDir === undefined ? (fromEnv ?? ofStack) : ofStack;
+  const address = flags.rayAddress ?? found;
   if (address && address !== "auto") return address;
   throw new Exit(
     2,
@@ -78,8 +122,13 @@ export async function withAgent<T>(
   }
 }
 
-/** The Web UI's page of a job, when we know a UI. */
-export function uiUrlOf(job: string, namespace: string): string | undefined {
-  const state = readDevState();
-  return state && `${state.uiUrl}/namespaces/${namespace}/workflows/pdjob-${job}`;
+/** The Web UI's page of a job, when we know the UI of the server that was asked. */
+export function uiUrlOf(
+  job: string,
+  { address, namespace }: Pick<PdjobClient, "address" | "namespace">,
+  { stateDir }: ConnectionFlags,
+): string | undefined {
+  const state = readDevState(stateDir ?? defaultStateDir());
+  if (!state || !isOf(address, state)) return undefined;
+  return `${state.uiUrl}/namespaces/${namespace}/workflows/pdjob-${job}`;
 }

@@ -1,9 +1,13 @@
 import type { Command } from "commander";
 import { startStack } from "../dev/stack.ts";
+import type { Stack } from "../dev/stack.ts";
 import { Exit } from "./exit.ts";
+import { interruption, untilAborted } from "./interrupt.ts";
+import { linesFor, shownPath } from "./invocation.ts";
+import { portNumber, positive } from "./numbers.ts";
 import { print } from "./output.ts";
 
-export interface DevFlags {
+interface DevFlags {
   readonly nodes: number;
   readonly gpusPerNode: number;
   readonly port?: number;
@@ -17,29 +21,44 @@ export function addDev(program: Command): void {
     .description("run Temporal, a local Ray cluster with simulated GPUs and a worker, until Ctrl-C")
     .option("--nodes <n>", "Ray nodes beside the head", positive, 2)
     .option("--gpus-per-node <n>", "declared GPUs of each node", positive, 8)
-    .option("--port <n>", "Temporal's port; the next free one is taken (default: 7233)", positive)
-    .option("--ui-port <n>", "Web UI's port; the next free one is taken (default: 8233)", positive)
+    .option("--port <n>", "Temporal's port; the next free one is taken (default: 7233)", portNumber)
+    .option(
+      "--ui-port <n>",
+      "Web UI's port; the next free one is taken (default: 8233)",
+      portNumber,
+    )
     .option("--state-dir <dir>", "where the database, logs and the stack's address are kept")
     .addHelpText(
       "after",
-      "\nEvery other verb finds the stack by itself.\n\nExamples:\n  pdjob-client dev\n  pdjob-client dev --nodes 4 --gpus-per-node 8",
+      "\nEvery other verb finds the stack by itself. Its jobs are kept: the next `dev` carries them on.\n\nExamples:\n  pdjob-client dev\n  pdjob-client dev --nodes 4 --gpus-per-node 8",
     )
     .action(async (flags: DevFlags) => {
-      const stack = await startStack({ ...flags, onProgress: timed() });
-      print(
-        `\nWeb UI   ${stack.uiUrl}\nTemporal ${stack.temporalAddress}\nRay      ${stack.rayAddress} (simulated GPUs)\nlogs     ${stack.logDir}`,
+      const interrupt = interruption();
+      const stack = await startStack({ ...flags, signal: interrupt, onProgress: timed() }).catch(
+        (error: unknown) => {
+          throw interrupt.aborted ? new Exit(130, "interrupted; nothing is left running") : error;
+        },
       );
-      print("\nnext: pdjob-client start examples/quickstart.yaml     Ctrl-C stops everything");
-      await untilInterrupted();
-      print("\nstopping …");
-      await stack.stop();
+      try {
+        await describe(stack);
+        await untilAborted(interrupt);
+        print("\nstopping …");
+      } finally {
+        await stack.stop();
+      }
     });
 }
 
-export function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Exit(2, `${text}: expected a whole number above 0.`);
+async function describe(stack: Stack): Promise<void> {
+  const { client } = await linesFor(stack);
+  const start = client("start", shownPath("examples/quickstart.yaml"));
+  print(`
+Web UI   ${stack.uiUrl}
+Temporal ${stack.temporalAddress}
+Ray      ${stack.rayAddress} (simulated GPUs)
+logs     ${stack.logDir}
+
+next: ${start}     Ctrl-C stops everything`);
 }
 
 /** Progress lines with the seconds since now. */
@@ -47,9 +66,3 @@ export function timed(): (text: string) => void {
   const startedMs = Date.now();
   return (text) => print(`${((Date.now() - startedMs) / 1_000).toFixed(1).padStart(6)}s  ${text}`);
 }
-
-export const untilInterrupted = (): Promise<void> =>
-  new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-      process.once(signal, () => resolve());
-  });

@@ -1,4 +1,4 @@
-import { ClientError } from "../client.ts";
+import { ClientError } from "../client/errors.ts";
 import { PdjobError } from "../domain/errors.ts";
 
 /** 0 done, 1 failed, 2 usage or invalid config, 3 server unreachable, 4 no such job, 130 interrupted. */
@@ -25,6 +25,9 @@ export function exitOf(error: unknown): { readonly code: ExitCode; readonly mess
 
 function codeOf({ code }: ClientError): ExitCode {
   switch (code) {
+    case "BadSettings":
+    case "NoSuchNamespace":
+      return 2;
     case "Unreachable":
     case "NoWorker":
       return 3;

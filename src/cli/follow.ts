@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ClientError } from "../client.ts";
-import type { PdjobClient } from "../client.ts";
+import { ClientError } from "../client/errors.ts";
+import type { Execution, PdjobClient } from "../client.ts";
 import type { JobPhase, JobStatus } from "../domain/status.ts";
+import { Exit } from "./exit.ts";
 import { print } from "./output.ts";
 
 const pollEveryMs = 300;
-/** Retried steps are looked up this often: it costs the server more than a query. */
-const failuresEveryMs = 3_000;
+/** Retried steps, and whether the workflow is there at all, are looked up this often: it costs the server more than a query. */
+const lookEveryMs = 3_000;
 
 export interface FollowOptions {
   readonly client: PdjobClient;
@@ -16,45 +17,57 @@ export interface FollowOptions {
 }
 
 /** Prints one line for each change until `until` holds, the job ends, or `signal` aborts. Answers with the last status. */
-export async function follow({
-  client,
-  job,
-  until,
-  signal,
-}: FollowOptions): Promise<JobStatus | undefined> {
-  const startedMs = Date.now();
-  const tell = (text: string): void =>
-    print(`${((Date.now() - startedMs) / 1_000).toFixed(1).padStart(6)}s  ${text}`);
-  const seen = new Map<string, string>();
-  const changed = (key: string, text: string): boolean => {
-    if (seen.get(key) === text) return false;
-    seen.set(key, text);
-    return true;
-  };
-  let failuresAtMs = Date.now() + failuresEveryMs;
+export async function follow(options: FollowOptions): Promise<JobStatus | undefined> {
+  const { client, job, until, signal } = options;
+  const tell = changeTeller();
+  let lookAtMs = Date.now() + lookEveryMs;
   for (;;) {
     if (signal?.aborted) return undefined;
-    const status = await client.status(job).catch((error: unknown) => waitForWorker(error));
+    const status = await client.status(job).catch((error: unknown) => waitForWorker(error, tell));
     if (status) {
-      for (const line of describe(status)) if (changed(line.key, line.text)) tell(line.text);
+      for (const { key, text } of describe(status)) tell(key, text);
       if (until(status) || isOver(status.phase)) return status;
     }
-    if (Date.now() >= failuresAtMs) {
-      failuresAtMs = Date.now() + failuresEveryMs;
-      for (const { activity, attempt, message } of await client.pendingFailures(job)) {
-        if (changed(`pending ${activity}`, message))
-          tell(`${activity} is retried (attempt ${attempt}): ${message}`);
-      }
+    if (Date.now() >= lookAtMs) {
+      lookAtMs = Date.now() + lookEveryMs;
+      await lookAround(options, tell);
     }
     await sleep(pollEveryMs, undefined, signal ? { signal } : {}).catch(() => undefined);
   }
-
-  /** While no worker polls there is nothing to ask, but the job is safe with the server: say so, and go on. */
-  function waitForWorker(error: unknown): undefined {
-    if (!(error instanceof ClientError) || error.code !== "NoWorker") throw error;
-    if (changed("worker", error.message)) tell(error.message);
-  }
 }
+
+type Tell = (key: string, text: string, line?: string) => void;
+
+/** Prints what is said of something when it differs from what was said of it last, with the seconds since now. */
+function changeTeller(): Tell {
+  const startedMs = Date.now();
+  const seen = new Map<string, string>();
+  return (key, text, line = text) => {
+    if (seen.get(key) === text) return;
+    seen.set(key, text);
+    print(`${((Date.now() - startedMs) / 1_000).toFixed(1).padStart(6)}s  ${line}`);
+  };
+}
+
+/** While no worker polls there is nothing to ask, but the job is safe with the server: say so, and go on. */
+function waitForWorker(error: unknown, tell: Tell): undefined {
+  if (!(error instanceof ClientError) || error.code !== "NoWorker") throw error;
+  tell("worker", error.message);
+}
+
+async function lookAround({ client, job }: FollowOptions, tell: Tell): Promise<void> {
+  const execution = await client.look(job);
+  if (isAbandoned(execution)) throw new Exit(1, abandonment(job, execution));
+  for (const { activity, attempt, message } of execution.failures)
+    tell(`step ${activity}`, message, `${activity} is retried (attempt ${attempt}): ${message}`);
+}
+
+/** Its last status stays as it was for ever, because no code of ours ran at its end. */
+export const isAbandoned = ({ state }: Execution): boolean =>
+  state === "TERMINATED" || state === "TIMED_OUT";
+
+export const abandonment = (job: string, { state }: Execution): string =>
+  `Job ${job} was ${state === "TERMINATED" ? "terminated" : "timed out by the server"}: no workflow looks after it any more, and nothing was cleaned up. Remove what it left in Ray: pdjob-client cleanup ${job}`;
 
 export const isOver = (phase: JobPhase): boolean => phase === "FAILED" || phase === "STOPPED";
 

@@ -1,4 +1,4 @@
-import { ClientError } from "../client.ts";
+import { ClientError } from "../client/errors.ts";
 import { parseIncarnation, replicaName } from "../domain/names.ts";
 import type { LogPlace } from "../domain/status.ts";
 import type { Agent } from "../ray/agent.ts";

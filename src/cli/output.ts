@@ -19,6 +19,10 @@ export const print = (text: string): void => void process.stdout.write(`${text}\
 export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));
 export const warn = (text: string): void => void process.stderr.write(`${text}\n`);
 
+/** A message without the log lines that may follow it. */
+export const headline = (text: string): string =>
+  (text.split("\n", 1)[0] ?? "").replace(/ Its last lines:$/, "");
+
 /** Colour on terminals only, and never under NO_COLOR. */
 export function colour(style: "red" | "green" | "yellow" | "dim" | "bold", text: string): string {
   return process.stdout.isTTY && !process.env["NO_COLOR"] ? styleText(style, text) : text;

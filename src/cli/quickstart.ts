@@ -1,24 +1,29 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { Option } from "commander";
 import type { Command } from "commander";
-import { request } from "undici";
 import { connect } from "../client.ts";
 import type { PdjobClient } from "../client.ts";
+import { plainServer } from "../client/server.ts";
 import { freePort } from "../dev/ports.ts";
 import { startStack } from "../dev/stack.ts";
 import type { Stack } from "../dev/stack.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { connectAgent } from "../ray/agent.ts";
 import { requireSpec } from "./config-file.ts";
-import { timed, untilInterrupted } from "./dev.ts";
-import { Exit } from "./exit.ts";
+import { timed } from "./dev.ts";
+import { Exit, exitOf } from "./exit.ts";
 import { follow, isOver } from "./follow.ts";
-import { print } from "./output.ts";
+import { interruption, untilAborted } from "./interrupt.ts";
+import { linesFor } from "./invocation.ts";
+import { print, warn } from "./output.ts";
+import { talk } from "./quickstart-requests.ts";
 import { prepareVllm } from "./quickstart-vllm.ts";
 import { followToReady } from "./start.ts";
 
 const root = new URL("../../", import.meta.url);
-const requestTimeoutMs = 120_000;
+/** A job that is not down by then, requests and all, is terminated: its engines end with Ray anyway. */
+const stopTimeoutMs = 60_000;
 const releasedTimeoutMs = 30_000;
 
 interface QuickstartFlags {
@@ -42,107 +47,101 @@ export function addQuickstart(program: Command): void {
       "\nExamples:\n  npm run quickstart\n  npm run quickstart -- --exit\n  npm run quickstart -- --engine vllm-cpu",
     )
     .action(async (flags: QuickstartFlags) => {
-      const spec = await specFor(flags.engine);
-      const stack = await startStack({
-        ...(flags.stateDir ? { stateDir: flags.stateDir } : {}),
-        onProgress: timed(),
-      });
+      const interrupt = interruption();
       try {
-        await runOn(stack, spec, flags);
-      } finally {
-        await stack.stop();
-        print("Temporal, Ray and the worker are stopped");
+        await runQuickstart(flags, interrupt);
+      } catch (error) {
+        // Whatever an interrupted step threw, the interruption is the reason.
+        throw interrupt.aborted && !(error instanceof Exit) ? new Exit(130) : error;
       }
     });
 }
 
-async function runOn(
-  stack: Stack,
-  spec: JobSpec,
-  { engine, exit }: QuickstartFlags,
-): Promise<void> {
-  const client = await connect({
-    address: stack.temporalAddress,
-    taskQueue: stack.taskQueue,
-    fallbackAddress: stack.temporalAddress,
+async function runQuickstart(flags: QuickstartFlags, interrupt: AbortSignal): Promise<void> {
+  const spec = await specFor(flags.engine, interrupt);
+  const stack = await startStack({
+    ...(flags.stateDir ? { stateDir: flags.stateDir } : {}),
+    inMemory: true,
+    signal: interrupt,
+    onProgress: timed(),
   });
-  const interrupted = untilInterrupted();
   try {
-    if (engine === "sim")
+    if (flags.engine === "sim")
       print(
         "\nThe engines of this job are SIMULATED: no model and no GPU, made-up words. (--engine vllm-cpu runs real vLLM.)",
       );
+    await runOn(stack, spec, interrupt, flags.exit ?? false);
+  } finally {
+    await stack.stop();
+    print("Temporal, Ray and the worker are stopped");
+  }
+}
+
+/** Nothing of the job outlives this, however it ends: neither on the server nor in Ray. */
+async function runOn(
+  stack: Stack,
+  spec: JobSpec,
+  interrupt: AbortSignal,
+  exit: boolean,
+): Promise<void> {
+  const server = plainServer(stack.temporalAddress);
+  const client = await connect({ server, taskQueue: stack.taskQueue });
+  try {
     await client.start(spec);
-    await followToReady(client, spec);
-    await talk(spec);
+    if (!(await followToReady(client, spec.name, interrupt))) throw new Exit(130);
+    await talk(spec, interrupt);
     if (!exit) {
-      printNext(stack, spec);
-      await interrupted;
+      await printNext(stack, spec);
+      await untilAborted(interrupt);
     }
-    print("\nstopping …");
-    await client.stop(spec.name);
-    await follow({ client, job: spec.name, until: ({ phase }) => isOver(phase) });
-    await verifyReleased(client, stack, spec);
+    await endJob(client, stack, spec);
+  } catch (error) {
+    await endJob(client, stack, spec).catch((second: unknown) => warn(exitOf(second).message));
+    throw error;
   } finally {
     await client.close();
   }
 }
 
+/** Stops the job in order, or terminates it when that does not come to an end. One that has ended is left as it is. */
+async function endJob(client: PdjobClient, stack: Stack, spec: JobSpec): Promise<void> {
+  const job = spec.name;
+  if (!(await client.isRunning(job))) return;
+  print("\nstopping …");
+  const signal = AbortSignal.timeout(stopTimeoutMs);
+  const ended = await client
+    .stop(job)
+    .then(() => follow({ client, job, until: ({ phase }) => isOver(phase), signal }))
+    .catch(() => undefined);
+  if (ended) return verifyReleased(client, stack, spec);
+  await client.terminate(job, "quickstart ends, and the job did not stop in time");
+  print(`job ${job} did not stop within ${stopTimeoutMs / 1_000} s and was terminated`);
+}
+
 /** The example, on another port if its own is taken. */
-async function specFor(engine: QuickstartFlags["engine"]): Promise<JobSpec> {
+async function specFor(
+  engine: QuickstartFlags["engine"],
+  interrupt: AbortSignal,
+): Promise<JobSpec> {
   const file = engine === "sim" ? "examples/quickstart.yaml" : "examples/vllm-cpu.yaml";
-  const spec = requireSpec(new URL(file, root).pathname);
+  const spec = requireSpec(fileURLToPath(new URL(file, root)));
   const port = await freePort(spec.scheduler.port);
   if (port !== spec.scheduler.port)
     print(`port ${spec.scheduler.port} is taken; the proxy gets ${port}`);
   const moved = { ...spec, scheduler: { ...spec.scheduler, port } };
-  return engine === "sim" ? moved : prepareVllm(moved);
+  return engine === "sim" ? moved : prepareVllm(moved, interrupt);
 }
 
-async function talk({ scheduler, roles }: JobSpec): Promise<void> {
-  const url = `http://127.0.0.1:${scheduler.port}/v1`;
-  const model = String(roles.decode.params["served_model_name"] ?? roles.decode.model);
-  const completion = await post(`${url}/completions`, {
-    model,
-    prompt: "The quick brown fox",
-    max_tokens: 8,
-  });
-  print(`\ncompletion      ${JSON.parse(completion).choices[0].text}`);
-  const messages = [{ role: "user", content: "Say something" }];
-  const chat = await post(`${url}/chat/completions`, {
-    model,
-    messages,
-    max_tokens: 8,
-    stream: true,
-  });
-  const events = chat.split("\n").filter((line) => line.startsWith("data: {"));
-  const text = events
-    .map((line) => JSON.parse(line.slice("data: ".length)).choices[0]?.delta?.content ?? "")
-    .join("");
-  print(`streamed chat   ${text} (${events.length} events)`);
-}
-
-async function post(url: string, body: unknown): Promise<string> {
-  const timeouts = { headersTimeout: requestTimeoutMs, bodyTimeout: requestTimeoutMs };
-  const answer = await request(url, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-    ...timeouts,
-  });
-  const text = await answer.body.text();
-  if (answer.statusCode !== 200) throw new Exit(1, `${url} answered ${answer.statusCode}: ${text}`);
-  return text;
-}
-
-function printNext({ uiUrl, temporalAddress }: Stack, { name, scheduler }: JobSpec): void {
+async function printNext(stack: Stack, { name, scheduler }: JobSpec): Promise<void> {
+  const { client, temporal } = await linesFor(stack);
+  const signal = ["workflow", "signal", "-w", `pdjob-${name}`, "--name", "scaleTo"];
   print(`
-open   ${uiUrl}/namespaces/default/workflows/pdjob-${name}
-try    ./bin/pdjob-client status ${name} --watch
-       temporal --address ${temporalAddress} workflow signal -w pdjob-${name} --name scaleTo --input '{"role":"decode","replicas":3}'
+open   ${stack.uiUrl}/namespaces/default/workflows/pdjob-${name}
+try    ${client("status", name, "--watch")}
+       ${temporal(...signal, "--input", '{"role":"decode","replicas":3}')}
        curl http://127.0.0.1:${scheduler.port}/v1/models
-       ./bin/pdjob-client logs ${name} decode-0
-       ./bin/pdjob-client stop ${name}
+       ${client("logs", name, "decode-0")}
+       ${client("stop", name)}
 
 Ctrl-C stops everything.`);
 }

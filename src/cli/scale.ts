@@ -1,10 +1,12 @@
 import type { Command } from "commander";
+import type { PdjobClient } from "../client.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
+import { countsProblem } from "../domain/scale.ts";
 import type { JobStatus } from "../domain/status.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
-import { Exit } from "./exit.ts";
+import { Exit, exitOf } from "./exit.ts";
 import { follow } from "./follow.ts";
 import { print } from "./output.ts";
 
@@ -25,13 +27,9 @@ export function addScale(program: Command): void {
         words: string[],
         flags: ConnectionFlags & { wait?: boolean; key?: string },
       ) => {
-        const wanted = words.map(readCount);
+        const wanted = readCounts(words);
         await withClient(flags, async (client) => {
-          for (const { role, replicas } of wanted) {
-            const key = flags.key === undefined ? {} : { key: `${flags.key}-${role}` };
-            const { desired } = await client.scale(job, { role, replicas, ...key });
-            print(`${job}: ${roles.map((one) => `${one}=${desired[one]}`).join(" ")} is wanted`);
-          }
+          await scaleTo(client, job, wanted, flags.key);
           if (!flags.wait) return;
           const status = await follow({ client, job, until: (one) => hasCounts(one, wanted) });
           if (status?.phase !== "READY")
@@ -41,19 +39,69 @@ export function addScale(program: Command): void {
     );
 }
 
+/**
+ * All counts or none: they are checked together before the first is asked for, and those that go down are asked for first,
+ * to make room. What somebody else changes meanwhile may still come between, and is then told.
+ */
+async function scaleTo(
+  client: PdjobClient,
+  job: string,
+  wanted: readonly Count[],
+  key: string | undefined,
+): Promise<void> {
+  const { desired, limits } = await client.status(job);
+  const problem =
+    limits && countsProblem(job, limits, { ...desired, ...asRecord(wanted) }, rolesOf(wanted));
+  if (problem) throw new Exit(1, `${problem} Nothing was changed.`);
+  const done: string[] = [];
+  for (const { role, replicas } of inOrder(wanted, desired)) {
+    const keyed = key === undefined ? {} : { key: `${key}-${role}` };
+    const answer = await client.scale(job, { role, replicas, ...keyed }).catch((error: unknown) => {
+      throw done.length === 0 ? error : partly(error, `${role}=${replicas}`, done);
+    });
+    done.push(`${role}=${replicas}`);
+    print(`${job}: ${roles.map((one) => `${one}=${answer.desired[one]}`).join(" ")} is wanted`);
+  }
+}
+
+/** Those that go down first. */
+export const inOrder = (
+  wanted: readonly Count[],
+  desired: Readonly<Record<Role, number>>,
+): readonly Count[] =>
+  wanted.toSorted((a, b) => a.replicas - desired[a.role] - (b.replicas - desired[b.role]));
+
+function partly(error: unknown, refused: string, done: readonly string[]): Exit {
+  const { code, message } = exitOf(error);
+  return new Exit(code, `${done.join(" ")} is asked for, but ${refused} is not: ${message}`);
+}
+
+const rolesOf = (counts: readonly Count[]): readonly Role[] => counts.map(({ role }) => role);
+
+const asRecord = (counts: readonly Count[]): Partial<Record<Role, number>> =>
+  Object.fromEntries(counts.map(({ role, replicas }) => [role, replicas]));
+
 interface Count {
   readonly role: Role;
   readonly replicas: number;
 }
 
+function readCounts(words: readonly string[]): readonly Count[] {
+  const counts = words.map(readCount);
+  const twice = roles.find((one) => counts.filter(({ role }) => role === one).length > 1);
+  if (twice) throw new Exit(2, `${twice} is given twice: ${words.join(" ")}`);
+  return counts;
+}
+
 function readCount(word: string): Count {
-  const [, role, count] = /^(prefill|decode)=(\d+)$/.exec(word) ?? [];
+  const [, name, count] = /^([a-z]+)=(\d+)$/.exec(word) ?? [];
+  const role = roles.find((one) => one === name);
   if (role === undefined)
     throw new Exit(
       2,
       `${word}: expected prefill=N or decode=N. Example: pdjob-client scale JOB prefill=2 decode=3`,
     );
-  return { role: role as Role, replicas: Number(count) };
+  return { role, replicas: Number(count) };
 }
 
 /** READY may still be the state before the request: the counts tell. */

@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
-import type { JobSpec } from "../domain/spec.ts";
 import { requireSpec } from "./config-file.ts";
 import { uiUrlOf, withClient, withConnection, withRay } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import { showEngineLogs } from "./engine-logs.ts";
 import { Exit } from "./exit.ts";
 import { follow } from "./follow.ts";
+import { interruption } from "./interrupt.ts";
+import { ownCommand } from "./invocation.ts";
 import { colour, print } from "./output.ts";
 
 interface StartFlags extends ConnectionFlags {
@@ -30,54 +31,52 @@ export function addStart(program: Command): void {
       const spec = requireSpec(file, flags.name);
       await withClient(flags, async (client) => {
         await client.start(spec);
-        const ui = uiUrlOf(spec.name, client.namespace);
+        const ui = uiUrlOf(spec.name, client, flags);
         print(`job ${spec.name} is accepted (workflow pdjob-${spec.name}${ui ? `, ${ui}` : ""})`);
         if (flags.detach) return;
-        const ended = new AbortController();
-        const logs = flags.followEngineLogs
-          ? showEngineLogs(spec.name, flags, ended.signal)
-          : undefined;
-        try {
-          await followToReady(client, spec);
-        } finally {
-          ended.abort();
-          await logs;
-        }
+        const isReady = await followWithLogs(client, spec.name, flags);
+        if (!isReady) throw new Exit(130, goesOn(spec.name));
+        printNext(spec.name);
       });
     });
 }
 
-/** Exit 1 with the whole reason when it fails; 130 when interrupted, which leaves the job alone. */
-export async function followToReady(
+async function followWithLogs(
   client: PdjobClient,
-  { name }: Pick<JobSpec, "name">,
-): Promise<void> {
-  const interrupt = new AbortController();
-  const onInterrupt = (): void => interrupt.abort();
-  process.once("SIGINT", onInterrupt);
+  job: string,
+  flags: StartFlags,
+): Promise<boolean> {
+  const ended = new AbortController();
+  const logs = flags.followEngineLogs ? showEngineLogs(job, flags, ended.signal) : undefined;
   try {
-    const status = await follow({
-      client,
-      job: name,
-      until: ({ phase }) => phase === "READY",
-      signal: interrupt.signal,
-    });
-    if (!status)
-      throw new Exit(
-        130,
-        `\nNot followed any more; job ${name} goes on. Follow: pdjob-client status ${name} --watch. Stop: pdjob-client stop ${name}`,
-      );
-    if (status.phase === "READY") return printReady(name, status.proxy.url);
-    await client.result(name); // Tells the reason, by failing with it.
-    throw new Exit(1, `Job ${name} is ${status.phase}: ${status.reason}`);
+    return await followToReady(client, job, interruption());
   } finally {
-    process.removeListener("SIGINT", onInterrupt);
+    ended.abort();
+    await logs;
   }
 }
 
-function printReady(job: string, url: string | undefined): void {
-  print(`${colour("green", "READY")}  OpenAI endpoint: ${url ?? "see status"}/v1`);
-  print(
-    `next:  pdjob-client status ${job} · pdjob-client scale ${job} decode=3 · pdjob-client logs ${job} decode-0 · pdjob-client stop ${job}`,
-  );
+const goesOn = (job: string): string =>
+  `\nNot followed any more; job ${job} goes on. Follow: ${ownCommand()} status ${job} --watch. Stop: ${ownCommand()} stop ${job}`;
+
+/** False when `signal` aborts first, which leaves the job alone. Fails with the whole reason when the job does. */
+export async function followToReady(
+  client: PdjobClient,
+  job: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const status = await follow({ client, job, until: ({ phase }) => phase === "READY", signal });
+  if (!status) return false;
+  if (status.phase !== "READY") {
+    await client.result(job); // Tells the reason, by failing with it.
+    throw new Exit(1, `Job ${job} is ${status.phase}: ${status.reason}`);
+  }
+  print(`${colour("green", "READY")}  OpenAI endpoint: ${status.proxy.url ?? "see status"}/v1`);
+  return true;
+}
+
+function printNext(job: string): void {
+  const own = ownCommand();
+  const words = [`status ${job}`, `scale ${job} decode=3`, `logs ${job} decode-0`, `stop ${job}`];
+  print(`next:  ${words.map((one) => `${own} ${one}`).join(" · ")}`);
 }

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import type { PdjobClient } from "../client.ts";
 import type { JobStatus } from "../domain/status.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
-import { isOver } from "./follow.ts";
-import { colour, columns, print, printJson } from "./output.ts";
+import { abandonment, isAbandoned, isOver } from "./follow.ts";
+import { colour, columns, headline, print, printJson } from "./output.ts";
 
 const watchEveryMs = 1_000;
 const eventsShown = 10;
@@ -23,18 +24,27 @@ export function addStatus(program: Command): void {
       await withClient(flags, async (client) => {
         let last = "";
         for (;;) {
-          const status = await client.status(job);
+          const status = await standingOf(client, job);
           const text = flags.json ? JSON.stringify(status) : renderStatus(status);
           if (text !== last) {
             if (flags.json) printJson(status);
             else print(last === "" ? text : `\n${text}`);
           }
           last = text;
-          if (!flags.watch || isOver(status.phase)) return;
+          if (!flags.watch || status.phase === "TERMINATED" || isOver(status.phase)) return;
           await sleep(watchEveryMs);
         }
       });
     });
+}
+
+/** A job's status, or what is known of one that was ended without a word to its workflow. */
+type Standing = Omit<JobStatus, "phase"> & { readonly phase: JobStatus["phase"] | "TERMINATED" };
+
+async function standingOf(client: PdjobClient, job: string): Promise<Standing> {
+  const [status, execution] = await Promise.all([client.status(job), client.look(job)]);
+  if (!isAbandoned(execution)) return status;
+  return { ...status, phase: "TERMINATED", reason: abandonment(job, execution) };
 }
 
 export function renderStatus({
@@ -48,7 +58,7 @@ export function renderStatus({
   inFlight,
   events,
   failure,
-}: JobStatus): string {
+}: Standing): string {
   const rows = replicas.map(({ name, generation, phase: state, url, note, nodeIps }) => [
     name,
     `g${generation}`,
@@ -75,8 +85,6 @@ export function renderStatus({
     `doing: ${inFlight.length > 0 ? inFlight.join(", ") : "nothing"}`,
     ...events
       .slice(-eventsShown)
-      .map(({ atMs, text }) =>
-        colour("dim", `${new Date(atMs).toISOString()}  ${text.split("\n", 1)[0]}`),
-      ),
+      .map(({ atMs, text }) => colour("dim", `${new Date(atMs).toISOString()}  ${headline(text)}`)),
   ].join("\n");
 }

@@ -1,6 +1,7 @@
 import { createServer } from "node:net";
 
 const triesMax = 200;
+const portMax = 65_535;
 
 /** Can we listen there now? */
 export function isFree(port: number, host = "0.0.0.0"): Promise<boolean> {
@@ -16,10 +17,11 @@ export async function freePort(
   wanted: number,
   taken: ReadonlySet<number> = new Set(),
 ): Promise<number> {
-  for (let port = wanted; port < wanted + triesMax; port++) {
+  const last = Math.min(wanted + triesMax - 1, portMax);
+  for (let port = wanted; port <= last; port++) {
     if (!taken.has(port) && (await isFree(port)) && (await isFree(port, "127.0.0.1"))) return port;
   }
   throw new Error(
-    `No free port among ${wanted}-${wanted + triesMax - 1}. Stop what holds them, or choose another range.`,
+    `No free port among ${wanted}-${last}. Stop what holds them, or choose another range.`,
   );
 }

@@ -1,14 +1,14 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createConnection } from "node:net";
-import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connectAgent, findPython } from "../ray/agent.ts";
 import type { Agent } from "../ray/agent.ts";
 import { startGuarded } from "./guarded.ts";
 import type { Guarded } from "./guarded.ts";
 import { freePort } from "./ports.ts";
+import { makeTempDir } from "./temp-dirs.ts";
+import { untilStarted } from "./until-started.ts";
 
 const startTimeoutMs = 90_000;
 /** Enough for actor arguments; Ray's default would be a third of the memory. */
@@ -27,6 +27,7 @@ export interface RayOptions {
   readonly cpusPerNode: number;
   readonly logDir: string;
   readonly onProgress: (text: string) => void;
+  readonly signal: AbortSignal;
 }
 
 export interface RayNode {
@@ -46,8 +47,7 @@ export interface LocalRay {
  * machines). GPUs are declared, not real. Each stack has addresses of its own, since Ray rewrites 127.0.0.1.
  */
 export async function startRay(options: RayOptions): Promise<LocalRay> {
-  // Ray puts Unix sockets below its temp dir, and their paths may have 107 bytes only.
-  const tempDir = mkdtempSync(join(tmpdir(), "pdjob-"));
+  const tempDir = makeTempDir();
   const subnet = `127.${1 + (process.pid % 250)}.${Math.floor(process.pid / 250) % 250}`;
   const port = await freePort(gcsPortsFrom + (process.pid % 800));
   const address = `${subnet}.254:${port}`;
@@ -59,8 +59,8 @@ export async function startRay(options: RayOptions): Promise<LocalRay> {
   try {
     const head = await startNode(`${subnet}.254`, headArgs(port, tempDir), "ray-head", 0, options);
     started.push(head);
-    await untilListening(head, port);
-    await startNodes(options, address, subnet, started);
+    await untilUp(head, "ray-head", options, () => accepts(head.ip, port));
+    await startNodes(options, { address, subnet, head }, started);
     return { address, head, nodes: started.slice(1), stop };
   } catch (error) {
     await stop();
@@ -70,24 +70,23 @@ export async function startRay(options: RayOptions): Promise<LocalRay> {
 
 async function startNodes(
   options: RayOptions,
-  address: string,
-  subnet: string,
+  {
+    address,
+    subnet,
+    head,
+  }: { readonly address: string; readonly subnet: string; readonly head: RayNode },
   started: RayNode[],
 ): Promise<void> {
   const agent = connectAgent({ rayAddress: address });
   try {
-    await untilAlive(agent, 1, options);
+    await untilUp(head, "ray-head", options, () => hasNodes(agent, 1));
     for (let index = 1; index <= options.nodes; index++) {
+      const name = `ray-node-${index}`;
       const resources = [`--num-cpus=${options.cpusPerNode}`, `--num-gpus=${options.gpusPerNode}`];
-      const node = await startNode(
-        `${subnet}.${index}`,
-        [`--address=${address}`, ...resources],
-        `ray-node-${index}`,
-        index,
-        options,
-      );
+      const args = [`--address=${address}`, ...resources];
+      const node = await startNode(`${subnet}.${index}`, args, name, index, options);
       started.push(node);
-      await untilAlive(agent, index + 1, options);
+      await untilUp(node, name, options, () => hasNodes(agent, index + 1));
       options.onProgress(`Ray node ${node.ip} with ${options.gpusPerNode} declared GPUs`);
     }
   } finally {
@@ -144,18 +143,6 @@ function nodeEnv(): Record<string, string | undefined> {
   return { ...Object.fromEntries(inherited), PATH: path };
 }
 
-async function untilListening({ ip, process: head }: RayNode, port: number): Promise<void> {
-  const untilMs = Date.now() + startTimeoutMs;
-  while (!(await accepts(ip, port))) {
-    if (!head.isRunning()) throw new Error("The Ray head ended while it started.");
-    if (Date.now() > untilMs)
-      throw new Error(
-        `The Ray head did not listen on ${ip}:${port} within ${startTimeoutMs / 1_000} s.`,
-      );
-    await sleep(100);
-  }
-}
-
 function accepts(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ host, port });
@@ -165,15 +152,26 @@ function accepts(host: string, port: number): Promise<boolean> {
 }
 
 /** The agent itself cannot join before the head's raylet is up, so its failures count as "not yet". */
-async function untilAlive(agent: Agent, count: number, { logDir }: RayOptions): Promise<void> {
-  const untilMs = Date.now() + startTimeoutMs;
-  for (;;) {
-    const { nodes } = await agent.call("nodes", {}).catch(() => ({ nodes: [] }));
-    if (nodes.filter(({ alive }) => alive).length >= count) return;
-    if (Date.now() > untilMs)
-      throw new Error(
-        `Ray has ${nodes.length} of ${count} nodes after ${startTimeoutMs / 1_000} s. Logs: ${logDir}`,
-      );
-    await sleep(200);
-  }
+async function hasNodes(agent: Agent, count: number): Promise<boolean> {
+  const { nodes } = await agent.call("nodes", {}).catch(() => ({ nodes: [] }));
+  return nodes.filter(({ alive }) => alive).length >= count;
 }
+
+const untilUp = (
+  { ip, process: node }: RayNode,
+  name: string,
+  { logDir, signal }: RayOptions,
+  isUp: () => Promise<boolean>,
+): Promise<void> =>
+  untilStarted({
+    what: name === "ray-head" ? `The Ray head ${ip}` : `The Ray node ${ip}`,
+    process: node,
+    log: join(logDir, `${name}.log`),
+    isUp,
+    timeoutMs: startTimeoutMs,
+    fixFor: (tail) =>
+      /No module named '?ray/.test(tail)
+        ? `${findPython()} has no Ray: run npm run setup in the project's folder, or set PDJOB_PYTHON to a Python that has it.`
+        : undefined,
+    signal,
+  });

@@ -5,10 +5,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { defaultTaskQueue } from "../domain/names.ts";
 import { startGuarded } from "./guarded.ts";
 import type { Guarded } from "./guarded.ts";
+import { takeLock } from "./lock.ts";
+import { ownEnv } from "./own-env.ts";
 import { freePort } from "./ports.ts";
 import { startRay } from "./ray.ts";
-import type { RayNode } from "./ray.ts";
+import type { LocalRay, RayNode } from "./ray.ts";
 import { defaultStateDir, readDevState, removeDevState, writeDevState } from "./state-file.ts";
+import { collectTempDirs } from "./temp-dirs.ts";
 import { startTemporal } from "./temporal.ts";
 
 const workerStopGraceS = 12;
@@ -17,7 +20,7 @@ const temporalStopGraceS = 5;
 const workerBackoffMaxMs = 10_000;
 const wantedPort = 7_233;
 const wantedUiPort = 8_233;
-const workerPath = fileURLToPath(new URL("../../dist/worker.js", import.meta.url));
+const workerPath = fileURLToPath(new URL("../../bin/pdjob-worker", import.meta.url));
 
 export interface StackOptions {
   /** Simulated-GPU nodes beside the head. Default 2. */
@@ -27,6 +30,10 @@ export interface StackOptions {
   readonly port?: number;
   readonly uiPort?: number;
   readonly stateDir?: string;
+  /** Jobs are not kept for the next stack. Default: they are, in the state folder. */
+  readonly inMemory?: boolean;
+  /** Ends a start that is under way: what has started is stopped, then it rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
   /** The program that is run as the worker, for tests of its death. Default: the worker. */
   readonly workerProgram?: string;
   /** Added to the worker's environment. */
@@ -40,6 +47,7 @@ export interface Stack {
   readonly uiUrl: string;
   readonly rayAddress: string;
   readonly taskQueue: string;
+  readonly stateDir: string;
   readonly logDir: string;
   readonly head: RayNode;
   readonly nodes: readonly RayNode[];
@@ -53,71 +61,92 @@ export interface Stack {
 
 /** Temporal, Ray and a worker on this machine, for trying things out and for tests. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { onProgress = () => undefined, stateDir = defaultStateDir() } = options;
-  const running = readDevState(stateDir);
-  if (running)
-    throw new Error(
-      `An embedded stack runs already (pid ${running.pid}, Web UI ${running.uiUrl}). Use it, stop it, or give another --state-dir.`,
-    );
-  const logDir = join(stateDir, "logs");
-  mkdirSync(logDir, { recursive: true });
-  const port = await freePort(options.port ?? wantedPort);
-  const uiPort = await freePort(options.uiPort ?? wantedUiPort, new Set([port]));
+  const { stateDir = defaultStateDir() } = options;
+  mkdirSync(join(stateDir, "logs"), { recursive: true });
+  const lock = takeLock(join(stateDir, "dev.lock"));
+  if (!lock.taken) throw new Error(alreadyRuns(stateDir, lock.holder.pid));
+  collectTempDirs();
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     removeDevState(stateDir);
     for (const one of stops.splice(0).toReversed()) await one();
+    lock.release();
   };
   try {
-    // Both wait more than they compute, so they start side by side.
-    const [temporal, ray] = await allOrNone([
-      startTemporal({ stateDir, logDir, port, uiPort }).then((server) => {
-        stops.unshift(() => server.stop(temporalStopGraceS));
-        onProgress(`Temporal at 127.0.0.1:${port}, Web UI at http://127.0.0.1:${uiPort}`);
-        return server;
-      }),
-      startRay({
-        nodes: options.nodes ?? 2,
-        gpusPerNode: options.gpusPerNode ?? 8,
-        cpusPerNode: options.cpusPerNode ?? 4,
-        logDir,
-        onProgress,
-      }).then((one) => {
-        stops.push(one.stop);
-        return one;
-      }),
-    ]);
-    void temporal;
-    const where = {
-      temporalAddress: `127.0.0.1:${port}`,
-      namespace: "default",
-      uiUrl: `http://127.0.0.1:${uiPort}`,
-      rayAddress: ray.address,
-      taskQueue: defaultTaskQueue,
-    };
-    const worker = await keepWorker(where, logDir, options);
-    stops.push(worker.stop);
-    onProgress(`worker on task queue ${defaultTaskQueue}`);
-    writeDevState({ pid: process.pid, ...where }, stateDir);
-    return {
-      ...where,
-      logDir,
-      head: ray.head,
-      nodes: ray.nodes,
-      workerPid: worker.pid,
-      killWorker: worker.kill,
-      stop,
-    };
+    return { ...(await bringUp(options, stateDir, stops)), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-/** Promise.all that waits for everybody, so that what did start can be stopped. */
-async function allOrNone<A, B>([a, b]: [Promise<A>, Promise<B>]): Promise<[A, B]> {
-  await Promise.allSettled([a, b]);
-  return Promise.all([a, b]);
+function alreadyRuns(stateDir: string, pid: number): string {
+  const running = readDevState(stateDir);
+  const what = running
+    ? `An embedded stack runs already (pid ${running.pid}, Web UI ${running.uiUrl}). Use it, stop it`
+    : `Another embedded stack starts or stops in ${stateDir} at this moment (pid ${pid}). Wait for it`;
+  return `${what}, or give another --state-dir.`;
+}
+
+/** What has started is put on `stops`, in the order in which it must not be stopped. */
+async function bringUp(
+  options: StackOptions,
+  stateDir: string,
+  stops: (() => Promise<void>)[],
+): Promise<Omit<Stack, "stop">> {
+  const { onProgress = () => undefined } = options;
+  const logDir = join(stateDir, "logs");
+  const port = await freePort(options.port ?? wantedPort);
+  const uiPort = await freePort(options.uiPort ?? wantedUiPort, new Set([port]));
+  const where = { temporalAddress: `127.0.0.1:${port}`, uiUrl: `http://127.0.0.1:${uiPort}` };
+  const serveTemporal = async (signal: AbortSignal): Promise<void> => {
+    const onStarted = (server: Guarded) => stops.unshift(() => server.stop(temporalStopGraceS));
+    const { inMemory = false } = options;
+    await startTemporal({ stateDir, inMemory, logDir, port, uiPort, onStarted, signal });
+    onProgress(`Temporal at ${where.temporalAddress}, Web UI at ${where.uiUrl}`);
+  };
+  const serveRay = async (signal: AbortSignal): Promise<LocalRay> => {
+    const { nodes = 2, gpusPerNode = 8, cpusPerNode = 4 } = options;
+    const ray = await startRay({ nodes, gpusPerNode, cpusPerNode, logDir, onProgress, signal });
+    stops.push(ray.stop);
+    return ray;
+  };
+  const ray = await sideBySide(serveTemporal, serveRay, options.signal);
+  const addresses = { ...where, namespace: "default", rayAddress: ray.address };
+  const found = { ...addresses, taskQueue: defaultTaskQueue };
+  const worker = await keepWorker(found, logDir, options);
+  stops.push(worker.stop);
+  onProgress(`worker on task queue ${defaultTaskQueue}`);
+  options.signal?.throwIfAborted();
+  writeDevState(found, stateDir);
+  const { head, nodes } = ray;
+  return {
+    ...found,
+    stateDir,
+    logDir,
+    head,
+    nodes,
+    workerPid: worker.pid,
+    killWorker: worker.kill,
+  };
+}
+
+/** Both wait more than they compute. When one fails the other is told to end, so that what did start can be stopped. */
+async function sideBySide<T>(
+  one: (signal: AbortSignal) => Promise<void>,
+  other: (signal: AbortSignal) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([failed.signal, ...(signal ? [signal] : [])]);
+  const endBoth = (error: unknown): never => {
+    failed.abort(error);
+    throw error;
+  };
+  const both = [one(either).catch(endBoth), other(either).catch(endBoth)] as const;
+  await Promise.allSettled(both);
+  either.throwIfAborted();
+  return both[1];
 }
 
 async function keepWorker(
@@ -128,6 +157,7 @@ async function keepWorker(
   const argv = [
     process.execPath,
     workerProgram,
+    "--no-profile",
     "--address",
     where.temporalAddress,
     "--ray-address",
@@ -135,7 +165,7 @@ async function keepWorker(
     "--task-queue",
     where.taskQueue,
   ];
-  const env = { ...process.env, ...workerEnv };
+  const env = { ...ownEnv(), ...workerEnv };
   const start = (): Promise<Guarded> =>
     startGuarded({ argv, env, cwd: "/", log: join(logDir, "worker.log") });
   let current = await start();

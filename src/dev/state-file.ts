@@ -1,10 +1,11 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { asIdentity, isAlive, isSame, ownIdentity } from "./process-identity.ts";
+import type { ProcessIdentity } from "./process-identity.ts";
 
 /** What a running embedded stack tells every other verb. */
-export interface DevState {
-  readonly pid: number;
+export interface DevState extends ProcessIdentity {
   readonly temporalAddress: string;
   readonly namespace: string;
   readonly uiUrl: string;
@@ -13,29 +14,41 @@ export interface DevState {
 }
 
 /** `PDJOB_STATE_DIR`, else the user's state folder. */
-export const defaultStateDir = (): string =>
-  process.env["PDJOB_STATE_DIR"] ??
-  join(process.env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state"), "pdjob");
+export const defaultStateDir = (): string => process.env["PDJOB_STATE_DIR"] || userStateDir();
+
+export const userStateDir = (): string =>
+  join(process.env["XDG_STATE_HOME"] || join(homedir(), ".local", "state"), "pdjob");
 
 /** The stack that runs now, or undefined. A file whose process is gone counts as none. */
 export function readDevState(stateDir = defaultStateDir()): DevState | undefined {
+  const state = stateIn(stateDir);
+  return state && isAlive(state) ? state : undefined;
+}
+
+/** Written whole or not at all. */
+export function writeDevState(
+  state: Omit<DevState, keyof ProcessIdentity>,
+  stateDir: string,
+): void {
+  mkdirSync(stateDir, { recursive: true });
+  const next = `${fileIn(stateDir)}.${process.pid}`;
+  writeFileSync(next, JSON.stringify({ ...ownIdentity(), ...state }, null, 2));
+  renameSync(next, fileIn(stateDir));
+}
+
+/** Does nothing when the file is another stack's. */
+export function removeDevState(stateDir: string): void {
+  const state = stateIn(stateDir);
+  if (state && isSame(state, ownIdentity())) rmSync(fileIn(stateDir), { force: true });
+}
+
+function stateIn(stateDir: string): DevState | undefined {
   try {
-    const state = JSON.parse(readFileSync(fileIn(stateDir), "utf8")) as DevState;
-    process.kill(state.pid, 0);
-    return state;
+    const state: DevState = JSON.parse(readFileSync(fileIn(stateDir), "utf8"));
+    return asIdentity(state) && state;
   } catch {
     return undefined;
   }
 }
-
-/** Written whole or not at all. */
-export function writeDevState(state: DevState, stateDir: string): void {
-  mkdirSync(stateDir, { recursive: true });
-  const next = `${fileIn(stateDir)}.${process.pid}`;
-  writeFileSync(next, JSON.stringify(state, null, 2));
-  renameSync(next, fileIn(stateDir));
-}
-
-export const removeDevState = (stateDir: string): void => rmSync(fileIn(stateDir), { force: true });
 
 const fileIn = (stateDir: string): string => join(stateDir, "dev.json");

@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "@temporalio/client";
 import { execa } from "execa";
 import { startGuarded } from "./guarded.ts";
 import type { Guarded } from "./guarded.ts";
+import { ownEnv } from "./own-env.ts";
+import { untilStarted } from "./until-started.ts";
 
 /** Older CLIs embed servers that lack what the workflow uses. */
 const versionMin = [1, 9] as const;
@@ -13,48 +14,45 @@ const startTimeoutMs = 30_000;
 
 export interface TemporalOptions {
   readonly stateDir: string;
+  /** Keeps the database in memory, so that nothing of an earlier run is found and nothing is left. */
+  readonly inMemory: boolean;
   readonly logDir: string;
   readonly port: number;
   readonly uiPort: number;
+  /** Receives the process before it serves, so that it can be stopped whatever comes. */
+  readonly onStarted: (server: Guarded) => void;
+  readonly signal: AbortSignal;
 }
 
-/** A Temporal dev server with its database on disk; resolves when it serves. */
-export async function startTemporal({
-  stateDir,
-  logDir,
-  port,
-  uiPort,
-}: TemporalOptions): Promise<Guarded> {
+/** A Temporal dev server; resolves when it serves. */
+export async function startTemporal(options: TemporalOptions): Promise<void> {
+  const { stateDir, logDir, port, uiPort, onStarted, signal } = options;
   const { path, version } = await findTemporal();
-  // The file is not an upgrade path: another version of the server gets another file.
-  const database = join(stateDir, `temporal-${version}.db`);
-  const pragmas = ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"];
   const ports = ["--ip", "127.0.0.1", "--port", String(port), "--ui-port", String(uiPort)];
-  const argv = [
-    path,
-    "server",
-    "start-dev",
-    ...ports,
-    "--db-filename",
-    database,
-    ...pragmas,
-    "--log-level",
-    "error",
-  ];
+  const database = options.inMemory ? [] : databaseFlags(stateDir, version);
+  const argv = [path, "server", "start-dev", ...ports, ...database, "--log-level", "error"];
   const log = join(logDir, "temporal.log");
-  const server = await startGuarded({ argv, env: process.env, cwd: stateDir, log });
-  const untilMs = Date.now() + startTimeoutMs;
-  while (!(await serves(`127.0.0.1:${port}`))) {
-    if (!server.isRunning())
-      throw new Error(`The Temporal server ended while it started. Its log: ${log}`);
-    if (Date.now() > untilMs)
-      throw new Error(
-        `The Temporal server did not serve within ${startTimeoutMs / 1_000} s. Its log: ${log}`,
-      );
-    await sleep(100);
-  }
-  return server;
+  const server = await startGuarded({ argv, env: ownEnv(), cwd: stateDir, log });
+  onStarted(server);
+  await untilStarted({
+    what: "The Temporal server",
+    process: server,
+    log,
+    isUp: () => serves(`127.0.0.1:${port}`),
+    timeoutMs: startTimeoutMs,
+    signal,
+  });
 }
+
+/** The file is not an upgrade path: another version of the server gets another file. */
+const databaseFlags = (stateDir: string, version: string): readonly string[] => [
+  "--db-filename",
+  join(stateDir, `temporal-${version}.db`),
+  "--sqlite-pragma",
+  "journal_mode=WAL",
+  "--sqlite-pragma",
+  "synchronous=NORMAL",
+];
 
 /** The `temporal` on PATH when it is new enough, else the one of the project's Python environment. */
 export async function findTemporal(): Promise<{ readonly path: string; readonly version: string }> {
@@ -68,7 +66,7 @@ export async function findTemporal(): Promise<{ readonly path: string; readonly 
     if (isNew) return { path, version: `${major}.${minor}.${patch}` };
   }
   throw new Error(
-    `No temporal CLI ${versionMin.join(".")} or newer was found. Run npm run quickstart once (it installs one), or put one on PATH.`,
+    `No temporal CLI ${versionMin.join(".")} or newer was found. Run npm run setup (it installs one), or put one on PATH.`,
   );
 }
 

@@ -16,6 +16,26 @@ export interface ScaleRequest {
   readonly key?: string;
 }
 
+/** What a job's counts must keep to. Part of its status, so that a client can tell before it asks. */
+export interface ScaleLimits {
+  readonly numGpus: number;
+  readonly gpusPerReplica: Readonly<Record<Role, number>>;
+  /** An external proxy's command may name replicas one by one; 0 when it does not. */
+  readonly replicasNamed: Readonly<Record<Role, number>>;
+}
+
+export function scaleLimits({ numGpus, roles: of, scheduler }: JobSpec): ScaleLimits {
+  const { command = [] } = scheduler;
+  return {
+    numGpus,
+    gpusPerReplica: { prefill: of.prefill.numGpus, decode: of.decode.numGpus },
+    replicasNamed: {
+      prefill: highestNamedIndex(command, "prefill"),
+      decode: highestNamedIndex(command, "decode"),
+    },
+  };
+}
+
 /**
  * Why a request can never be granted to this job, or undefined when it can. Takes anything: signals come from scripts.
  * `desired` are the counts as they stand.
@@ -29,19 +49,25 @@ export function scaleProblem(
     return `A scale request is {"role":"prefill"|"decode","replicas":N,"key"?:"…"} with N from 1 to ${replicasMax} and a key of at most ${keyMax} characters; got ${describe(payload)}.`;
   }
   const { role, replicas } = payload;
-  const wanted = { ...desired, [role]: replicas };
-  const gpus = roles.reduce((sum, one) => sum + wanted[one] * spec.roles[one].numGpus, 0);
-  if (gpus > spec.numGpus) {
-    const terms = roles
-      .map((one) => `${wanted[one]} ${one} × ${spec.roles[one].numGpus}`)
-      .join(" + ");
-    return `${terms} = ${gpus} GPUs, but num_gpus of job ${spec.name} is ${spec.numGpus}. Ask for fewer replicas, or start the job with a larger num_gpus.`;
+  return countsProblem(spec.name, scaleLimits(spec), { ...desired, [role]: replicas }, [role]);
+}
+
+/** The same of counts as they would be after `changed` roles have theirs. */
+export function countsProblem(
+  job: string,
+  { numGpus, gpusPerReplica, replicasNamed }: ScaleLimits,
+  wanted: Readonly<Record<Role, number>>,
+  changed: readonly Role[],
+): string | undefined {
+  const gpus = roles.reduce((sum, one) => sum + wanted[one] * gpusPerReplica[one], 0);
+  if (gpus > numGpus) {
+    const terms = roles.map((one) => `${wanted[one]} ${one} × ${gpusPerReplica[one]}`).join(" + ");
+    return `${terms} = ${gpus} GPUs, but num_gpus of job ${job} is ${numGpus}. Ask for fewer replicas, or start the job with a larger num_gpus.`;
   }
-  const named = highestNamedIndex(spec.scheduler.command ?? [], role);
-  if (named > replicas) {
-    return `scheduler.command names ${role} replica ${named}, so ${role} cannot go below ${named} replicas.`;
-  }
-  return undefined;
+  const short = changed.find((role) => replicasNamed[role] > wanted[role]);
+  return short === undefined
+    ? undefined
+    : `scheduler.command names ${short} replica ${replicasNamed[short]}, so ${short} cannot go below ${replicasNamed[short]} replicas.`;
 }
 
 export function isScaleRequest(payload: unknown): payload is ScaleRequest {

@@ -1,5 +1,6 @@
 import type { Failure } from "./errors.ts";
 import type { Role } from "./role.ts";
+import type { ScaleLimits } from "./scale.ts";
 
 /** DEPLOYING until READY for the first time; WAITING = needs resources that others hold. */
 export type JobPhase =
@@ -72,6 +73,8 @@ export interface JobStatus {
   readonly phase: JobPhase;
   readonly reason: string;
   readonly desired: Readonly<Record<Role, number>>;
+  /** Absent from the answer of a worker that is older than this. */
+  readonly limits?: ScaleLimits;
   /** Bumped by every accepted change; READY is said of the newest only. */
   readonly desiredGeneration: number;
   readonly ready: Readonly<Record<Role, number>>;

@@ -5,6 +5,7 @@ import type { Desired, Memory } from "../domain/memory.ts";
 import type { JobView } from "../domain/plan.ts";
 import { forgive } from "../domain/restart.ts";
 import { logPath, replicaName } from "../domain/names.ts";
+import { scaleLimits } from "../domain/scale.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import type { JobEvent, JobStatus, LogPlace } from "../domain/status.ts";
 import type { ActionResult } from "./remember.ts";
@@ -173,6 +174,7 @@ export function statusOf(job: JobState): JobStatus {
     job: spec.name,
     logs,
     desired: desired.replicas,
+    limits: scaleLimits(spec),
     desiredGeneration,
     ready,
     inFlight: keys,

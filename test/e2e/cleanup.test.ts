@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findTemporal } from "../../src/dev/temporal.ts";
@@ -5,7 +6,7 @@ import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.
 import type { Rig } from "../support/rig.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 
-const bin = new URL("../../bin/pdjob-client", import.meta.url).pathname;
+const bin = fileURLToPath(new URL("../../bin/pdjob-client", import.meta.url));
 let rig: Rig;
 let spec: JobSpec;
 

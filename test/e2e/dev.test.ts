@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,22 +10,32 @@ import { eventually } from "../support/eventually.ts";
 
 const client = fileURLToPath(new URL("../../bin/pdjob-client", import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), "pdjob-dev-"));
+/** Short, because Ray puts Unix sockets below it. */
+const temp = mkdtempSync(join(tmpdir(), "pd-"));
 /** Every process of the stack inherits this, so it finds them all. */
-const env = { PDJOB_STATE_DIR: dir, TEMPORAL_ADDRESS: undefined, RAY_ADDRESS: undefined };
+const env = {
+  PDJOB_STATE_DIR: dir,
+  TMPDIR: temp,
+  TEMPORAL_ADDRESS: undefined,
+  RAY_ADDRESS: undefined,
+};
 const taken = createServer();
 
 beforeAll(() => new Promise<void>((resolve) => void taken.listen(24_233, "127.0.0.1", resolve)));
 afterAll(() => {
   taken.close();
-  rmSync(dir, { recursive: true, force: true });
+  for (const one of [dir, temp]) rmSync(one, { recursive: true, force: true });
 });
 
-const startDev = () =>
+const startDev = (more: Record<string, string> = {}) =>
   execa(
     process.execPath,
     [client, "dev", "--nodes", "1", "--port", "24233", "--ui-port", "25233"],
-    { env, reject: false, all: true },
+    { env: { ...env, ...more }, reject: false, all: true },
   );
+
+const tempDirs = (): readonly string[] =>
+  readdirSync(temp).filter((name) => name.startsWith("pdjob-"));
 
 const untilUp = (): Promise<DevState> =>
   eventually(
@@ -76,7 +86,38 @@ test("dev takes free ports, is found by the other verbs with no flags, and leave
   const { exitCode, all } = await dev;
   expect(exitCode, all).toBe(0);
   expect(processesLeft()).toEqual([]);
+  expect(tempDirs()).toEqual([]);
   expect(existsSync(join(dir, "dev.json"))).toBe(false);
+});
+
+test("of two devs that are started at the same time one goes on, and Ctrl-C while it starts leaves nothing", async () => {
+  const both = [startDev(), startDev()] as const;
+  const loser = await Promise.race(both);
+  expect([loser.exitCode, loser.all]).toEqual([
+    1,
+    expect.stringMatching(
+      /^Another embedded stack starts or stops in .* at this moment \(pid \d+\)\. Wait for it, or give another --state-dir\.$/,
+    ),
+  ]);
+  const winner = both.find(({ exitCode }) => exitCode === null) ?? both[0];
+  await eventually("Ray is starting", () => tempDirs().length > 0);
+  winner.kill("SIGINT");
+  const { exitCode, all } = await winner;
+  expect(exitCode, all).toBe(130);
+  expect(processesLeft()).toEqual([]);
+  expect(tempDirs()).toEqual([]);
+});
+
+test("dev says what to do when its Python has no Ray", async () => {
+  const python = join(dir, "python-without-ray");
+  const own = fileURLToPath(new URL("../../.venv/bin/python", import.meta.url));
+  writeFileSync(python, `#!/bin/sh\nexec ${own} -S "$@"\n`, { mode: 0o755 });
+  const { exitCode, all } = await startDev({ PDJOB_PYTHON: python });
+  expect(exitCode).toBe(1);
+  expect(all).toContain(
+    `${python} has no Ray: run npm run setup in the project's folder, or set PDJOB_PYTHON to a Python that has it. Its log: ${dir}/logs/ray-head.log. Its last lines:\n`,
+  );
+  expect(processesLeft()).toEqual([]);
 });
 
 test("a SIGKILLed dev leaves nothing either, and does not stand in the way of the next", async () => {
@@ -88,6 +129,24 @@ test("a SIGKILLed dev leaves nothing either, and does not stand in the way of th
   expect((await run("list")).stderr).toContain("No Temporal server answers at 127.0.0.1:7233");
 });
 
+test("quickstart stops its job when it is interrupted, and no earlier one stands in the way of the next", async () => {
+  const interrupted = startQuickstart();
+  await untilPrinted(interrupted, "STARTING");
+  interrupted.kill("SIGINT");
+  const { exitCode, stdout, stderr } = await interrupted;
+  expect([exitCode, stderr], stdout).toEqual([130, ""]);
+  expect(stdout).not.toContain("goes on");
+  expect(stdout).toContain("job quickstart is stopped: 0 actors and 0 placement groups are left");
+  expect(processesLeft()).toEqual([]);
+
+  const killed = startQuickstart();
+  await untilPrinted(killed, "STARTING");
+  killed.kill("SIGKILL");
+  await killed;
+  await eventually("everything is gone", () => processesLeft().length === 0, 20_000);
+  expect(tempDirs()).toHaveLength(1);
+});
+
 test("quickstart --exit deploys, talks, stops and leaves nothing", async () => {
   const { exitCode, stdout } = await run("quickstart", "--exit");
   expect(exitCode, stdout).toBe(0);
@@ -96,4 +155,19 @@ test("quickstart --exit deploys, talks, stops and leaves nothing", async () => {
   expect(stdout).toMatch(/streamed chat +\w+ .*\(9 events\)/);
   expect(stdout).toContain("job quickstart is stopped: 0 actors and 0 placement groups are left");
   expect(processesLeft()).toEqual([]);
+  expect(tempDirs()).toEqual([]);
 });
+
+const startQuickstart = () =>
+  execa(process.execPath, [client, "quickstart"], { env, reject: false });
+
+function untilPrinted({ stdout }: ReturnType<typeof startQuickstart>, text: string): Promise<void> {
+  let seen = "";
+  return new Promise((resolve, reject) => {
+    stdout.on("data", (part) => {
+      seen += String(part);
+      if (seen.includes(text)) resolve();
+    });
+    stdout.once("end", () => reject(new Error(`"${text}" was never printed, but:\n${seen}`)));
+  });
+}

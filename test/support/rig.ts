@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { request } from "undici";
 import { connect } from "../../src/client.ts";
 import type { PdjobClient } from "../../src/client.ts";
+import { plainServer } from "../../src/client/server.ts";
 import { freePort } from "../../src/dev/ports.ts";
 import { startStack } from "../../src/dev/stack.ts";
 import type { Stack, StackOptions } from "../../src/dev/stack.ts";
@@ -30,11 +31,8 @@ export async function startRig(
 ): Promise<Rig> {
   const dir = mkdtempSync(join(tmpdir(), "pdjob-rig-"));
   const stack = await startStack({ stateDir: dir, ...options, port: 17_233, uiPort: 18_233 });
-  const client = await connect({
-    address: stack.temporalAddress,
-    taskQueue: stack.taskQueue,
-    fallbackAddress: stack.temporalAddress,
-  });
+  const server = plainServer(stack.temporalAddress);
+  const client = await connect({ server, taskQueue: stack.taskQueue });
   const agent = connectAgent({ rayAddress: stack.rayAddress });
   const stop = async (): Promise<void> => {
     await agent.close();

@@ -20,6 +20,7 @@ const rows = [
   ["ray", "../activities/index.ts", "zod"],
   ["proxy", "../ray/agent.ts", "undici"],
   ["sim", "undici", "node:http"],
+  ["client", "../workflows/messages.ts", "@temporalio/envconfig"],
   ["cli", "../activities/index.ts", "commander"],
   ["dev", "../workflows/index.ts", "execa"],
 ] as const;

@@ -5,6 +5,7 @@ import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { listJobs } from "../../src/client/jobs.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
 import type { JobInput } from "../../src/workflows/messages.ts";
 import { eventually } from "../support/eventually.ts";
@@ -72,6 +73,10 @@ test("a job continues as new when its history is long, and loses neither state n
   for await (const one of env.client.workflow.list({ query: 'WorkflowId = "pdjob-again"' }))
     runs.add(one.runId);
   expect(runs.size).toBeGreaterThan(1);
+  const { jobs } = await listJobs(env.client, 50);
+  expect(jobs.filter(({ job }) => job === "again").map(({ phase }) => phase)).toEqual([
+    "COMPLETED",
+  ]);
 });
 
 test("restartReplica replaces what it names, and is refused for what the job does not have", async () => {

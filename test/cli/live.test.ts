@@ -1,0 +1,85 @@
+import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { connect } from "../../src/client.ts";
+import type { PdjobClient } from "../../src/client.ts";
+import { plainServer } from "../../src/client/server.ts";
+import { eventually } from "../support/eventually.ts";
+import { buildPrograms, runProgram } from "../support/program.ts";
+import { makeSpec } from "../support/spec.ts";
+import { bundle, startFakeWorker, startServer, taskQueue } from "../workflows/rig.ts";
+
+let env: TestWorkflowEnvironment;
+let client: PdjobClient;
+let stop: () => Promise<void>;
+
+/** Two jobs of 2 prefill and 2 decode replicas with 2 GPUs each on 16, READY on a real server; the cluster is in memory. */
+beforeAll(async () => {
+  const [server, workflowBundle] = await Promise.all([startServer(), bundle(), buildPrograms()]);
+  env = server;
+  client = await connect({ server: plainServer(env.address), taskQueue });
+  const spec = makeSpec({ name: "demo" });
+  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  const run = worker.run();
+  stop = async () => {
+    worker.shutdown();
+    await run;
+  };
+  await client.start(spec);
+  await eventually("demo is READY", async () => (await client.status("demo")).phase === "READY");
+}, 90_000);
+afterAll(async () => {
+  await stop();
+  await client.close();
+  await env.teardown();
+});
+
+const run = (...words: string[]) =>
+  runProgram("pdjob-client", [...words, "--address", env.address, "--task-queue", taskQueue]);
+
+const desired = async () => (await client.status("demo")).desired;
+
+test("scale changes both roles, the one that makes room first", async () => {
+  await client.scale("demo", { role: "decode", replicas: 6 });
+  const { exitCode, stdout } = await run("scale", "demo", "prefill=5", "decode=3");
+  expect(stdout).toBe("demo: prefill=2 decode=3 is wanted\ndemo: prefill=5 decode=3 is wanted");
+  expect(exitCode).toBe(0);
+});
+
+test("scale changes nothing when one of two counts can never be granted", async () => {
+  const before = await desired();
+  const { exitCode, stderr } = await run("scale", "demo", "prefill=1", "decode=9");
+  expect(stderr).toBe(
+    "1 prefill × 2 + 9 decode × 2 = 20 GPUs, but num_gpus of job demo is 16. Ask for fewer replicas, or start the job with a larger num_gpus. Nothing was changed.",
+  );
+  expect(exitCode).toBe(1);
+  expect(await desired()).toEqual(before);
+});
+
+test("a namespace that is not there is not called a job that is not there", async () => {
+  const { exitCode, stderr } = await run("status", "demo", "--namespace", "elsewhere");
+  expect(stderr).toContain(`has no namespace elsewhere. Name another with --namespace`);
+  expect(exitCode).toBe(2);
+});
+
+test("list --limit says that there are more", async () => {
+  await client.start(makeSpec({ name: "other" }));
+  await client.terminate("other", "a test");
+  await eventually("both are visible", async () => (await client.list(9)).jobs.length === 2);
+  const { stdout, stderr } = await run("list", "--limit", "1");
+  expect(stdout.split("\n").map((line) => line.split(/ +/, 1)[0])).toEqual(["JOB", "demo"]);
+  expect(stderr).toBe("There are more than these 1 jobs: see --limit.");
+  expect((await run("list", "--limit", "0")).exitCode).toBe(2);
+});
+
+test("the status of a job that was terminated says so, and is watched no longer", async () => {
+  await client.terminate("demo", "a test");
+  const abandoned =
+    "Job demo was terminated: no workflow looks after it any more, and nothing was cleaned up. Remove what it left in Ray: pdjob-client cleanup demo";
+  const { exitCode, stdout } = await run("status", "demo", "--watch");
+  expect(stdout.split("\n", 1)).toEqual([`demo  TERMINATED  ${abandoned}`]);
+  expect(exitCode).toBe(0);
+  expect(JSON.parse((await run("status", "demo", "--json")).stdout)).toMatchObject({
+    phase: "TERMINATED",
+    reason: abandoned,
+  });
+});
