@@ -5,6 +5,8 @@ import type { JobSpec } from "../domain/spec.ts";
 import { Exit } from "./exit.ts";
 import { colour, warn } from "./output.ts";
 
+const jobAdvice = "Give the path of a job's YAML file; examples are in examples/.";
+
 export interface LoadedConfig {
   readonly spec?: JobSpec;
   readonly issues: readonly ConfigIssue[];
@@ -12,7 +14,7 @@ export interface LoadedConfig {
 
 /** Reads and parses a file; a file that cannot be read is an issue like any other. */
 export function loadConfig(file: string, name?: string): LoadedConfig {
-  const text = readText(file);
+  const text = readText(file, jobAdvice);
   const parsed = parseConfig(text, { file, ...(name === undefined ? {} : { name }) });
   return parsed.ok ? { spec: parsed.spec, issues: parsed.warnings } : { issues: parsed.issues };
 }
@@ -31,26 +33,23 @@ export function requireSpec(file: string, name?: string): JobSpec {
 
 export function printIssues(issues: readonly ConfigIssue[]): void {
   for (const issue of issues) {
-    warn(
-      `${issue.severity === "error" ? colour("red", "error") : colour("yellow", "warning")} ${formatIssue(issue)}`,
-    );
+    const label = issue.severity === "error" ? colour("red", "error") : colour("yellow", "warning");
+    // The label says the severity, so the text need not.
+    warn(`${label} ${formatIssue({ ...issue, severity: "error" })}`);
   }
 }
 
-function readText(file: string): string {
+/** Text of a file or, as `-`, of standard input; exit 2 when it cannot be read. */
+export function readText(file: string, advice: string): string {
   try {
     return readFileSync(file === "-" ? 0 : file, "utf8");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const what =
-      code === "ENOENT"
-        ? "there is no such file"
-        : code === "EISDIR"
-          ? "this is a folder"
-          : `it cannot be read (${code})`;
-    throw new Exit(
-      2,
-      `${file}: ${what}. Give the path of a job's YAML file; examples are in examples/.`,
-    );
+    throw new Exit(2, `${file}: ${problemOf(error)}. ${advice}`);
   }
+}
+
+function problemOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  if (code === "ENOENT") return "there is no such file";
+  return code === "EISDIR" ? "this is a folder" : `it cannot be read (${code})`;
 }

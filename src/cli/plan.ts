@@ -1,7 +1,4 @@
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { parse } from "yaml";
-import { z } from "zod";
 import { actionKey } from "../domain/action.ts";
 import { incarnationName, rankName, replicaName } from "../domain/names.ts";
 import type { ObservedNode } from "../domain/observed.ts";
@@ -15,23 +12,12 @@ import { renderEngine, unknownTarget } from "../render/engine.ts";
 import type { EngineCommand, EngineTarget } from "../render/engine.ts";
 import { renderProxy } from "../render/proxy.ts";
 import { requireSpec } from "./config-file.ts";
+import { readEndpoints } from "./endpoints.ts";
+import type { Endpoints } from "./endpoints.ts";
 import { Exit } from "./exit.ts";
 import { readNodes } from "./node-list.ts";
 import { columns, print, printJson, shellLine } from "./output.ts";
 import { membershipOf, printMembership } from "./plan-membership.ts";
-
-const endpointsFile = z.record(
-  z.string(),
-  z.strictObject({
-    host: z.string().min(1),
-    port: z.number().int().min(1).max(65_535),
-    /** Ports other than `http`, by name. */
-    ports: z.record(z.string(), z.number().int()).optional(),
-    generation: z.number().int().min(1).optional(),
-  }),
-);
-
-type Endpoints = z.output<typeof endpointsFile>;
 
 /** What is said when nobody told the nodes. */
 const assumption =
@@ -134,37 +120,6 @@ export function addPlan(program: Command): void {
       else printPlan(plan);
       if (plan.unplaced?.some(({ feasible }) => !feasible)) throw new Exit(1);
     });
-}
-
-export function readEndpoints(file: string, spec: JobSpec): Endpoints {
-  let value: unknown;
-  try {
-    value = parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new Exit(2, `${file}: cannot be read as JSON or YAML: ${(error as Error).message}`);
-  }
-  const parsed = endpointsFile.safeParse(value);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      ({ path, message }) => `${file}: ${path.join(".")}: ${message}`,
-    );
-    throw new Exit(
-      2,
-      `${problems.join("\n")}\nExpected: {"prefill-0": {"host": "10.0.0.7", "port": 8100, "ports": {"side_channel": 5600}}, …}`,
-    );
-  }
-  const unknown = Object.keys(parsed.data).find(
-    (name) => !roles.some((role) => isReplicaOf(name, role, spec)),
-  );
-  if (unknown !== undefined)
-    throw new Exit(2, `${file}: ${unknown} is no replica of job ${spec.name}.`);
-  return parsed.data;
-}
-
-function isReplicaOf(name: string, role: (typeof roles)[number], spec: JobSpec): boolean {
-  return Array.from({ length: spec.roles[role].replicas }, (_, index) =>
-    replicaName({ role, index }),
-  ).includes(name);
 }
 
 /** Files are few and short, and hold what is looked for when an engine does not find its peer. */
