@@ -18,8 +18,13 @@ export function addCompletion(program: Command): void {
     });
 }
 
-/** Verbs that take a job's name first: it is asked from the server, quietly, and only then. */
+/** Verbs that take a job's name first, and those that then take a replica's: they are asked for quietly, and only then. */
 const jobVerbs = ["status", "scale", "restart", "logs", "stop", "cleanup"];
+const replicaVerbs = ["restart", "logs"];
+/** Answers that come late are of no use to somebody who types. */
+const askTimeoutS = 3;
+
+const isOneOf = (verbs: readonly string[]): string => `[[ " ${verbs.join(" ")} " == *" $verb "* ]]`;
 
 function completionScript({ commands }: Command, shell: "bash" | "zsh"): string {
   const flags = commands.map((command) => {
@@ -37,8 +42,10 @@ function completionScript({ commands }: Command, shell: "bash" | "zsh"): string 
     '    case "$verb" in',
     ...flags,
     "    esac",
-    `  elif [ "$COMP_CWORD" -eq 2 ] && [[ " ${jobVerbs.join(" ")} " == *" $verb "* ]]; then`,
-    "    words=\"$(pdjob-client list 2>/dev/null | awk 'NR > 1 { print $1 }')\"",
+    `  elif [ "$COMP_CWORD" -eq 2 ] && ${isOneOf(jobVerbs)}; then`,
+    `    words="$(timeout ${askTimeoutS} "\${COMP_WORDS[0]}" list 2>/dev/null | awk 'NR > 1 { print $1 }')"`,
+    `  elif [ "$COMP_CWORD" -eq 3 ] && ${isOneOf(replicaVerbs)}; then`,
+    `    words="proxy $(timeout ${askTimeoutS} "\${COMP_WORDS[0]}" status "\${COMP_WORDS[2]}" --json 2>/dev/null | grep -oE '"name": "(prefill|decode)-[0-9]+"' | cut -d '"' -f 4)"`,
     "  fi",
     '  if [ -n "$words" ]; then COMPREPLY=($(compgen -W "$words" -- "$word"))',
     '  else COMPREPLY=($(compgen -f -- "$word")); fi',
