@@ -51,6 +51,10 @@ class Cluster(Protocol):
         """
         ...
 
+    def look_at_node(self, node_id: str, port: int, timeout_s: float) -> Json | None:
+        """What `node/looking.py` says there; None when the node does not answer in time."""
+        ...
+
     def kill(self, *names: str) -> None:
         """Returns when the names are free."""
         ...

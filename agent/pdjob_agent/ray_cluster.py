@@ -5,6 +5,7 @@ import contextlib
 import logging
 import platform
 import time
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -27,6 +28,7 @@ from .cluster import Json
 from .errors import AgentError
 from .names import parse_proxy, parse_replica
 from .node.logs import read_left_log
+from .node.looking import look_at_node
 from .node.proxy_actor import ProxyActor
 from .node.replica_actor import ReplicaActor
 
@@ -180,11 +182,17 @@ class RayCluster:
     def read_left_logs(
         self, node_ids: list[str], path: str, offset: int | None, max_bytes: int, timeout_s: float
     ) -> dict[str, Json]:
-        read = ray.remote(num_cpus=0, max_retries=0)(read_left_log)
+        return self._on_nodes(read_left_log, node_ids, [path, offset, max_bytes], timeout_s)
+
+    def look_at_node(self, node_id: str, port: int, timeout_s: float) -> Json | None:
+        return self._on_nodes(look_at_node, [node_id], [port], timeout_s).get(node_id)
+
+    def _on_nodes(
+        self, function: Callable[..., Json], node_ids: list[str], args: list[Any], timeout_s: float
+    ) -> dict[str, Json]:
+        task = ray.remote(num_cpus=0, max_retries=0)(function)
         asked = {
-            node_id: read.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(
-                path, offset, max_bytes
-            )
+            node_id: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(*args)
             for node_id in node_ids
         }
         ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)

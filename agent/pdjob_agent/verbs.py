@@ -6,6 +6,7 @@ from typing import Any
 
 from .cluster import Cluster, Json
 from .errors import AgentError
+from .head import check_head
 from .left_logs import log_file
 from .names import Name, parse, parse_proxy, parse_replica
 from .node.guarded import exit_in_words
@@ -185,11 +186,12 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "jobs": jobs,
     "logs": logs,
     "logFile": log_file,
+    "checkHead": check_head,
     "sweep": sweep,
 }
 
 # Verbs that change nothing but leases, and end soon.
-READS = frozenset({"ping", "nodes", "replicaStatus", "engineLoad", "list", "jobs", "logs", "logFile"})
+READS = frozenset({"ping", "nodes", "replicaStatus", "engineLoad", "list", "jobs", "logs", "logFile", "checkHead"})
 
 
 def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:

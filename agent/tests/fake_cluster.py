@@ -24,6 +24,7 @@ class FakeCluster:
         self._hello: Json = given.get("hello", {"session": "s1"})
         self._nodes: list[Json] = given.get("nodes", [])
         self._logs: dict[str, Json] = given.get("logs", {})
+        self._looks: dict[str, Json] = given.get("looks", {})
         self._status_of_new: Json = given.get("statusOfNew", {"state": "idle"})
 
     def hello(self) -> Json:
@@ -79,6 +80,10 @@ class FakeCluster:
     ) -> dict[str, Json]:
         self.calls.extend(f"read {path} on {node_id}" for node_id in node_ids)
         return {node_id: self._logs[node_id] for node_id in node_ids if node_id in self._logs}
+
+    def look_at_node(self, node_id: str, port: int, timeout_s: float) -> Json | None:
+        self.calls.append(f"look at port {port} on {node_id}")
+        return self._looks.get(node_id)
 
     def kill(self, *names: str) -> None:
         self.calls.extend(f"kill {name}" for name in names)

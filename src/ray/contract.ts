@@ -122,6 +122,11 @@ export const verbResults = {
   }),
   logs: logPiece,
   logFile: logPiece,
+  checkHead: z.object({
+    ip: z.string(),
+    nodeProblem: z.string().optional(),
+    portProblem: z.string().optional(),
+  }),
   sweep: z.object({
     removed: z.array(z.object({ kind: z.enum(["actor", "placementGroup"]), name: z.string() })),
   }),

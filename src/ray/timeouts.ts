@@ -19,6 +19,8 @@ export const agentLimits = {
   READ_TIMEOUT_S: 20,
   /** All requests that tell an external proxy of its members. */
   TELLING_TIMEOUT_S: 40,
+  /** Of the head node, for what a proxy needs there. */
+  LOOK_TIMEOUT_S: 20,
 } as const;
 
 /** Ray's own calls, a busy machine, the way here and back. */
@@ -34,6 +36,7 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   "jobs",
   "logs",
   "logFile",
+  "checkHead",
 ]);
 
 const {
@@ -44,6 +47,7 @@ const {
   PROXY_WAIT_S,
   READ_TIMEOUT_S,
   TELLING_TIMEOUT_S,
+  LOOK_TIMEOUT_S,
 } = agentLimits;
 
 /** After this long without an answer a call fails with AgentUnreachable. */
@@ -73,6 +77,8 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
       return READ_TIMEOUT_S;
     case "setMembership":
       return TELLING_TIMEOUT_S;
+    case "checkHead":
+      return LOOK_TIMEOUT_S;
     case "ping":
     case "nodes":
     case "replicaStatus":

@@ -88,6 +88,8 @@ export interface VerbArgs {
     readonly offset?: number;
     readonly maxBytes: number;
   };
+  /** The port of a built-in proxy. */
+  readonly checkHead: { readonly port: number };
   readonly sweep: { readonly job: string; readonly dryRun: boolean };
 }
 

@@ -1,16 +1,15 @@
+import { createServer } from "node:net";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readNodes } from "../../src/cli/node-list.ts";
 import { columns, shellLine } from "../../src/cli/output.ts";
 import { planOf } from "../../src/cli/plan.ts";
 import { membershipAdapters } from "../../src/domain/membership.ts";
+import { buildPrograms, root, runProgram } from "../support/program.ts";
 import { makeSpec } from "../support/spec.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), "pdjob-cli-"));
 const verbs = [
   "start",
@@ -29,24 +28,12 @@ const verbs = [
   "completion",
 ];
 
-beforeAll(async () => void (await execa(process.execPath, [`${root}scripts/build.mjs`])));
+beforeAll(buildPrograms, 90_000);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 /** The real program, with no server, no cluster and no embedded stack to find. */
-async function run(...words: string[]) {
-  const env = {
-    PDJOB_STATE_DIR: dir,
-    TEMPORAL_ADDRESS: "127.0.0.1:9",
-    RAY_ADDRESS: "",
-    NO_COLOR: "1",
-  };
-  const { exitCode, stdout, stderr } = await execa(
-    process.execPath,
-    [`${root}bin/pdjob-client`, ...words],
-    { env, cwd: root, reject: false },
-  );
-  return { exitCode, stdout, stderr };
-}
+const nowhere = { PDJOB_STATE_DIR: dir, TEMPORAL_ADDRESS: "127.0.0.1:9" };
+const run = (...words: string[]) => runProgram("pdjob-client", words, nowhere);
 
 function file(name: string, text: string): string {
   writeFileSync(join(dir, name), text);
@@ -91,6 +78,9 @@ describe("exit code 2 and what to do, when", () => {
       "Give --generation or --previous, not both.",
     ],
     [["dev", "--nodes", "0"], "0: expected a whole number above 0."],
+    [["dev", "--port", "70000"], "70000: expected a port, from 1 to 65535."],
+    [["scale", "demo", "decode=1", "decode=2"], "decode is given twice: decode=1 decode=2"],
+    [["list", "--profile", "nope"], "temporal.toml: there is no profile nope. It has none."],
   ])("%j", async (words, message) => {
     const { exitCode, stderr } = await run(...words);
     expect(stderr).toContain(message);
@@ -106,6 +96,14 @@ describe("exit code 2 and what to do, when", () => {
       stderr.split("\n").filter((line) => line.startsWith(`error ${bad}:`)).length,
     ).toBeGreaterThan(1);
     expect(stderr).toMatch(/errors\. Nothing was started\.$/);
+  });
+
+  test("a warning says so once", async () => {
+    const text = readFileSync(join(root, "examples/quickstart.yaml"), "utf8");
+    const odd = file("odd.yaml", text.replace("envs: {}", "envs: {HF_TOKEN: abcdefgh}"));
+    const { stderr } = await run("validate", odd);
+    expect(stderr.match(/warning/g)).toHaveLength(1);
+    expect(stderr).toMatch(/^warning .*odd\.yaml:\d+:\d+ /);
   });
 
   test("the connector is unknown, the seed's first troubleshooting entry", async () => {
@@ -134,11 +132,26 @@ test.each([
   expect(exitCode).toBe(3);
 });
 
-test("doctor names a fix for each thing that is missing", async () => {
-  const { exitCode, stdout } = await run("doctor", "--json");
-  const checks = JSON.parse(stdout) as { name: string; ok: boolean; text: string }[];
-  expect(exitCode).toBe(1);
-  expect(checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(["temporal", "ray"]);
+test("list: exit code 3 within seconds when what listens is no Temporal server", async () => {
+  const silent = createServer(() => undefined);
+  await new Promise<void>((resolve) => void silent.listen(0, "127.0.0.1", resolve));
+  const bound = silent.address();
+  const address = `127.0.0.1:${typeof bound === "object" ? bound?.port : ""}`;
+  const { exitCode, stderr } = await run("list", "--address", address);
+  silent.close();
+  expect(stderr).toContain(`No Temporal server answers at ${address}.`);
+  expect(exitCode).toBe(3);
+});
+
+test.each([
+  ["list", "--state-dir", "/nonexistent"],
+  ["logs", "demo", "decode-0", "--state-dir", "/nonexistent"],
+])("%s: exit code 3 when the stack that is named does not run", async (...words) => {
+  const { exitCode, stderr } = await run(...words);
+  expect(stderr).toBe(
+    "No embedded stack runs with --state-dir /nonexistent. Start one: pdjob-client dev --state-dir /nonexistent",
+  );
+  expect(exitCode).toBe(3);
 });
 
 describe("plan", () => {
@@ -185,24 +198,33 @@ describe("plan", () => {
     expect(plan.steps[0].step).toBe("reservePlacementGroup prefill-0 g1");
   });
 
-  test("refuses endpoints of replicas that do not exist, or of another shape", async () => {
-    expect(
-      (
-        await run(
-          "plan",
-          "examples/quickstart.yaml",
-          "--endpoints",
-          file("a.json", '{"prefill-9": {"host": "h", "port": 1}}'),
-        )
-      ).stderr,
-    ).toContain("prefill-9 is no replica of job quickstart.");
-    const { exitCode, stderr } = await run(
-      "plan",
-      "examples/quickstart.yaml",
-      "--endpoints",
-      file("b.json", '{"prefill-0": {"host": "h", "port": "x"}}'),
-    );
-    expect([exitCode, stderr.includes("prefill-0.port")]).toEqual([2, true]);
+  const expected =
+    'Expected, as JSON or YAML: {"prefill-0": {"host": "10.0.0.7", "port": 8100, "ports": {"side_channel": 5600}}, …}';
+
+  test.each([
+    ["", `AT: the file is empty.\n${expected}`],
+    ["[1]", `AT:1:1: Invalid input: expected record, received array\n${expected}`],
+    [
+      '{"prefill-0": {"host": "h",\n "port": "x"}}',
+      `AT:2:10: prefill-0.port: Invalid input: expected number, received string\n${expected}`,
+    ],
+    ["{", `AT:1:2: Flow map must end with a }\n${expected}`],
+    [
+      '{"prefill-9": {"host": "h", "port": 1}}',
+      "AT: prefill-9 is no replica of job quickstart. It has prefill-0, prefill-1, decode-0, decode-1.",
+    ],
+  ])("refuses endpoints %j with the place and what was expected", async (text, message) => {
+    const at = file("at.json", text);
+    const { exitCode, stderr } = await run("plan", "examples/quickstart.yaml", "--endpoints", at);
+    expect(stderr).toBe(message.replace("AT", at));
+    expect(exitCode).toBe(2);
+  });
+
+  test("refuses endpoints in a file that is not there", async () => {
+    const words = ["plan", "examples/quickstart.yaml", "--endpoints", "/nonexistent"];
+    const { exitCode, stderr } = await run(...words);
+    expect(stderr).toBe(`/nonexistent: there is no such file. ${expected}`);
+    expect(exitCode).toBe(2);
   });
 
   test("says that each replica is taken to fit on one node, unless the nodes are given", async () => {
@@ -310,15 +332,4 @@ test("columns line up and shell lines split into the same words", () => {
     ]),
   ).toBe("a    bb\nccc  d   e");
   expect(shellLine(["a", "it's", "", "x=1"])).toBe(`a 'it'\\''s' '' x=1`);
-});
-
-test("bash completes verbs, and the flags of a verb", async () => {
-  const { stdout: script } = await run("completion", "bash");
-  const complete = async (...words: string[]) => {
-    const line = `${script}\nCOMP_WORDS=(pdjob-client ${words.join(" ")}); COMP_CWORD=${words.length}; _pdjob_client; echo "\${COMPREPLY[@]}"`;
-    return (await execa("bash", ["-c", line])).stdout;
-  };
-  expect(await complete("st")).toBe("start status stop");
-  expect(await complete("plan", "--")).toBe("--json --nodes --endpoints --help");
-  expect((await run("completion", "fish")).exitCode).toBe(2);
 });

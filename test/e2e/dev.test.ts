@@ -77,6 +77,11 @@ test("dev takes free ports, is found by the other verbs with no flags, and leave
   const doctor = await run("doctor");
   expect(doctor.stdout).not.toContain("FAIL");
   expect(doctor.stdout).toMatch(/ray +2\.60\.0 at 127\.[\d.]+:\d+: 2 nodes, 8 of 8 GPUs free/);
+  expect(doctor.stdout).toMatch(
+    /versions +Ray 2\.60\.0 and Python 3[\d.]+, here and on the cluster/,
+  );
+  expect(doctor.stdout).toMatch(/head node +127[\d.]+ has Node\.js for the built-in proxy/);
+  expect(doctor.stdout).toMatch(/proxy port +8021 (is free on|on) 127[\d.]+/);
   const second = await run("dev");
   expect([second.exitCode, second.stderr]).toEqual([
     1,

@@ -119,6 +119,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     offset: 100,
     maxBytes: 65_536,
   },
+  checkHead: { port: 8021 },
   sweep: { job: "demo", dryRun: false },
 };
 

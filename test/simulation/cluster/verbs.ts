@@ -157,6 +157,11 @@ export const verbs: Verbs = {
   async logFile(_ray, { name }) {
     throw new PdjobError("LogNotFound", `There are no disks here, so there is no log of ${name}.`);
   },
+  async checkHead(ray) {
+    const head = (await ray.nodes()).find(({ isHead, alive }) => isHead && alive);
+    if (head) return { ip: head.ip };
+    throw new PdjobError("RayUnreachable", "The cluster has no head node that is alive.");
+  },
   sweep: (ray, { job, dryRun }) => sweep(ray, job, dryRun),
 };
 
