@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-// Four projects: unit (side by side), simulation (the real workflow and activities on simulated time), e2e (one at a
-// time, real Temporal and Ray), slow (real vLLM, a browser).
+// Five projects: unit (side by side), simulation (the real workflow and activities on simulated time), e2e (one at a
+// time, real Temporal and Ray), faults (seeded kills on the real stack), slow (real vLLM, a browser).
 export default defineConfig({
   test: {
     projects: [
@@ -13,7 +13,7 @@ export default defineConfig({
           name: "unit",
           sequence: { groupOrder: 0 },
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/slow/**", "test/simulation/**"],
+          exclude: ["test/e2e/**", "test/slow/**", "test/simulation/**", "test/faults/**"],
           maxWorkers: 2,
           testTimeout: 30_000,
         },
@@ -45,8 +45,18 @@ export default defineConfig({
       },
       {
         test: {
-          name: "slow",
+          name: "faults",
           sequence: { groupOrder: 3 },
+          include: ["test/faults/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 400_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "slow",
+          sequence: { groupOrder: 4 },
           include: ["test/slow/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 900_000,

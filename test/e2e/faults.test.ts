@@ -1,10 +1,10 @@
-import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findTemporal } from "../../src/dev/temporal.ts";
 import { expectedText } from "../../src/sim/text.ts";
 import { eventually } from "../support/eventually.ts";
-import { processesOf } from "../support/processes.ts";
+import { holderOfGuard, processesOf } from "../support/processes.ts";
 import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
@@ -58,8 +58,8 @@ test("a SIGKILLed engine is replaced, its orphaned engine core included", async 
 
 test("a replica whose actor is SIGKILLed is replaced", async () => {
   const generation = await generationOf("prefill-1");
-  const actor = parentActorOf(await enginePid("prefill-1"), `faults-prefill-1-g${generation}`);
-  process.kill(actor, "SIGKILL");
+  const actor = holderOfGuard(await enginePid("prefill-1"));
+  process.kill(actor ?? 0, "SIGKILL");
   await healed("prefill-1", generation);
 });
 
@@ -105,35 +105,3 @@ test("cancelling the workflow releases everything", async () => {
   );
   expect(await leftOf(rig, spec)).toEqual([]);
 });
-
-/** The Ray worker process that holds the other end of the pipe from which the engine's guard reads. */
-function parentActorOf(engine: number, incarnation: string): number {
-  const guard = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${engine}/status`, "utf8"))?.[1]);
-  const pipe = linkOf(`/proc/${guard}/fd/0`);
-  const holder = pidsWithPipe(pipe).find((pid) => pid !== guard);
-  if (holder === undefined) throw new Error(`nobody holds the guard of ${incarnation}`);
-  return holder;
-}
-
-function pidsWithPipe(pipe: string): readonly number[] {
-  const pids = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry));
-  return pids
-    .filter((pid) => fdsOf(pid).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === pipe))
-    .map(Number);
-}
-
-function fdsOf(pid: string): readonly string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`);
-  } catch {
-    return []; // It ended meanwhile.
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return "";
-  }
-}

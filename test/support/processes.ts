@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 
 /** Pids of every process whose environment says that it belongs to a replica or proxy of this job. */
 export function processesOf(job: string): readonly number[] {
@@ -54,4 +54,46 @@ export function treeOf(root: number): readonly ProcessRow[] {
   const below = (pid: number): readonly ProcessRow[] =>
     all.filter(({ parent }) => parent === pid).flatMap((row) => [row, ...below(row.pid)]);
   return [...all.filter(({ pid }) => pid === root), ...below(root)];
+}
+
+/** Direct children. */
+export const childrenOf = (parent: number | undefined): readonly number[] =>
+  parent === undefined ? [] : allPids().filter((pid) => parentOf(pid) === parent);
+
+export function parentOf(pid: number): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  } catch {
+    return undefined; // It ended meanwhile.
+  }
+}
+
+/** The actor of an engine: the process that holds the other end of the pipe from which its guard reads. */
+export function holderOfGuard(engine: number): number | undefined {
+  const guard = parentOf(engine);
+  const pipe = linkOf(`/proc/${guard}/fd/0`);
+  return allPids().find(
+    (pid) => pid !== guard && fdsOf(pid).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === pipe),
+  );
+}
+
+const allPids = (): readonly number[] =>
+  readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number);
+
+function fdsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`);
+  } catch {
+    return []; // It ended meanwhile.
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
 }
