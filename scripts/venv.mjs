@@ -9,6 +9,8 @@ export async function makeVenv(venv, requirements) {
   await run("python3", ["-m", "venv", venv]);
   const pins = ["--no-deps", "--require-hashes", "-r", at("agent", requirements)];
   const uv = await run("uv", ["--version"]).catch(() => "");
-  if (uv) await run("uv", ["pip", "install", "--python", python, ...pins]);
+  // Compiled now, as pip does: vLLM would compile itself at every start where Python may not write.
+  const install = ["pip", "install", "--compile-bytecode", "--python", python];
+  if (uv) await run("uv", [...install, ...pins]);
   else await run(python, ["-m", "pip", "install", "--disable-pip-version-check", ...pins]);
 }

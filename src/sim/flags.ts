@@ -97,7 +97,7 @@ const names: Readonly<Record<FlagKind, string>> = {
     max-parallel-loading-workers media-io-kwargs middleware mm-encoder-attn-backend
     mm-encoder-attn-dtype mm-encoder-fp8-scale-path mm-encoder-fp8-scale-save-path
     mm-encoder-tp-mode mm-hasher-algorithm mm-processor-cache-type mm-processor-device
-    mm-processor-kwargs mm-tensor-ipc model-class-overrides model-impl
+    mm-processor-kwargs mm-tensor-ipc model model-class-overrides model-impl
     model-loader-extra-config moe-backend num-gpu-blocks-override offload-backend
     optimization-level otlp-traces-endpoint override-generation-config
     per-request-spec-decode-metrics performance-mode pooler-config

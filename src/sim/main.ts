@@ -100,7 +100,12 @@ async function serve(
     setTimeout(() => closeAndEnd(server, end), afterMs);
   }
   core?.once("exit", () => die("Engine core proc EngineCore died unexpectedly", watchdogMs));
-  process.once("SIGTERM", () => void shutDown({ engine, server, options }, end));
+  let isTold = false;
+  process.on("SIGTERM", () => {
+    if (isTold) return; // As vLLM: a second one changes nothing.
+    isTold = true;
+    void shutDown({ engine, server, options }, end);
+  });
   const gang = hostGang(options, (rank) => {
     log(`Rank ${rank} is gone.`);
     if (switches.rankLoss === "exit")
