@@ -1,3 +1,5 @@
+import { cancellationSignal, sleep } from "@temporalio/activity";
+import type { Agent } from "../ray/agent.ts";
 import type { ObservedProxy } from "../domain/observed.ts";
 
 /**
@@ -14,4 +16,26 @@ export function requestsLeft(
     incarnation === undefined ? Object.values(inFlight) : [inFlight[incarnation] ?? 0],
   );
   return counts.reduce((sum, count) => sum + count, 0);
+}
+
+const pollEveryMs = 200;
+
+/**
+ * Waits for the requests in flight through the job's proxies, on one incarnation or on all, until `deadlineMs` at most.
+ * `left` is absent when a proxy did not say. Never fails.
+ */
+export async function untilDrained(
+  agent: Agent,
+  {
+    job,
+    incarnation,
+    deadlineMs,
+  }: { readonly job: string; readonly incarnation?: string; readonly deadlineMs: number },
+): Promise<{ readonly left?: number }> {
+  for (;;) {
+    const { proxies } = await agent.call("list", { job }, { signal: cancellationSignal() });
+    const left = requestsLeft(proxies, incarnation);
+    if (left === 0 || Date.now() > deadlineMs) return left === undefined ? {} : { left };
+    await sleep(pollEveryMs);
+  }
 }

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { ActionInput, ProxyCommand } from "../domain/action.ts";
 import { membersAtStart } from "../domain/membership.ts";
@@ -7,14 +6,12 @@ import { proxyName } from "../domain/names.ts";
 import type { Membership, ObservedProxy } from "../domain/observed.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { renderTelling } from "../render/membership.ts";
-import { renderProxy } from "../render/proxy.ts";
+import { builtinProgram, renderProxy } from "../render/proxy.ts";
 import type { ActivityDependencies } from "./index.ts";
-import { requestsLeft } from "./drain.ts";
+import { untilDrained } from "./drain.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { resolveSecrets } from "./secrets.ts";
 
-/** Where the built-in proxy's program is put, relative to the working directory; its argv names the same path. */
-const programPath = ".pdjob/pdjob-proxy.mjs";
-const drainPollEveryMs = 200;
 const startPollEveryMs = 200;
 /** Our own proxy is up within a second or never, whatever the job's timeout; an external one may load a tokenizer first. */
 const builtinStartMaxS = 120;
@@ -28,7 +25,7 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
   /** Starts the rendered command on the head node and returns when it answers; an older generation stops first. */
   async runProxy({ spec, action }: ActionInput<"runProxy">): Promise<ObservedProxy> {
     const { argv, builtin } = action.command;
-    const files = builtin ? [{ path: programPath, text: await readProxyProgram() }] : [];
+    const files = builtin ? [{ path: builtinProgram, text: await readProxyProgram() }] : [];
     const known = membersAtStart(spec.scheduler, action.command.members);
     const membership = { generation: 0, members: known };
     const telling = await tellingOf(spec, membership);
@@ -41,10 +38,7 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
       port: spec.scheduler.port,
       builtin,
       files,
-      specHash: createHash("sha256")
-        .update(JSON.stringify([argv, spec.envs]))
-        .digest("hex")
-        .slice(0, 16),
+      specHash: fingerprint([argv, spec.envs]),
       leaseS: spec.leaseS,
       startTimeoutS: builtin ? Math.min(spec.timeoutS, builtinStartMaxS) : spec.timeoutS,
       graceS: spec.stopGraceS,
@@ -81,16 +75,7 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     spec,
     action,
   }: ActionInput<"drainProxy">): Promise<{ readonly left?: number }> {
-    for (;;) {
-      const { proxies } = await agent.call(
-        "list",
-        { job: spec.name },
-        { signal: cancellationSignal() },
-      );
-      const left = requestsLeft(proxies);
-      if (left === 0 || Date.now() > action.deadlineMs) return left === undefined ? {} : { left };
-      await sleep(drainPollEveryMs);
-    }
+    return untilDrained(agent, { job: spec.name, deadlineMs: action.deadlineMs });
   },
 
   async stopProxy({

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { cancellationSignal } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
@@ -10,6 +9,7 @@ import { replicaBundles } from "../plan/placement.ts";
 import type { Agent } from "../ray/agent.ts";
 import type { VerbResult } from "../ray/contract.ts";
 import { asksForProxyHost, enginePorts, renderEngine } from "../render/engine.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 export const healthPath = "/health";
@@ -86,13 +86,12 @@ async function startRank(
     ...(asksForProxyHost(spec, replica.role, undefined) ? { proxyHost: await headIp(agent) } : {}),
     ...(gang ? { gang } : {}),
   });
-  const text = JSON.stringify(files.length > 0 ? { argv, env, files } : { argv, env });
   const call = {
     name: rankName(spec.name, replica, generation, rank),
     argv,
     env: await resolveSecrets(env),
     cwd: spec.workingDir,
-    specHash: createHash("sha256").update(text).digest("hex").slice(0, 16),
+    specHash: fingerprint(files.length > 0 ? { argv, env, files } : { argv, env }),
     ...(rank === 0 ? { probe: probeOf(spec) } : {}),
     files,
     emptied,

@@ -5,12 +5,11 @@ import { incarnationName, rankName, replicaName } from "../domain/names.ts";
 import type { Endpoint, JobSpec } from "../domain/spec.ts";
 import { describeExit, firstExited, lastLines, nameOfRank } from "../plan/condemn.ts";
 import type { ActivityDependencies } from "./index.ts";
-import { requestsLeft } from "./drain.ts";
+import { untilDrained } from "./drain.ts";
 import { untilQuiet } from "./quiet.ts";
 import { healthPath, startRanks } from "./ranks.ts";
 
 const pollEveryMs = 500;
-const drainPollEveryMs = 200;
 const logTailBytes = 4_000;
 
 function unlessGroupIsGone(error: unknown): undefined {
@@ -93,16 +92,8 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
       const name = incarnationName(spec.name, action.replica, action.generation);
       if (action.quietS !== undefined)
         return untilQuiet(agent, name, { quietS: action.quietS, deadlineMs: action.deadlineMs });
-      for (;;) {
-        const { proxies } = await agent.call(
-          "list",
-          { job: spec.name },
-          { signal: cancellationSignal() },
-        );
-        const left = requestsLeft(proxies, name);
-        if (left === 0 || Date.now() > action.deadlineMs) return left === undefined ? {} : { left };
-        await sleep(drainPollEveryMs);
-      }
+      const { deadlineMs } = action;
+      return untilDrained(agent, { job: spec.name, incarnation: name, deadlineMs });
     },
 
     async stopReplica({

@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { Observed } from "../domain/observed.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { reconcile } from "../plan/reconcile.ts";
+import { fingerprint } from "./fingerprint.ts";
 import type { ActivityDependencies } from "./index.ts";
 
 /** How soon a change in the cluster is seen. One `list` takes a few milliseconds. */
@@ -70,7 +70,7 @@ function digestOf(observed: Observed): string {
     proxies.map(({ name, state, membership }) => [name, state, membership]).toSorted(byName),
     followers.map(({ name, state }) => [name, state]).toSorted(byName),
   ];
-  return createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 16);
+  return fingerprint(facts);
 }
 
 const byName = ([a]: readonly unknown[], [b]: readonly unknown[]): number =>

@@ -9,7 +9,7 @@ import { problem } from "./problem.ts";
 import type { Path, Problem } from "./problem.ts";
 import { shapeProblems } from "./reading.ts";
 import type { Reading } from "./reading.ts";
-import { kvTransferConfig } from "./schema.ts";
+import { kvTransferConfig } from "./schema-kv.ts";
 
 /** One role's `kv_transfer_config`, from JSON text or a mapping, as far as it could be read. */
 export interface ReadKv {

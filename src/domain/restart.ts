@@ -26,7 +26,7 @@ export const forgive = (memory: Memory, target: string): Memory => ({
   restarts: without(memory.restarts, target),
 });
 
-const without = <V>(
+export const without = <V>(
   record: Readonly<Record<string, V>>,
   key: string,
 ): Readonly<Record<string, V>> =>

@@ -2,7 +2,7 @@ import type { Action } from "../domain/action.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
 import { condemned, isClusterFault, lostForMs } from "./condemn.ts";
-import { readyByMs } from "./deadline.ts";
+import { readyByMs } from "../domain/deadline.ts";
 import { condemnedProxy, stepProxy } from "./proxy.ts";
 import { stepUnwanted, stepWanted } from "./replica.ts";
 import type { ReplicaStep } from "./replica.ts";

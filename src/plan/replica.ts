@@ -6,7 +6,7 @@ import type { ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { condemned, firstLine } from "./condemn.ts";
-import { readyByMs } from "./deadline.ts";
+import { readyByMs } from "../domain/deadline.ts";
 import { layoutOf, layoutOfGroup } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
 import { gangBundles } from "./world.ts";

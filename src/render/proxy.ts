@@ -15,7 +15,7 @@ import type { JobSpec } from "../domain/spec.ts";
 import { isTemplate } from "./placeholders.ts";
 
 /** Where the runner writes the built-in proxy's program, relative to the working directory that is its cwd. */
-const builtinProgram = ".pdjob/pdjob-proxy.mjs";
+export const builtinProgram = ".pdjob/pdjob-proxy.mjs";
 
 /**
  * The proxy's command for these members, in the order of their indexes. A list placeholder that is a whole word becomes

@@ -1,9 +1,7 @@
 import {
-  ActivityFailure,
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
-  TimeoutFailure,
   allHandlersFinished,
   condition,
   continueAsNew,
@@ -15,13 +13,15 @@ import {
 } from "@temporalio/workflow";
 import { actionKey, targetOf } from "../domain/action.ts";
 import type { Action } from "../domain/action.ts";
-import { isErrorCode } from "../domain/errors.ts";
+import { readyByMs } from "../domain/deadline.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan } from "../domain/plan.ts";
 import { renderDetails } from "./details.ts";
 import { registerHandlers } from "./handlers.ts";
 import type { JobInput, JobResult } from "./messages.ts";
-import { perform, quick, watch } from "./perform.ts";
+import { toFailure } from "./failure.ts";
+import { perform, quick } from "./perform.ts";
+import { createWatcher } from "./watcher.ts";
 import { rememberFailure, rememberStart, rememberSuccess } from "./remember.ts";
 import { carry, note, noteLog, openState, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
@@ -108,9 +108,8 @@ const lookAgainAfter = (failures: number): number =>
 async function planTurn(state: JobState) {
   const { spec, desired, memory, inFlight } = state;
   const actions = [...inFlight.values()].map(({ key, kind, target }) => ({ key, kind, target }));
-  const deadlineMs = memory.deployStartedAtMs + spec.timeoutS * 1_000;
   const bounded = !memory.served && !desired.stop && inFlight.size === 0;
-  const scheduleToCloseTimeout = Math.max(deadlineMs - Date.now(), lookMinMs);
+  const scheduleToCloseTimeout = Math.max(readyByMs(state) - Date.now(), lookMinMs);
   try {
     return await quick.planTurn.executeWithOptions(bounded ? { scheduleToCloseTimeout } : {}, [
       { spec, desired, memory, inFlight: actions },
@@ -195,55 +194,9 @@ async function nextChange(
 const needsWatch = ({ inFlight }: JobState): boolean =>
   [...inFlight.values()].every(({ kind }) => slowKinds.has(kind));
 
-/** At most one `watchJob` at a time; it ends when the job looks different from `digest`. */
-function createWatcher(state: JobState) {
-  let current: { readonly scope: CancellationScope; readonly done: Promise<void> } | undefined;
-
-  function start(digest: string): void {
-    if (current) return;
-    const scope = new CancellationScope({ cancellable: true });
-    const run = async (): Promise<void> => {
-      try {
-        await scope.run(() => watch.watchJob({ spec: state.spec, digest }));
-      } catch (error) {
-        if (!isCancellation(error))
-          note(state, `watchJob failed: ${toFailure(error).message}`, Date.now());
-      } finally {
-        current = undefined;
-        state.dirty = true;
-      }
-    };
-    current = { scope, done: run() };
-  }
-
-  async function stop(): Promise<void> {
-    const wasDirty = state.dirty;
-    current?.scope.cancel();
-    await current?.done;
-    state.dirty = wasDirty;
-  }
-
-  return { start, stop };
-}
-
 function isTimeToContinue({ historyEventsMax = historyEventsDefault }: JobInput): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo();
   return continueAsNewSuggested || historyLength > historyEventsMax;
-}
-
-/**
- * The failure inside an activity's failure: its type is our code, its message our sentence. Behind a timeout is what the
- * last attempt failed with.
- */
-function toFailure(error: unknown): Failure {
-  const outer = error instanceof ActivityFailure ? error.cause : error;
-  const cause =
-    outer instanceof TimeoutFailure && outer.cause instanceof ApplicationFailure
-      ? outer.cause
-      : outer;
-  const message = cause instanceof Error ? cause.message : String(cause);
-  const type = cause instanceof ApplicationFailure ? (cause.type ?? "") : "";
-  return { code: isErrorCode(type) ? type : "Internal", message };
 }
 
 /** Shows how the job stands to those who ask: the status query, the Web UI's details block, the memo for lists. */

@@ -3,6 +3,7 @@ import { targetOf } from "../domain/action.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
 import { incarnationName } from "../domain/names.ts";
+import { forgive, without } from "../domain/restart.ts";
 import { restartsMax } from "../domain/spec.ts";
 import type { Endpoint } from "../domain/spec.ts";
 
@@ -142,10 +143,8 @@ function shortened(message: string): string {
 /** A replica that was taken away on purpose starts with a clean slate if it is wanted again; its generations go on. */
 function forget(memory: Memory, target: string, incarnation: string): Memory {
   return {
-    ...memory,
+    ...forgive(memory, target),
     started: without(memory.started, target),
-    failures: without(memory.failures, target),
-    restarts: without(memory.restarts, target),
     drained: memory.drained.filter((name) => name !== incarnation),
   };
 }
@@ -155,12 +154,6 @@ function told(memory: Memory): Memory {
   const { untold: _, ...rest } = memory;
   return rest;
 }
-
-const without = <V>(
-  record: Readonly<Record<string, V>>,
-  key: string,
-): Readonly<Record<string, V>> =>
-  Object.fromEntries(Object.entries(record).filter(([name]) => name !== key));
 
 const raised = (
   { generations }: Memory,
