@@ -1,14 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { expectedText } from "../../src/sim/text.ts";
 import { eventually } from "../support/eventually.ts";
 import { incarnationOf, processesOf } from "../support/processes.ts";
-import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import { startDyingRig } from "../support/dying-rig.ts";
+import { complete, leftOf, rigSpec, untilPhase } from "../support/rig.ts";
 
 /** Two ranks: the calls between which the worker dies while it starts the gang of the first job. */
 const calls = [
@@ -17,21 +13,12 @@ const calls = [
   "startEngine wide-prefill-0-g1",
 ];
 const params = (size: number) => ({ served_model_name: "sim", tensor_parallel_size: size });
-const dir = mkdtempSync(join(tmpdir(), "pdjob-gang-"));
-const record = join(dir, "deaths");
-let rig: Rig;
+let rig: Awaited<ReturnType<typeof startDyingRig>>;
 
 beforeAll(async () => {
-  const workerProgram = fileURLToPath(new URL("../support/dying-worker.mjs", import.meta.url));
-  rig = await startRig({
-    workerProgram,
-    workerEnv: { PDJOB_DIE_AT: calls.join(","), PDJOB_DIE_RECORD: record },
-  });
+  rig = await startDyingRig(calls);
 });
-afterAll(async () => {
-  await rig.stop();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterAll(async () => rig.stop());
 
 const listed = async (job: string) => {
   const { replicas, followers = [], placementGroups } = await rig.agent.call("list", { job });
@@ -91,7 +78,7 @@ describe("a prefill replica of 12 GPUs on nodes of 8", () => {
     async () => {
       await rig.client.start(spec);
       const { replicas } = await untilPhase(rig.client, "wide", "READY", 180_000);
-      expect(readFileSync(record, "utf8").trim().split("\n").toSorted()).toEqual(
+      expect(rig.deaths().toSorted()).toEqual(
         calls.flatMap((call) => [`after ${call}`, `before ${call}`]).toSorted(),
       );
       const { ranks, placementGroups } = await listed("wide");

@@ -1,11 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { expectedText } from "../../src/sim/text.ts";
-import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import { startDyingRig } from "../support/dying-rig.ts";
+import { complete, leftOf, rigSpec, untilPhase } from "../support/rig.ts";
 import { incarnationOf, processesOf } from "../support/processes.ts";
 
 /** Every step of a first deployment. */
@@ -20,21 +16,12 @@ const kinds = [
   "runProxy",
   "setMembership",
 ];
-const dir = mkdtempSync(join(tmpdir(), "pdjob-death-"));
-const record = join(dir, "deaths");
-let rig: Rig;
+let rig: Awaited<ReturnType<typeof startDyingRig>>;
 
 beforeAll(async () => {
-  const workerProgram = fileURLToPath(new URL("../support/dying-worker.mjs", import.meta.url));
-  rig = await startRig({
-    workerProgram,
-    workerEnv: { PDJOB_DIE_AT: kinds.join(","), PDJOB_DIE_RECORD: record },
-  });
+  rig = await startDyingRig(kinds);
 });
-afterAll(async () => {
-  await rig.stop();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterAll(async () => rig.stop());
 
 test(
   "a job becomes READY though the worker is SIGKILLed right before and right after each of its steps",
@@ -43,8 +30,7 @@ test(
     const spec = await rigSpec(rig, "deaths", { timeoutS: 450 });
     await rig.client.start(spec);
     const status = await untilPhase(rig.client, "deaths", "READY", 450_000);
-    const deaths = readFileSync(record, "utf8").trim().split("\n");
-    expect(deaths.toSorted()).toEqual(
+    expect(rig.deaths().toSorted()).toEqual(
       kinds.flatMap((kind) => [`after ${kind}`, `before ${kind}`]).toSorted(),
     );
 

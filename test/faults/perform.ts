@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { Role } from "../../src/domain/role.ts";
@@ -49,13 +49,11 @@ export async function perform({ kind, pick }: Step, target: Target): Promise<str
     case "killEngine":
       return hit(await enginePid(target, pick), "SIGKILL");
     case "killEngineCore":
-      return hit(childrenOf(await enginePid(target, pick))[0], "SIGKILL");
+      return hit(childrenOf(await enginePid(target, pick))[0]?.pid, "SIGKILL");
     case "hangEngine":
       return hit(await enginePid(target, pick), "SIGSTOP");
-    case "killGuard": {
-      const engine = await enginePid(target, pick);
-      return hit(engine === undefined ? undefined : parentOf(engine), "SIGKILL");
-    }
+    case "killGuard":
+      return hit(parentOf(await enginePid(target, pick)), "SIGKILL");
     case "killActor": {
       const engine = await enginePid(target, pick);
       return hit(engine === undefined ? undefined : holderOfGuard(engine), "SIGKILL");
@@ -68,7 +66,8 @@ export async function perform({ kind, pick }: Step, target: Target): Promise<str
       return target.respawner.node(pick % rig.stack.nodes.length);
     case "killAgent":
       return hit(
-        childrenOf(rig.stack.workerPid()).find((pid) => commandOf(pid).includes("pdjob_agent")),
+        childrenOf(rig.stack.workerPid()).find(({ command }) => command.includes("pdjob_agent"))
+          ?.pid,
         "SIGKILL",
       );
     case "killWorker":
@@ -107,14 +106,6 @@ async function enginePid({ rig, spec }: Target, pick: number): Promise<number | 
   const running = seen?.replicas.flatMap(({ pid }) => pid ?? []) ?? [];
   return running[pick % Math.max(1, running.length)];
 }
-
-const commandOf = (pid: number): string => {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  } catch {
-    return "";
-  }
-};
 
 function control({ controlFile }: Target, text: string): string {
   writeFileSync(controlFile, `${text}\n`);

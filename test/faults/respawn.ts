@@ -1,8 +1,9 @@
-import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { startGuarded } from "../../src/dev/guarded.ts";
 import type { Guarded } from "../../src/dev/guarded.ts";
 import { eventually } from "../support/eventually.ts";
+import { allProcesses } from "../support/processes.ts";
 import type { Rig } from "../support/rig.ts";
 
 const stopGraceS = 0.5;
@@ -59,19 +60,10 @@ const isRunning = (pid: number): boolean => {
 
 /** The server whose database is in the rig's folder. */
 function temporalPid({ dir }: Rig): number {
-  const found = readdirSync("/proc").find((entry) => {
-    if (!/^\d+$/.test(entry)) return false;
-    const command = commandOf(entry);
-    return command.includes("start-dev") && command.includes(dir) && !command.includes("guard");
-  });
+  const found = allProcesses().find(
+    ({ command }) =>
+      command.includes("start-dev") && command.includes(dir) && !command.includes("guard"),
+  );
   if (found === undefined) throw new Error("no Temporal server of this rig runs");
-  return Number(found);
-}
-
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  } catch {
-    return ""; // It ended meanwhile.
-  }
+  return found.pid;
 }

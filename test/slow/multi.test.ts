@@ -4,30 +4,24 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { eventually } from "../support/eventually.ts";
 import { allProcesses, treeOf } from "../support/processes.ts";
-import { startRig } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
 import { complete } from "../contract/calls.ts";
-import { answersOf, cpuSpec, deploy, enginesOf, kvSources, stopAndLook } from "./job.ts";
+import { answersOf, deploy, enginesOf, kvSources, stopAndLook } from "./job.ts";
 import { prompts, tokensAsked } from "./prompts.ts";
-import { bootTimeoutMs, setUpReal } from "./real.ts";
-import { referenceAnswers } from "./reference.ts";
+import { bootTimeoutMs } from "./real.ts";
+import { startReal } from "./rig.ts";
 
 let rig: Rig;
 let spec: JobSpec;
 let reference: Promise<readonly (readonly number[])[]>;
 
 beforeAll(async () => {
-  rig = await startRig();
-  const model = await setUpReal(rig.dir);
-  // Boots beside the job.
-  reference = referenceAnswers(model, rig.dir);
-  reference.catch(() => undefined); // Told by the first test that needs it.
   const connectors = [
     { kv_connector: "NixlConnector", kv_role: "kv_both", kv_buffer_device: "cpu" },
     { kv_connector: "ExampleConnector", kv_role: "kv_both" },
   ];
   const kv = { kv_connector: "MultiConnector", kv_connector_extra_config: { connectors } };
-  spec = await cpuSpec(rig, { name: "multi", model, prefillReplicas: 2, kv });
+  ({ rig, spec, reference } = await startReal({ name: "multi", prefillReplicas: 2, kv }));
 });
 afterAll(async () => rig?.stop());
 

@@ -1,34 +1,21 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { eventually } from "../support/eventually.ts";
-import { complete, startRig } from "../support/rig.ts";
+import { complete } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
 import { metric } from "../contract/metrics-text.ts";
-import {
-  answersOf,
-  cpuSpec,
-  deploy,
-  enginesOf,
-  killAndHeal,
-  kvSources,
-  stopAndLook,
-} from "./job.ts";
+import { answersOf, deploy, enginesOf, killAndHeal, kvSources, stopAndLook } from "./job.ts";
 import { prompts, tokensAsked } from "./prompts.ts";
-import { bootTimeoutMs, setUpReal } from "./real.ts";
-import { referenceAnswers } from "./reference.ts";
+import { bootTimeoutMs } from "./real.ts";
+import { startReal } from "./rig.ts";
 
 let rig: Rig;
 let spec: JobSpec;
 let reference: Promise<readonly (readonly number[])[]>;
 
 beforeAll(async () => {
-  rig = await startRig();
-  const model = await setUpReal(rig.dir);
-  // Boots beside the job.
-  reference = referenceAnswers(model, rig.dir);
-  reference.catch(() => undefined); // Told by the first test that needs it.
   const kv = { kv_connector: "NixlConnector", kv_buffer_device: "cpu" };
-  spec = await cpuSpec(rig, { name: "nixl", model, prefillReplicas: 1, kv });
+  ({ rig, spec, reference } = await startReal({ name: "nixl", prefillReplicas: 1, kv }));
 });
 afterAll(async () => rig?.stop());
 

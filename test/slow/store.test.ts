@@ -2,35 +2,20 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobSpec } from "../../src/domain/spec.ts";
-import { startRig } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
 import { metric } from "../contract/metrics-text.ts";
-import {
-  answersOf,
-  cpuSpec,
-  deploy,
-  enginesOf,
-  killAndHeal,
-  kvSources,
-  stopAndLook,
-} from "./job.ts";
+import { answersOf, deploy, enginesOf, killAndHeal, kvSources, stopAndLook } from "./job.ts";
 import { blockSize, prompts } from "./prompts.ts";
-import { setUpReal } from "./real.ts";
-import { referenceAnswers } from "./reference.ts";
+import { startReal } from "./rig.ts";
 
 let rig: Rig;
 let spec: JobSpec;
 let reference: Promise<readonly (readonly number[])[]>;
 
 beforeAll(async () => {
-  rig = await startRig();
-  const model = await setUpReal(rig.dir);
-  // Boots beside the job.
-  reference = referenceAnswers(model, rig.dir);
-  reference.catch(() => undefined); // Told by the first test that needs it.
   // The connector's name of old, as in configurations of `vllm pdjob`: this vLLM has it as ExampleConnector.
   const kv = { kv_connector: "SharedStorageConnector" };
-  spec = await cpuSpec(rig, { name: "store", model, prefillReplicas: 2, kv });
+  ({ rig, spec, reference } = await startReal({ name: "store", prefillReplicas: 2, kv }));
 });
 afterAll(async () => rig?.stop());
 

@@ -57,30 +57,20 @@ export function treeOf(root: number): readonly ProcessRow[] {
 }
 
 /** Direct children. */
-export const childrenOf = (parent: number | undefined): readonly number[] =>
-  parent === undefined ? [] : allPids().filter((pid) => parentOf(pid) === parent);
+export const childrenOf = (parent: number | undefined): readonly ProcessRow[] =>
+  allProcesses().filter((row) => row.parent === parent);
 
-export function parentOf(pid: number): number | undefined {
-  try {
-    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
-  } catch {
-    return undefined; // It ended meanwhile.
-  }
-}
+export const parentOf = (pid: number | undefined): number | undefined =>
+  allProcesses().find((row) => row.pid === pid)?.parent;
 
 /** The actor of an engine: the process that holds the other end of the pipe from which its guard reads. */
 export function holderOfGuard(engine: number): number | undefined {
   const guard = parentOf(engine);
   const pipe = linkOf(`/proc/${guard}/fd/0`);
-  return allPids().find(
-    (pid) => pid !== guard && fdsOf(pid).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === pipe),
-  );
+  return allProcesses().find(
+    ({ pid }) => pid !== guard && fdsOf(pid).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === pipe),
+  )?.pid;
 }
-
-const allPids = (): readonly number[] =>
-  readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number);
 
 function fdsOf(pid: number): readonly string[] {
   try {
