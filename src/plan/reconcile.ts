@@ -11,6 +11,7 @@ import { viewOf } from "./view.ts";
 import { lookAt } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
+/** Each wait of a first deployment has the same deadline, and knows better what it waited for. */
 const activitiesSpeakFirstMs = 5_000;
 
 /**
@@ -38,7 +39,10 @@ function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
   ];
   const wakes = [
     ...steps.flatMap((step) => (step && "wakeAtMs" in step ? [step.wakeAtMs] : [])),
-    ...Object.values(input.memory.lostSinceMs).map((sinceMs) => sinceMs + lostForMs),
+    // What was lost for long enough is condemned already: to look again for its sake would be to look without a pause.
+    ...Object.values(input.memory.lostSinceMs)
+      .map((sinceMs) => sinceMs + lostForMs)
+      .filter((atMs) => atMs > input.nowMs),
     ...(input.memory.served ? [] : [readyByMs(input) + activitiesSpeakFirstMs]),
   ];
   return {
@@ -69,10 +73,7 @@ function fatalFailure(world: World, input: PlanInput): Failure | undefined {
   return fatal && { code: fatal.code, message: fatal.message };
 }
 
-/**
- * The whole of a first deployment has the job's timeout, however it is spent. Each wait has the same deadline and knows
- * better what it waited for, so this rule comes a little later.
- */
+/** The whole of a first deployment has the job's timeout, however it is spent. */
 function lateFailure({ reason }: Plan["view"], input: PlanInput): Failure | undefined {
   if (input.memory.served || input.nowMs < readyByMs(input) + activitiesSpeakFirstMs)
     return undefined;

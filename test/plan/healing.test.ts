@@ -75,6 +75,20 @@ describe("healing", () => {
     ]);
   });
 
+  test("asks for no look in the past while what is lost is being removed", () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.settle();
+    cluster.setState("demo-decode-1-g1", "lost");
+    cluster.turn();
+    cluster.state.nowMs += lostForMs;
+    cluster.state.inFlight = [
+      { key: "stopReplica decode-1 g1", kind: "stopReplica", target: "decode-1" },
+      { key: "setMembership proxy g2", kind: "setMembership", target: "proxy" },
+    ];
+    const { actions, wakeAtMs } = cluster.turn();
+    expect([actions, wakeAtMs]).toEqual([[], undefined]);
+  });
+
   test("starts nothing with an address that prefill-0 no longer has", () => {
     const spec = makeSpec({ decode: { params: { kv_ip: "{KV_IP}" } } });
     const cluster = fakeCluster(spec);
