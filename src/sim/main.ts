@@ -22,8 +22,11 @@ const switches = {
   crashAfterMs: Number(process.env["PDJOB_SIM_CRASH_AFTER_MS"] ?? 0),
   /** Stop answering, connections stay open, this long after getting ready. */
   hangAfterMs: Number(process.env["PDJOB_SIM_HANG_AFTER_MS"] ?? 0),
-  /** What the ranks of an engine do when one of them is gone: `exit`, or `hang` as in a collective without an end. */
-  rankLoss: process.env["PDJOB_SIM_RANK_LOSS"] ?? "exit",
+  /**
+   * What the ranks of an engine do when one of them is gone. `request`: rank 0 dies of the next request and followers
+   * stay, as vLLM on CPU does; `hang`: rank 0 answers nobody, as in a collective without an end; `exit`: all end at once.
+   */
+  rankLoss: process.env["PDJOB_SIM_RANK_LOSS"] ?? "request",
   engineCore: process.env["PDJOB_SIM_ENGINE_CORE"] !== "0",
   /** What running requests hear of a SIGTERM without a drain: an `error`, an `abort`, or `silence`. */
   onSigterm: process.env["PDJOB_SIM_ON_SIGTERM"] ?? "error",
@@ -86,7 +89,12 @@ async function serve(
   core: ReturnType<typeof startCore> | undefined,
   end: End,
 ): Promise<void> {
-  const server = createServer((request, response) => engine.handle(request, response));
+  let lostRank: number | undefined;
+  const server = createServer((request, response) => {
+    if (lostRank !== undefined && request.method === "POST")
+      die(`Rank ${lostRank} does not answer any more.`, afterFailureMs);
+    engine.handle(request, response);
+  });
   const engine = createEngine({
     options,
     env: process.env,
@@ -108,9 +116,9 @@ async function serve(
   });
   const gang = hostGang(options, (rank) => {
     log(`Rank ${rank} is gone.`);
-    if (switches.rankLoss === "exit")
-      die(`Rank ${rank} died unexpectedly, shutting down executor.`, watchdogMs);
-    else engine.become("silent");
+    if (switches.rankLoss === "exit") die(`Rank ${rank} died unexpectedly.`, 0);
+    else if (switches.rankLoss === "hang") engine.become("silent");
+    else lostRank = rank;
   });
 
   // Until everything is up the port refuses connections: vLLM has no "starting" answer.

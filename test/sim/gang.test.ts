@@ -105,51 +105,59 @@ test("a follower has no port of its own, and SIGTERM ends it with 0", async () =
 });
 
 describe("when a rank is gone,", () => {
-  const gang = async (rankLoss: string) => {
+  const gang = async (rankLoss?: string) => {
     const ports = await findPorts();
-    const env = { PDJOB_SIM_RANK_LOSS: rankLoss };
+    const env: Record<string, string> =
+      rankLoss === undefined ? {} : { PDJOB_SIM_RANK_LOSS: rankLoss };
     const [follower, first] = [1, 0].map((rank) => start(spanning(rank, ports), env));
     if (!follower || !first) throw new Error("two ranks were started");
     await healthy(ports);
     return { ports, follower, first };
   };
+  const isThere = async (rank: ResultPromise): Promise<boolean> =>
+    (await Promise.race([rank, sleep(500).then(() => "there")])) === "there";
 
-  test("the engine is dead to rank 0 and its process ends soon", async () => {
-    const { ports, follower, first } = await gang("exit");
-    follower.kill("SIGKILL");
-    await eventually("rank 0 is dead", async () => (await health(ports)) === 503, 5_000);
-    expect(await complete(ports)).toMatchObject({ error: { code: 500 } });
-    const { exitCode, all } = await first;
-    // As after any death of its engine core.
-    expect(exitCode).toBe(0);
-    expect(all).toContain("Rank 1 died unexpectedly, shutting down executor.");
-  });
-
-  test("a follower ends when it is rank 0 that is gone", async () => {
-    const { follower, first } = await gang("exit");
-    first.kill("SIGKILL");
-    const { exitCode, all } = await follower;
-    expect(exitCode).toBe(1);
-    expect(all).toContain("Did the remote server shutdown or crash?");
-  });
-
-  test("or, when told so, rank 0 goes on saying that it is healthy and answers nobody", async () => {
-    const { ports, follower } = await gang("hang");
+  test("rank 0 says that it is healthy until a request fails of it, and then ends", async () => {
+    const { ports, follower, first } = await gang();
     follower.kill("SIGKILL");
     await follower;
     await sleep(100);
     expect(await health(ports)).toBe(200);
-    const answer = complete(ports).catch(() => "cut off");
-    expect(await Promise.race([answer, sleep(500).then(() => "nothing")])).toBe("nothing");
+    expect(await complete(ports)).toMatchObject({ error: { code: 500 } });
+    const { exitCode, all } = await first;
+    // As after any death of its engine core.
+    expect(exitCode).toBe(0);
+    expect(all).toContain("Rank 1 does not answer any more.");
   });
 
-  test("or, when told so, a follower stays", async () => {
-    const { follower, first } = await gang("hang");
+  test("a follower stays, and SIGTERM ends it", async () => {
+    const { follower, first } = await gang();
     first.kill("SIGKILL");
     await first;
-    expect(await Promise.race([follower, sleep(500).then(() => "still there")])).toBe(
-      "still there",
-    );
+    expect(await isThere(follower)).toBe(true);
+    follower.kill("SIGTERM");
+    const { exitCode, all } = await follower;
+    expect(exitCode).toBe(0);
+    expect(all).toContain("Did the remote server shutdown or crash?");
+  });
+
+  test("or, when told so, rank 0 goes on saying that it is healthy and answers nobody", async () => {
+    const { ports, follower, first } = await gang("hang");
+    follower.kill("SIGKILL");
+    await follower;
+    await sleep(100);
+    const answer = complete(ports).catch(() => "cut off");
+    expect(await Promise.race([answer, sleep(500).then(() => "nothing")])).toBe("nothing");
+    expect([await health(ports), await isThere(first)]).toEqual([200, true]);
+  });
+
+  test("or, when told so, all end at once", async () => {
+    for (const lost of ["follower", "first"] as const) {
+      const ranks = await gang("exit");
+      ranks[lost].kill("SIGKILL");
+      const { all } = await ranks[lost === "first" ? "follower" : "first"];
+      expect(all).toContain(lost === "first" ? "shutdown or crash?" : "Rank 1 died unexpectedly.");
+    }
   });
 });
 
