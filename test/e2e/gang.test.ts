@@ -126,10 +126,10 @@ test("a gang whose rank 0 only hangs when a rank is lost is replaced as well", a
   process.kill(await pidOf("hung-prefill-0-g1-r1"), "SIGKILL");
   await onlyPrefillIsNow(spec, 2);
   const { events } = await rig.client.status("hung");
-  expect(events.map(({ text }) => text)).toContain(
-    "stopReplica prefill-0 g1: Rank 1 of prefill-0 g1 was ended by SIGKILL. Its last lines:",
-  );
   await isStopped(spec);
+  expect(events.map(({ text }) => text).join("\n")).toContain(
+    "stopReplica prefill-0 g1: Rank 1 of prefill-0 g1 was ended by SIGKILL.",
+  );
 });
 
 test("a replica of 16 GPUs takes both nodes of 8, beside an engine without GPUs", async () => {
