@@ -130,7 +130,7 @@ describe("logs of a job", () => {
     for (const name of ["prefill-0", "decode-0"]) {
       const { stdout, stderr, exitCode } = await client("logs", "noisy", name);
       expect(exitCode, stderr).toBe(0);
-      expect(stdout, stderr).toContain("Shutting down");
+      expect(stdout, stderr).toContain("API server: shutdown triggered");
     }
     expect((await client("logs", "noisy", "proxy")).exitCode).toBe(0);
     const none = await client("logs", "noisy", "decode-9");
