@@ -61,7 +61,7 @@ export const membershipAdapters: Readonly<Record<ProxyMembership, MembershipAdap
     loses: [
       "every request in flight, of all replicas, unless the proxy finishes it within `stop_grace` seconds of SIGTERM",
       "clients find the port closed until the new proxy answers",
-      "a replica that died, or is restarted on request, stays among the members until its successor is healthy",
+      "a replica that died, or is restarted on request, stays among the members until its successor is healthy; new ones wait for one another",
       stopsBySignal,
     ],
   },

@@ -3,8 +3,9 @@ import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import { highestNamedIndex } from "../domain/scale.ts";
 import { condemned } from "./condemn.ts";
+import { mayRestart } from "./restarts.ts";
 import { memberOf } from "./world.ts";
-import type { World } from "./world.ts";
+import type { ReplicaWorld, World } from "./world.ts";
 
 /**
  * The replicas that the proxy may use now: wanted and healthy. One whose actor is silent for a moment stays where it is:
@@ -34,5 +35,12 @@ export const namesNoOther = (
 export const hasPair = (members: readonly Member[]): boolean =>
   roles.every((role) => members.some((member) => member.role === role));
 
-export const isComplete = (members: readonly Member[], world: World): boolean =>
-  hasPair(members) && members.length === world.replicas.filter((replica) => replica.wanted).length;
+/** Is every replica there that can be expected? One that was given up keeps nobody waiting. */
+export function isComplete(members: readonly Member[], world: World, input: PlanInput): boolean {
+  const expected = world.replicas.filter((replica) => replica.wanted && !isGivenUp(replica, input));
+  return hasPair(members) && members.length === expected.length;
+}
+
+const isGivenUp = (replica: ReplicaWorld, input: PlanInput): boolean =>
+  condemned(replica, input) !== undefined &&
+  mayRestart(replica.name, input.memory, input.spec.restart, input.nowMs).kind === "exhausted";

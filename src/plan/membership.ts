@@ -4,8 +4,8 @@ import type { Member, Membership, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import type { SchedulerSpec } from "../domain/spec.ts";
-import { isComplete } from "./members.ts";
-import { renderThenRun } from "./proxy-command.ts";
+import { hasPair, isComplete, namesNoOther } from "./members.ts";
+import { isRendered, renderThenRun } from "./proxy-command.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { sameMembers } from "./world.ts";
 import type { World } from "./world.ts";
@@ -28,7 +28,7 @@ export function stepMembership(
   const wanted =
     scheduler.membership === "builtin" ? members : keepRoles(known.members, members, world);
   const next = tellable(known.members, wanted, scheduler);
-  if (!sameMembers(next, wanted) && isComplete(members, world)) {
+  if (!sameMembers(next, wanted) && isWorthRestart(known.members, members, world, input)) {
     return renderThenRun(
       members,
       input,
@@ -38,25 +38,40 @@ export function stepMembership(
   return sameMembers(known.members, next) ? undefined : tell(proxy, known, next, input);
 }
 
-/**
- * An external proxy knows its members from its command line, so a change restarts it. It is left alone while a
- * wanted replica is down: its command may name each index, and a restart would only drop streams.
- */
+/** A proxy that knows its members from its command line is restarted when they change. */
 function redeploy(
   proxy: ObservedProxy,
   members: readonly Member[],
   world: World,
   input: PlanInput,
 ): ReplicaStep {
-  if (!isComplete(members, world)) return undefined;
-  const running = input.memory.proxyCommand;
-  if (running?.generation === proxy.generation && sameMembers(running.command.members, members))
-    return undefined;
+  const { proxyCommand } = input.memory;
+  const known = proxyCommand?.generation === proxy.generation && proxyCommand.command.members;
+  if (known && sameMembers(known, members)) return undefined;
+  if (!isWorthRestart(known || [], members, world, input)) return undefined;
   return renderThenRun(
     members,
     input,
     "the members changed and this proxy learns them from its command line",
   );
+}
+
+/**
+ * A restart cuts streams. It is done once every replica that comes is there, so that it is done once; and when one of
+ * the members is to go, since others may wait for the GPUs that it holds.
+ */
+function isWorthRestart(
+  known: readonly Member[],
+  members: readonly Member[],
+  world: World,
+  input: PlanInput,
+): boolean {
+  if (isRendered(members, input)) return true;
+  if (!hasPair(members) || !namesNoOther(members, input.spec)) return false;
+  const isLeft = world.replicas.some(
+    ({ current, wanted }) => !wanted && known.some(({ name }) => name === current?.name),
+  );
+  return isLeft || isComplete(members, world, input);
 }
 
 /**

@@ -70,7 +70,7 @@ function deploy(
   const { memory, spec, nowMs } = input;
   const enough = memory.served
     ? hasPair(members) && namesNoOther(members, spec)
-    : isComplete(members, world);
+    : isComplete(members, world, input);
   if (!enough) return undefined;
   const { command } = memory.proxyCommand ?? {};
   const isNew = command === undefined || !sameMembers(command.members, members);

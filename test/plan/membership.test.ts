@@ -160,6 +160,40 @@ describe("when the last replica of a role dies", () => {
   });
 });
 
+describe.each([
+  ["restart", adapters.restart],
+  ["http without remove", adapters["http without remove"]],
+])("a proxy that must be restarted to forget a replica, by %s", (_, of) => {
+  test("does not wait for a replica that waits for what the leaving one holds", () => {
+    const cluster = serving(of);
+    cluster.state.desired = { replicas: { prefill: 3, decode: 1 } };
+    const isWaiting = (kind: string): boolean => kind === "reservePlacementGroup";
+    for (let turns = 0; turns < 20; turns++)
+      cluster
+        .turn()
+        .actions.filter(({ kind }) => !isWaiting(kind))
+        .forEach(cluster.run);
+    expect(cluster.state.log).toContain("removePlacementGroup decode-1 g1");
+    expect(cluster.settle().view.phase).toBe("READY");
+  });
+
+  test("does not wait for a replica that was given up", () => {
+    const cluster = serving(of);
+    for (let generation = 1; generation <= 4; generation++) {
+      cluster.setState(`demo-decode-1-g${generation}`, "exited");
+      cluster.settle(60_000);
+    }
+    expect(cluster.turn().view.phase).toBe("DEGRADED");
+    const { proxyCommand } = cluster.state.memory;
+    expect(proxyCommand?.command.members.map(({ name }) => name)).toEqual([
+      "demo-prefill-0-g1",
+      "demo-prefill-1-g1",
+      "demo-decode-0-g1",
+    ]);
+    expect(cluster.state.observed.proxies[0]?.generation).toBe(proxyCommand?.generation);
+  });
+});
+
 describe("a replica that is restarted on request", () => {
   test.each(Object.entries(adapters))(
     "by %s has a successor, even as the only one of its role",
