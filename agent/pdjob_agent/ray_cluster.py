@@ -13,7 +13,6 @@ import ray
 from ray import cloudpickle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util.placement_group import (
-    PlacementGroup,
     placement_group,
     placement_group_table,
     remove_placement_group,
@@ -29,6 +28,7 @@ from .errors import AgentError
 from .names import parse_proxy, parse_replica
 from .node.logs import read_left_log
 from .node.looking import look_at_node
+from .node.orphans import PRESENT_STATES, group_handle
 from .node.proxy_actor import ProxyActor
 from .node.replica_actor import ReplicaActor
 
@@ -38,7 +38,6 @@ POLL_S = 0.05
 # status, start, stop and logs at the same time, from more than one agent.
 ACTOR_CONCURRENCY = 16
 HEAD_RESOURCE = "node:__internal_head__"
-ALIVE_STATES = {"PENDING", "PREPARED", "CREATED", "RESCHEDULING"}
 
 
 class RayCluster:
@@ -79,7 +78,7 @@ class RayCluster:
     def groups(self) -> list[Json]:
         ips = {one["NodeID"]: one["NodeManagerAddress"] for one in ray.nodes()}
         rows = placement_group_table().values()
-        return [group_row(row, ips) for row in rows if row["state"] in ALIVE_STATES and row["name"]]
+        return [group_row(row, ips) for row in rows if row["state"] in PRESENT_STATES and row["name"]]
 
     def create_group(self, name: str, bundles: list[Json], strategy: str) -> None:
         try:
@@ -92,7 +91,9 @@ class RayCluster:
         until = time.monotonic() + GONE_TIMEOUT_S
         while time.monotonic() < until:
             rows = [
-                row for row in placement_group_table().values() if row["name"] in names and row["state"] in ALIVE_STATES
+                row
+                for row in placement_group_table().values()
+                if row["name"] in names and row["state"] in PRESENT_STATES
             ]
             if not rows:
                 return
@@ -233,10 +234,6 @@ class RayCluster:
 
 def amounts(resources: Json) -> Json:
     return {kind: float(resources.get(kind, 0)) for kind in ("GPU", "CPU")}
-
-
-def group_handle(row: Json) -> PlacementGroup:
-    return PlacementGroup(ray.PlacementGroupID(bytes.fromhex(row["placement_group_id"])))
 
 
 def group_row(row: Json, ips: dict[str, str]) -> Json:

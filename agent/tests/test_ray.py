@@ -321,14 +321,17 @@ def test_racing_requests_make_one_actor_and_one_engine(agent: Agent, tmp_path: P
     assert marked("a-prefill-0-g1") == [pids[0]]
 
 
-def test_a_lapsed_lease_gives_everything_back(agent: Agent, tmp_path: Path) -> None:
+def test_a_lapsed_lease_gives_everything_back_and_what_no_actor_is_in(agent: Agent, tmp_path: Path) -> None:
+    agent.reserve("a-decode-0-g1")
+    agent.reserve("a-b-decode-0-g1")
     agent.engine("a-prefill-0-g1", tmp_path, lease_s=2)
     until = time.monotonic() + 3
     while time.monotonic() < until:
         assert len(agent("list", job="a", leaseS=2)["replicas"]) == 1
         time.sleep(0.3)
     assert within(10, lambda: marked("a-prefill-0-g1") == [])
-    assert within(10, lambda: agent("jobs")["jobs"] == [])
+    other = {"job": "a-b", "replicas": 0, "placementGroups": 1, "proxies": 0}
+    assert within(10, lambda: agent("jobs")["jobs"] == [other])
 
 
 def test_an_external_proxy_is_up_when_its_port_answers_and_seen_when_it_ends(agent: Agent, tmp_path: Path) -> None:

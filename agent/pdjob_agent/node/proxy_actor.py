@@ -1,5 +1,6 @@
 """The actor that owns the proxy, on the head node."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -18,6 +19,7 @@ from .health import Prober, accepts_tcp
 from .lease import Lease
 from .logs import Log, read_log
 from .membership import Stale, Told
+from .orphans import job_of, remove_unused_groups
 from .ports import port_problem
 
 PROBE_INTERVAL_S = 0.25
@@ -204,6 +206,8 @@ class ProxyActor:
 
     def _lapse(self) -> None:
         self.stop(LAPSE_GRACE_S)
+        with contextlib.suppress(Exception):  # Whatever is wrong with Ray, this actor must go.
+            remove_unused_groups(job_of(self._name))
         time.sleep(0.5)
         os._exit(0)
 

@@ -1,5 +1,6 @@
 """The actor that holds the resources of a replica, or of one rank of a gang, and owns the engine's processes there."""
 
+import contextlib
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ from .health import FAILURES_MAX, Prober, answers_http
 from .lease import Lease
 from .load import requests_in
 from .logs import Log, read_log
+from .orphans import job_of, remove_unused_groups
 from .ports import HeldPorts
 
 LAPSE_GRACE_S = 30.0
@@ -163,6 +165,8 @@ class ReplicaActor:
     def _lapse(self) -> None:
         """Gives the GPUs back too: removing the placement group ends this actor."""
         self.stop(LAPSE_GRACE_S)
+        with contextlib.suppress(Exception):  # Whatever is wrong with Ray, this actor must go.
+            remove_unused_groups(job_of(self._name))
         group = ray.util.get_current_placement_group()
         if group is not None:
             ray.util.remove_placement_group(group)
