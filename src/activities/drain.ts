@@ -20,22 +20,26 @@ export function requestsLeft(
 
 const pollEveryMs = 200;
 
+interface Drain {
+  readonly job: string;
+  readonly incarnation?: string;
+  /** The job's clock. */
+  readonly nowMs: () => number;
+  readonly endMs: number;
+}
+
 /**
- * Waits for the requests in flight through the job's proxies, on one incarnation or on all, until `deadlineMs` at most.
+ * Waits for the requests in flight through the job's proxies, on one incarnation or on all, until `endMs` at most.
  * `left` is absent when a proxy did not say. Never fails.
  */
 export async function untilDrained(
   agent: Agent,
-  {
-    job,
-    incarnation,
-    deadlineMs,
-  }: { readonly job: string; readonly incarnation?: string; readonly deadlineMs: number },
+  { job, incarnation, nowMs, endMs }: Drain,
 ): Promise<{ readonly left?: number }> {
   for (;;) {
     const { proxies } = await agent.call("list", { job }, { signal: cancellationSignal() });
     const left = requestsLeft(proxies, incarnation);
-    if (left === 0 || Date.now() > deadlineMs) return left === undefined ? {} : { left };
+    if (left === 0 || nowMs() > endMs) return left === undefined ? {} : { left };
     await sleep(pollEveryMs);
   }
 }

@@ -4,6 +4,7 @@ import { PdjobError } from "../domain/errors.ts";
 import { incarnationName, replicaName } from "../domain/names.ts";
 import { explainNoPlace } from "../plan/placement.ts";
 import type { ActivityDependencies } from "./index.ts";
+import { startJobClock } from "./job-clock.ts";
 
 const pollEveryMs = 300;
 /** Ray says INFEASIBLE for a moment while nodes join; it is believed when it lasts this long. */
@@ -33,6 +34,7 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
     ): Promise<{ readonly nodeIps: readonly string[] }> {
       const { spec, action } = input;
       const name = incarnationName(spec.name, action.replica, action.generation);
+      const jobNowMs = startJobClock();
       let infeasibleSinceMs: number | undefined;
       for (;;) {
         const group = await agent.call(
@@ -46,7 +48,7 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
           { signal: cancellationSignal() },
         );
         if (group.state === "CREATED") return { nodeIps: group.nodeIps };
-        const nowMs = Date.now();
+        const nowMs = jobNowMs();
         infeasibleSinceMs =
           group.schedulingState === "INFEASIBLE" ? (infeasibleSinceMs ?? nowMs) : undefined;
         if (infeasibleSinceMs !== undefined && nowMs - infeasibleSinceMs >= infeasibleForMs)

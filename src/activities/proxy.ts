@@ -10,6 +10,7 @@ import { builtinProgram, renderProxy } from "../render/proxy.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { untilDrained } from "./drain.ts";
 import { fingerprint } from "./fingerprint.ts";
+import { latestMs, startJobClock } from "./job-clock.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 const startPollEveryMs = 200;
@@ -44,10 +45,11 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
       graceS: spec.stopGraceS,
       ...(telling ? { membership, telling } : {}),
     };
-    const startedMs = Date.now();
+    const nowMs = startJobClock();
+    const startedMs = nowMs();
     for (;;) {
       // The agent waits a few seconds at a time, and fails with ProxyTimeout when the last of them is over.
-      const elapsedS = (Date.now() - startedMs) / 1_000;
+      const elapsedS = (nowMs() - startedMs) / 1_000;
       const proxy = await agent.call(
         "ensureProxy",
         { ...wanted, elapsedS },
@@ -75,7 +77,10 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     spec,
     action,
   }: ActionInput<"drainProxy">): Promise<{ readonly left?: number }> {
-    return untilDrained(agent, { job: spec.name, deadlineMs: action.deadlineMs });
+    const nowMs = startJobClock();
+    const longestS = Math.max(spec.drainS.prefill, spec.drainS.decode);
+    const endMs = latestMs(action.deadlineMs, longestS * 1_000);
+    return untilDrained(agent, { job: spec.name, nowMs, endMs });
   },
 
   async stopProxy({

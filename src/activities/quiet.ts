@@ -4,15 +4,22 @@ import type { Agent } from "../ray/agent.ts";
 /** Each look is a request to the engine's /metrics. */
 const lookEveryMs = 500;
 
+interface Quiet {
+  readonly quietS: number;
+  /** The job's clock. */
+  readonly nowMs: () => number;
+  readonly endMs: number;
+}
+
 /**
- * Waits until an engine has been without requests for `quietS`, by its own count, and until `deadlineMs` at most: the
+ * Waits until an engine has been without requests for `quietS`, by its own count, and until `endMs` at most: the
  * drain of a replica whose proxy does not say what it has in flight. An engine that does not tell counts as busy, and
  * one that is gone as quiet. Never fails.
  */
 export async function untilQuiet(
   agent: Agent,
   name: string,
-  { quietS, deadlineMs }: { readonly quietS: number; readonly deadlineMs: number },
+  { quietS, nowMs, endMs }: Quiet,
 ): Promise<{ readonly left: number }> {
   let quietSinceMs: number | undefined;
   for (;;) {
@@ -20,10 +27,10 @@ export async function untilQuiet(
     const { state } = await agent.call("replicaStatus", { name }, { signal });
     if (state !== "healthy") return { left: 0 };
     const { requests } = await agent.call("engineLoad", { name }, { signal });
-    const nowMs = Date.now();
-    quietSinceMs = requests === 0 ? (quietSinceMs ?? nowMs) : undefined;
-    if (quietSinceMs !== undefined && nowMs - quietSinceMs >= quietS * 1_000) return { left: 0 };
-    if (nowMs > deadlineMs) return { left: requests ?? 1 };
+    const lookedMs = nowMs();
+    quietSinceMs = requests === 0 ? (quietSinceMs ?? lookedMs) : undefined;
+    if (quietSinceMs !== undefined && lookedMs - quietSinceMs >= quietS * 1_000) return { left: 0 };
+    if (lookedMs > endMs) return { left: requests ?? 1 };
     await sleep(lookEveryMs);
   }
 }

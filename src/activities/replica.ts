@@ -6,6 +6,7 @@ import type { Endpoint, JobSpec } from "../domain/spec.ts";
 import { describeExit, firstExited, lastLines, nameOfRank } from "../plan/condemn.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { untilDrained } from "./drain.ts";
+import { latestMs, startJobClock } from "./job-clock.ts";
 import { untilQuiet } from "./quiet.ts";
 import { healthPath, startRanks } from "./ranks.ts";
 
@@ -63,6 +64,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
       const { replica, generation, bundles = [{}] } = action;
       const names = bundles.map((_, rank) => rankName(spec.name, replica, generation, rank));
       const who = `${replicaName(replica)} g${generation}`;
+      const nowMs = startJobClock();
       for (;;) {
         const [first, ...followers] = await statuses(names);
         const ranks = [first, ...followers].flatMap((one) =>
@@ -75,7 +77,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
           throw new PdjobError("EngineExited", describeExit(what, ended));
         }
         if (first?.state !== "starting" || !isWhole) return { state: first?.state ?? "absent" };
-        if (Date.now() > action.deadlineMs)
+        if (nowMs() > action.deadlineMs)
           throw await unhealthyInTime(who, names[0] ?? "", spec, first.endpoint);
         await sleep(pollEveryMs);
       }
@@ -90,10 +92,11 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
       action,
     }: ActionInput<"drainReplica">): Promise<{ readonly left?: number }> {
       const name = incarnationName(spec.name, action.replica, action.generation);
+      const nowMs = startJobClock();
+      const endMs = latestMs(action.deadlineMs, spec.drainS[action.replica.role] * 1_000);
       if (action.quietS !== undefined)
-        return untilQuiet(agent, name, { quietS: action.quietS, deadlineMs: action.deadlineMs });
-      const { deadlineMs } = action;
-      return untilDrained(agent, { job: spec.name, incarnation: name, deadlineMs });
+        return untilQuiet(agent, name, { quietS: action.quietS, nowMs, endMs });
+      return untilDrained(agent, { job: spec.name, incarnation: name, nowMs, endMs });
     },
 
     async stopReplica({

@@ -5,6 +5,7 @@ import type { JobSpec } from "../domain/spec.ts";
 import { reconcile } from "../plan/reconcile.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { ActivityDependencies } from "./index.ts";
+import { startJobClock } from "./job-clock.ts";
 
 /** How soon a change in the cluster is seen. One `list` takes a few milliseconds. */
 const watchEveryMs = 500;
@@ -33,9 +34,10 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
   return {
     /** Observes the job and decides. The decision and its reasons stay in history as the audit trail. */
     async planTurn(input: TurnInput): Promise<Turn> {
+      const nowMs = startJobClock();
       const observed = await observe(input.spec, { nodes: true });
       return {
-        plan: reconcile({ ...input, observed, nowMs: Date.now() }),
+        plan: reconcile({ ...input, observed, nowMs: nowMs() }),
         digest: digestOf(observed),
       };
     },
@@ -48,8 +50,9 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
       readonly spec: JobSpec;
       readonly digest: string;
     }): Promise<{ readonly changed: boolean }> {
-      const endMs = Date.now() + watchMaxMs;
-      while (Date.now() < endMs) {
+      const nowMs = startJobClock();
+      const endMs = nowMs() + watchMaxMs;
+      while (nowMs() < endMs) {
         if (digestOf(await observe(spec)) !== digest) return { changed: true };
         await sleep(watchEveryMs);
       }

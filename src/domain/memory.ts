@@ -26,6 +26,8 @@ export interface Memory {
   readonly generations: Readonly<Record<string, number>>;
   /** Generation whose start action succeeded: when Ray does not know it any more, it died. */
   readonly started: Readonly<Record<string, number>>;
+  /** When that start action had succeeded. */
+  readonly startedAtMs: Readonly<Record<string, number>>;
   readonly failures: Readonly<Record<string, RecordedFailure>>;
   /** When replacements were asked for, within the budget's window. */
   readonly restarts: Readonly<Record<string, readonly number[]>>;
@@ -47,6 +49,7 @@ export interface Memory {
 export const emptyMemory = (nowMs: number): Memory => ({
   generations: {},
   started: {},
+  startedAtMs: {},
   failures: {},
   restarts: {},
   drained: [],

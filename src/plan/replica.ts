@@ -28,7 +28,7 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
   if (!current.actor || current.actor.state === "idle")
     return start(replica, current, world, input);
   if (current.actor.state === "starting") {
-    const bootByMs = (current.actor.startedAtMs ?? input.nowMs) + input.spec.timeoutS * 1_000;
+    const bootByMs = bootedByMs(replica.name, current, input);
     return {
       action: {
         kind: "waitHealthy",
@@ -47,6 +47,17 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
 function ofGang(incarnation: Incarnation) {
   const bundles = gangBundles(incarnation);
   return bundles ? { bundles } : {};
+}
+
+/** Counted from when its start was done on the job's own clock: a node's clock may be another. */
+function bootedByMs(
+  name: string,
+  { generation }: Incarnation,
+  { memory, spec, nowMs }: PlanInput,
+): number {
+  const isOurs = memory.started[name] === generation;
+  const sinceMs = isOurs ? (memory.startedAtMs[name] ?? nowMs) : nowMs;
+  return sinceMs + spec.timeoutS * 1_000;
 }
 
 /** Takes an unwanted replica away: out of the proxy, drained, stopped, its GPUs released. */

@@ -151,7 +151,8 @@ function launch(state: JobState, action: Action): void {
   const run = async (): Promise<void> => {
     try {
       const result = await scope.run(() => perform(action, state.spec));
-      state.memory = rememberSuccess(state.memory, action, result, state.spec.name);
+      const success = { result, job: state.spec.name, nowMs: Date.now() };
+      state.memory = rememberSuccess(state.memory, action, success);
       noteLog(state, action, result);
     } catch (error) {
       if (!isCancellation(error)) await recordFailure(state, action, toFailure(error));

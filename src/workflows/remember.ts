@@ -52,19 +52,15 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
 }
 
 /** What to remember of an action that succeeded: what cannot be observed in Ray afterwards. */
-export function rememberSuccess(
-  memory: Memory,
-  action: Action,
-  result: ActionResult,
-  job: string,
-): Memory {
+export function rememberSuccess(memory: Memory, action: Action, success: Success): Memory {
+  const { result, job, nowMs } = success;
   switch (action.kind) {
     case "startPrefill":
     case "startDecode":
       // Undefined: its placement group was gone, and nothing was started.
-      return result === undefined ? memory : withStarted(memory, action);
+      return result === undefined ? memory : withStarted(memory, action, nowMs);
     case "runProxy":
-      return withStarted(told(memory), action);
+      return withStarted(told(memory), action, nowMs);
     case "readKvIp":
       return result === undefined
         ? memory
@@ -101,10 +97,21 @@ export function rememberSuccess(
   }
 }
 
-const withStarted = (memory: Memory, action: Action & { readonly generation: number }): Memory => ({
+const withStarted = (
+  memory: Memory,
+  action: Action & { readonly generation: number },
+  nowMs: number,
+): Memory => ({
   ...memory,
   started: { ...memory.started, [targetOf(action)]: action.generation },
+  startedAtMs: { ...memory.startedAtMs, [targetOf(action)]: nowMs },
 });
+
+interface Success {
+  readonly result: ActionResult;
+  readonly job: string;
+  readonly nowMs: number;
+}
 
 /** What activities hand back, as far as it is remembered. */
 export type ActionResult =
@@ -145,6 +152,7 @@ function forget(memory: Memory, target: string, incarnation: string): Memory {
   return {
     ...forgive(memory, target),
     started: without(memory.started, target),
+    startedAtMs: without(memory.startedAtMs, target),
     drained: memory.drained.filter((name) => name !== incarnation),
   };
 }

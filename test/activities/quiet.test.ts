@@ -23,7 +23,11 @@ async function wait(
     close: () => Promise.resolve(),
   } as unknown as Agent;
   const activity = () =>
-    untilQuiet(agent, "demo-decode-1-g1", { quietS, deadlineMs: Date.now() + deadlineMs });
+    untilQuiet(agent, "demo-decode-1-g1", {
+      quietS,
+      nowMs: Date.now,
+      endMs: Date.now() + deadlineMs,
+    });
   const { left } = (await new MockActivityEnvironment().run(activity)) as { left: number };
   return { left, looks: at + 1 };
 }

@@ -89,15 +89,18 @@ function pop(heap: Entry[]): void {
   heap[index] = last;
 }
 
-/** Whose clock `Date.now()` reads: the workflow's task time, or the clock of a worker's machine. */
+/** Whose clocks code reads: the workflow's task time, or those of a worker's machine. */
 interface Place {
   nowMs(): number;
+  /** What `performance.now()` counts: it never jumps. */
+  elapsedMs(): number;
 }
 
 const place = new AsyncLocalStorage<Place>();
-const realNow = Date.now;
-// The code under test asks `Date.now()`, as it should; in here that is virtual time.
-Date.now = () => place.getStore()?.nowMs() ?? realNow();
+const real = { now: Date.now, elapsed: performance.now.bind(performance) };
+// The code under test asks these, as it should; in here they are virtual time.
+Date.now = () => place.getStore()?.nowMs() ?? real.now();
+performance.now = () => place.getStore()?.elapsedMs() ?? real.elapsed();
 
 /** Runs code, and whatever it awaits, at a place that has its own clock. */
 export const runAt = <P extends Place, R>(at: P, run: () => R): R => place.run(at, run);

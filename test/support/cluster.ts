@@ -65,7 +65,8 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     state.log.push(actionKey(action));
     state.memory = rememberStart(state.memory, action, state.nowMs);
     apply(action);
-    state.memory = rememberSuccess(state.memory, action, resultOf(action), spec.name);
+    const success = { result: resultOf(action), job: spec.name, nowMs: state.nowMs };
+    state.memory = rememberSuccess(state.memory, action, success);
   }
 
   function apply(action: Action): void {

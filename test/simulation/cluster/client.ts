@@ -14,8 +14,6 @@ const stepMs = [1, 12] as const;
 const unreachableMs = [500, 6_000] as const;
 /** A connection to a dead machine's actor fails soon; a silent one costs the whole timeout. */
 const downMs = 200;
-const goneTimeoutMs = 15_000;
-const goneCheckMs = 50;
 
 /** An actor's answer; `absent` when there is no such actor, `silent` when it did not answer in time. */
 export type Answer = { readonly value: unknown } | "absent" | "silent";
@@ -87,14 +85,6 @@ export function createRayClient(cluster: Cluster, { isDead, boundary, verb }: Cl
     return answerOf(name, method, args, timeoutMs);
   }
 
-  async function untilGone(isGone: () => boolean, what: string): Promise<void> {
-    for (const untilMs = clock.nowMs() + goneTimeoutMs; !isGone();) {
-      if (clock.nowMs() > untilMs)
-        throw new PdjobError("RayUnreachable", `${what} is still there.`);
-      await alive(clock.sleep(goneCheckMs));
-    }
-  }
-
   return {
     /** A point at which the agent can die. */
     async reach(what: string): Promise<void> {
@@ -131,10 +121,11 @@ export function createRayClient(cluster: Cluster, { isDead, boundary, verb }: Cl
       if (!ray.groups.has(name))
         ray.addGroup({ name, bundles, strategy, state: "PENDING", nodes: [] });
     },
-    async removeGroup(name: string): Promise<void> {
-      await step(`remove group ${name}`);
-      ray.removeGroup(name);
-      await untilGone(() => !ray.groups.has(name), name);
+    /** Returns when they are gone. */
+    async removeGroups(names: readonly string[]): Promise<void> {
+      if (names.length === 0) return;
+      await step(`remove ${names.length} groups`);
+      for (const name of names) ray.removeGroup(name);
     },
     async actorNames(): Promise<readonly string[]> {
       await step("actor names");
@@ -181,10 +172,10 @@ export function createRayClient(cluster: Cluster, { isDead, boundary, verb }: Cl
           : [{ name, value: answer === "silent" ? undefined : answer.value }],
       );
     },
-    async kill(name: string): Promise<void> {
-      await step(`kill ${name}`);
-      ray.kill(name, "SIGKILL");
-      await untilGone(() => !ray.actors.has(name), name);
+    /** Returns when the names are free. */
+    async kill(names: readonly string[]): Promise<void> {
+      await step(`kill ${names.length} actors`);
+      for (const name of names) ray.kill(name, "SIGKILL");
     },
   };
 }

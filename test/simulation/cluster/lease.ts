@@ -1,4 +1,6 @@
 import type { Clock } from "../clock.ts";
+import { parseName } from "./names.ts";
+import type { Ray } from "./ray.ts";
 
 /** agent/pdjob_agent/node/lease.py: calls `lapse` once when nobody renewed it for so long; 0 = never. */
 export function startLease(clock: Clock, leaseS: number, lapse: () => void) {
@@ -24,4 +26,11 @@ export function startLease(clock: Clock, leaseS: number, lapse: () => void) {
     },
     end: () => void (isOver = true),
   };
+}
+
+/** agent/pdjob_agent/node/orphans.py: a lapse takes along the groups of its job that no actor is in. */
+export function removeUnusedGroups(ray: Ray, job: string): void {
+  const used = new Set([...ray.actors.keys()].map((name) => parseName(name)?.whole));
+  for (const name of ray.groups.keys())
+    if (parseName(name)?.job === job && !used.has(name)) ray.removeGroup(name);
 }

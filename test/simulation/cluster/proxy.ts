@@ -3,7 +3,7 @@ import type { VerbArgs } from "../../../src/ray/verbs.ts";
 import type { Cluster } from "./cluster.ts";
 import { answers, bootIntervalMs, failuresMax, isAlive, probedState } from "./engine.ts";
 import type { Process } from "./engine.ts";
-import { startLease } from "./lease.ts";
+import { removeUnusedGroups, startLease } from "./lease.ts";
 import { refusal } from "./refusal.ts";
 import type { Actor, Node } from "./ray.ts";
 import { createTraffic } from "./traffic.ts";
@@ -117,7 +117,8 @@ export function createProxyActor(
 
   /** src/proxy/membership.ts: an older number, or the same with other members, is refused. */
   function setMembership(next: Membership) {
-    if (!proxy) return refusal("RayUnreachable", `${name} was not started yet.`);
+    if (!proxy) return refusal("ProxyNotStarted", `${name} was not started.`);
+    if (proxy.exit) return refusal("ProxyExited", `${name} has ended.`);
     if (!spec?.builtin) return refusal("BadRequest", `${name} is an external proxy.`);
     if (!answers(proxy, clock.nowMs()))
       return refusal("RayUnreachable", `${name} does not answer on its admin socket.`);
@@ -144,7 +145,10 @@ export function createProxyActor(
 
   async function lapse(): Promise<void> {
     await stop(lapseGraceS, "lease");
-    if (ray.actors.get(name) === actor) ray.kill(name, "lease");
+    if (ray.actors.get(name) === actor) {
+      removeUnusedGroups(ray, job);
+      ray.kill(name, "lease");
+    }
     gone();
   }
 

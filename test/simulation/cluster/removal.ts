@@ -11,62 +11,34 @@ const stopMarginS = 15;
 
 type Stopped = { readonly stopped: boolean };
 
-export async function stopActor(
-  ray: RayClient,
-  name: string,
-  graceS: number,
-  by: string,
-): Promise<Stopped> {
-  if (!(await ray.actorNames()).includes(name)) return { stopped: false };
-  await ray.ask(name, "stop", [graceS, by], (graceS + stopMarginS) * 1_000);
-  await ray.kill(name);
-  return { stopped: true };
+export async function stopProxy(ray: RayClient, full: string, graceS: number): Promise<Stopped> {
+  const names = (await ray.actorNames()).filter((name) => name === full);
+  await stopActors(ray, names, graceS, "stopProxy");
+  return { stopped: names.length > 0 };
 }
 
-/** Every rank, whichever of them a crash left behind; rank 0 first. */
-export async function stopReplica(
-  ray: RayClient,
-  full: string,
-  graceS: number,
-  by: string,
-): Promise<Stopped> {
+/** Every rank, whichever of them a crash left behind. */
+export async function stopReplica(ray: RayClient, full: string, graceS: number): Promise<Stopped> {
   const wanted = replicaName(full);
-  const names = (await ray.actorNames())
-    .flatMap((name) => parseName(name) ?? [])
-    .filter(({ whole }) => whole === wanted.whole);
-  if (names.some(({ rank }) => rank === 0)) await stopActor(ray, wanted.whole, graceS, by);
-  const followers = names.filter(({ rank }) => rank > 0).map((name) => name.full);
-  const followersGraceS = Math.min(graceS, shortGraceS);
-  if (followers.length > 0)
-    await ray.askAll(
-      followers,
-      "stop",
-      [followersGraceS, by],
-      (followersGraceS + stopMarginS) * 1_000,
-    );
-  for (const name of followers) await ray.kill(name);
+  const names = (await namedActors(ray)).filter(({ whole }) => whole === wanted.whole);
+  await stopWholes(ray, names, graceS, "stopReplica");
   return { stopped: names.length > 0 };
 }
 
 /** Older generations of the same replica or proxy go first; a newer one makes this request a mistake. */
-export async function fence(ray: RayClient, wanted: Name): Promise<void> {
-  const actors = await ray.actorNames();
-  const groups = (await ray.groups()).map(({ name }) => name);
-  const others = [...actors, ...groups]
-    .flatMap((full) => parseName(full) ?? [])
-    .filter(({ base }) => base === wanted.base);
-  const newest = Math.max(0, ...others.map(({ generation }) => generation));
+export async function fence(ray: RayClient, wanted: Name, graceS = shortGraceS): Promise<void> {
+  const isOurs = ({ base }: Name): boolean => base === wanted.base;
+  const isOlder = ({ generation }: Name): boolean => generation < wanted.generation;
+  const actors = (await namedActors(ray)).filter(isOurs);
+  const placed = (await ray.groups()).flatMap(({ name }) => parseName(name) ?? []).filter(isOurs);
+  const newest = Math.max(0, ...[...actors, ...placed].map(({ generation }) => generation));
   if (newest > wanted.generation)
     throw new PdjobError(
       "StaleGeneration",
       `${wanted.full} was asked for, but generation ${newest} exists already.`,
     );
-  const older = others.filter(({ generation }) => generation < wanted.generation);
-  for (const whole of new Set(older.map((name) => name.whole))) {
-    const stop = wanted.replica ? stopReplica : stopActor;
-    await stop(ray, whole, shortGraceS, "fence");
-    await ray.removeGroup(whole);
-  }
+  await stopWholes(ray, actors.filter(isOlder), graceS, "fence");
+  await ray.removeGroups(placed.filter(isOlder).map(({ full }) => full));
 }
 
 /** Actors and groups are looked up apart: a crash can leave either without the other. */
@@ -75,19 +47,58 @@ export async function sweep(
   job: string,
   dryRun: boolean,
 ): Promise<VerbResult<"sweep">> {
-  const belongs = (full: string): boolean => parseName(full)?.job === job;
-  const actors = (await ray.actorNames()).filter(belongs);
-  const groups = (await ray.groups()).map(({ name }) => name).filter(belongs);
+  const actors = (await namedActors(ray)).filter((name) => name.job === job);
+  const groups = (await ray.groups())
+    .map(({ name }) => name)
+    .filter((full) => parseName(full)?.job === job);
   if (!dryRun) {
-    for (const full of actors) await stopActor(ray, full, shortGraceS, "sweep");
-    for (const full of groups) await ray.removeGroup(full);
+    await stopWholes(ray, actors, shortGraceS, "sweep");
+    await ray.removeGroups(groups);
   }
   return {
     removed: [
-      ...actors.map((name) => ({ kind: "actor" as const, name })),
+      ...actors.map(({ full }) => ({ kind: "actor" as const, name: full })),
       ...groups.map((name) => ({ kind: "placementGroup" as const, name })),
     ],
   };
+}
+
+const namedActors = async (ray: RayClient): Promise<readonly Name[]> =>
+  (await ray.actorNames()).flatMap((full) => parseName(full) ?? []);
+
+/** Proxies and replicas side by side; rank 0 before its followers. */
+async function stopWholes(
+  ray: RayClient,
+  names: readonly Name[],
+  graceS: number,
+  by: string,
+): Promise<void> {
+  const fulls = (wanted: (rank: number) => boolean): readonly string[] =>
+    names.filter(({ rank }) => wanted(rank)).map(({ full }) => full);
+  await stopActors(
+    ray,
+    fulls((rank) => rank === 0),
+    graceS,
+    by,
+  );
+  await stopActors(
+    ray,
+    fulls((rank) => rank > 0),
+    Math.min(graceS, shortGraceS),
+    by,
+  );
+}
+
+/** A lost actor is killed all the same. */
+async function stopActors(
+  ray: RayClient,
+  names: readonly string[],
+  graceS: number,
+  by: string,
+): Promise<void> {
+  if (names.length === 0) return;
+  await ray.askAll(names, "stop", [graceS, by], (graceS + stopMarginS) * 1_000);
+  await ray.kill(names);
 }
 
 export function replicaName(full: string): Name {

@@ -4,7 +4,7 @@ import type { VerbArgs } from "../../../src/ray/verbs.ts";
 import type { Cluster } from "./cluster.ts";
 import { bootIntervalMs, failuresMax, isAlive, probedState } from "./engine.ts";
 import type { Process } from "./engine.ts";
-import { startLease } from "./lease.ts";
+import { removeUnusedGroups, startLease } from "./lease.ts";
 import { refusal } from "./refusal.ts";
 import type { Actor, Node } from "./ray.ts";
 
@@ -114,6 +114,7 @@ export function createReplicaActor(
     await stop(lapseGraceS, "lease");
     if (isGone) return;
     if (node.state === "up" && ray.actors.get(name) === actor) {
+      removeUnusedGroups(ray, job);
       ray.removeGroup(placementGroup);
       ray.kill(name, "lease");
     }

@@ -10,13 +10,15 @@ import type { VerbArgs } from "../../../src/ray/verbs.ts";
 import type { RayClient } from "./client.ts";
 import { parseName } from "./names.ts";
 import type { Name } from "./names.ts";
-import { fence, replicaName, stopActor, stopReplica, sweep } from "./removal.ts";
+import { fence, replicaName, stopProxy, stopReplica, sweep } from "./removal.ts";
 
 // agent/pdjob_agent/verbs.py, line for line: the same order of the same calls, because it is between them that
 // somebody dies.
 const statusTimeoutMs = 2_000;
 const firstAnswerTimeoutMs = 25_000;
 const proxyPollMs = 200;
+const proxyWaitMs = 5_000;
+const membershipTimeoutMs = 5_000;
 
 type Verbs = {
   readonly [V in Verb]: (ray: RayClient, args: VerbArgs[V]) => Promise<VerbResult<V>>;
@@ -27,9 +29,9 @@ export const verbs: Verbs = {
   ping: async (ray) => hello(ray),
   nodes: async (ray) => ({ nodes: [...(await ray.nodes())] }),
 
-  async ensurePlacementGroup(ray, { name: full, bundles, strategy }) {
+  async ensurePlacementGroup(ray, { name: full, bundles, strategy, graceS }) {
     const name = replicaName(full);
-    await fence(ray, name);
+    await fence(ray, name, graceS);
     if (!(await findGroup(ray, full))) {
       const fallback = bundles.length === 1 ? "STRICT_PACK" : "SPREAD";
       await ray.createGroup(full, plain(bundles), strategy ?? fallback);
@@ -43,13 +45,13 @@ export const verbs: Verbs = {
   },
   async removePlacementGroup(ray, { name }) {
     if (!(await findGroup(ray, name))) return { removed: false };
-    await ray.removeGroup(name);
+    await ray.removeGroups([name]);
     return { removed: true };
   },
 
   async ensureReplica(ray, args) {
     const name = replicaName(args.name);
-    await fence(ray, name);
+    await fence(ray, name, args.graceS);
     if (!(await ray.actorNames()).includes(name.full)) {
       const group = await findGroup(ray, args.placementGroup);
       if (group?.state !== "CREATED")
@@ -76,13 +78,13 @@ export const verbs: Verbs = {
       ? { name, requests: null }
       : (answer.value as VerbResult<"engineLoad">);
   },
-  stopReplica: (ray, args) => stopReplica(ray, args.name, args.graceS, "stopReplica"),
+  stopReplica: (ray, args) => stopReplica(ray, args.name, args.graceS),
 
   async ensureProxy(ray, args) {
     const name = parseName(args.name);
     if (!name || name.replica)
       throw new PdjobError("SpecInvalid", `${args.name} is no proxy's name.`);
-    await fence(ray, name);
+    await fence(ray, name, args.graceS);
     if (!(await ray.actorNames()).includes(name.full))
       await ray.createProxy(name.full, args.leaseS);
     const started = await answerOf<ObservedProxy>(
@@ -92,20 +94,27 @@ export const verbs: Verbs = {
       [args],
       firstAnswerTimeoutMs,
     ).catch(async (error: PdjobError) => {
-      if (error.code === "ProxyNotStarted") await ray.kill(name.full);
+      if (error.code === "ProxyNotStarted") await ray.kill([name.full]);
       throw error;
     });
-    return comeUp(ray, started, args.startTimeoutS);
+    return comeUp(ray, started, args.startTimeoutS - (args.elapsedS ?? 0));
   },
-  setMembership: (ray, { name, membership }) =>
-    answerOf<{ acknowledged: number }>(
+  /** Only a proxy that lives and does not answer is worth another try. */
+  async setMembership(ray, { name, membership }) {
+    const args = [membership];
+    return answerOf<{ acknowledged: number }>(
       ray,
       name,
       "set_membership",
-      [membership],
-      firstAnswerTimeoutMs,
-    ),
-  stopProxy: (ray, args) => stopActor(ray, args.name, args.graceS, "stopProxy"),
+      args,
+      membershipTimeoutMs,
+    ).catch(async (error: PdjobError) => {
+      if (error.code === "RayUnreachable" && !(await ray.actorNames()).includes(name))
+        throw new PdjobError("ProxyExited", `The proxy's actor ${name} is gone.`);
+      throw error;
+    });
+  },
+  stopProxy: (ray, args) => stopProxy(ray, args.name, args.graceS),
 
   async list(ray, { job, leaseS, nodes }) {
     const names = (await ray.actorNames()).flatMap((full) => parseName(full) ?? []);
@@ -165,21 +174,20 @@ export const verbs: Verbs = {
   sweep: (ray, { job, dryRun }) => sweep(ray, job, dryRun),
 };
 
+/** Waits a little; whoever still wants the proxy asks again. */
 async function comeUp(
   ray: RayClient,
   started: ObservedProxy,
-  startTimeoutS: number,
+  leftS: number,
 ): Promise<VerbResult<"ensureProxy">> {
+  const untilMs = ray.nowMs() + Math.min(leftS * 1_000, proxyWaitMs);
   let status = started;
-  for (
-    const untilMs = ray.nowMs() + startTimeoutS * 1_000;
-    status.state === "starting" && ray.nowMs() < untilMs;
-  ) {
+  while (status.state === "starting" && ray.nowMs() < untilMs) {
     await ray.pause(proxyPollMs);
     status = await answerOf<ObservedProxy>(ray, started.name, "status", [], firstAnswerTimeoutMs);
   }
   if (status.state === "exited") throw new PdjobError("ProxyExited", "The proxy exited.");
-  if (status.state === "starting")
+  if (status.state === "starting" && leftS * 1_000 <= proxyWaitMs)
     throw new PdjobError("ProxyTimeout", "The proxy did not answer.");
   return status as VerbResult<"ensureProxy">;
 }

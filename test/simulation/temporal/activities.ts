@@ -14,19 +14,24 @@ const heartbeatEveryMs = 1_000;
 export type Outcome =
   | { readonly kind: "done"; readonly json: string | undefined }
   | { readonly kind: "failed"; readonly failure: Failure; readonly retryable: boolean }
-  | { readonly kind: "timedOut"; readonly message: string }
+  | { readonly kind: "timedOut"; readonly message: string; readonly cause?: Failure }
   | { readonly kind: "cancelled" };
 
 /** One activity of a workflow, over all its attempts. */
 export interface Task {
   readonly type: string;
-  /** As it is in history: what an attempt gets is a fresh copy. */
+  /** What the workflow handed over. For oracles: an attempt gets a copy, as history has it. */
+  readonly input: unknown;
   readonly argsJson: string;
   readonly policy: ActivityPolicy;
   readonly scheduledAtMs: number;
   readonly settle: (outcome: Outcome) => void;
   attempts: number;
+  /** When its next attempt became due. */
+  dueAtMs: number;
   current?: Attempt | undefined;
+  /** What the last attempt that ended failed with: it explains a timeout. */
+  lastFailure?: Failure;
   isOpen: boolean;
   isCancelRequested: boolean;
 }
@@ -37,7 +42,9 @@ export interface Attempt {
   readonly number: number;
   readonly worker: Worker;
   readonly controller: AbortController;
+  readonly scheduledAtMs: number;
   nowMs(): number;
+  elapsedMs(): number;
 }
 
 /** Told when a workflow schedules an activity, and when the server closes it. */
@@ -52,11 +59,14 @@ export function createActivityTable(
 ) {
   const waiting = new Set<Task>();
 
-  function schedule(request: Pick<Task, "type" | "argsJson" | "policy" | "settle">): Task {
+  function schedule(
+    request: Pick<Task, "type" | "input" | "argsJson" | "policy" | "settle">,
+  ): Task {
     const task: Task = {
       ...request,
       scheduledAtMs: clock.nowMs(),
       attempts: 0,
+      dueAtMs: clock.nowMs(),
       isOpen: true,
       isCancelRequested: false,
     };
@@ -66,6 +76,7 @@ export function createActivityTable(
   }
 
   function offer(task: Task, delayMs: number): void {
+    task.dueAtMs = clock.nowMs() + delayMs;
     clock.after(delayMs + random.between(...dispatchMs), () => dispatch(task));
   }
 
@@ -80,7 +91,9 @@ export function createActivityTable(
       number: task.attempts,
       worker,
       controller: new AbortController(),
+      scheduledAtMs: task.dueAtMs,
       nowMs: worker.nowMs,
+      elapsedMs: clock.nowMs,
     };
     task.current = attempt;
     const timer = expire(attempt);
@@ -101,6 +114,7 @@ export function createActivityTable(
     const { task } = attempt;
     if (!task.isOpen || task.current !== attempt) return;
     task.current = undefined;
+    if (outcome.kind === "failed") task.lastFailure = outcome.failure;
     const final =
       outcome.kind === "done" || (outcome.kind === "failed" && !outcome.retryable)
         ? outcome
@@ -122,7 +136,12 @@ export function createActivityTable(
   }
 
   function timeOut(attempt: Attempt, which: string): void {
-    report(attempt, { kind: "timedOut", message: `${attempt.task.type}: ${which} timeout` });
+    const { type, lastFailure: cause } = attempt.task;
+    report(attempt, {
+      kind: "timedOut",
+      message: `${type}: ${which} timeout`,
+      ...(cause && { cause }),
+    });
     abandon(attempt);
   }
 
@@ -166,7 +185,7 @@ export function createActivityTable(
   }
 
   const workerCame = (): void => {
-    for (const task of waiting) offer(task, 0);
+    for (const task of waiting) clock.after(random.between(...dispatchMs), () => dispatch(task));
   };
 
   return { schedule, cancel, forget, missed, workerCame };

@@ -27,5 +27,14 @@ export function sleep(delayMs: number): Promise<void> {
 }
 
 export const cancellationSignal = (): AbortSignal => currentAttempt().controller.signal;
+/** Both are the server's times. */
+export function activityInfo() {
+  const { task, scheduledAtMs } = currentAttempt();
+  return {
+    scheduledTimestampMs: task.scheduledAtMs,
+    currentAttemptScheduledTimestampMs: scheduledAtMs,
+  };
+}
+
 /** The simulated worker heartbeats for all its attempts, as `conductActivity` does. */
 export const heartbeat = (): void => undefined;

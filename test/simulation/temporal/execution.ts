@@ -4,6 +4,7 @@ import {
   CancelledFailure,
   TimeoutFailure,
 } from "@temporalio/common";
+import type { Failure } from "../../../src/domain/errors.ts";
 import type { ActivityOptions } from "@temporalio/workflow";
 import { runAt, settled } from "../clock.ts";
 import type { Clock, Timer } from "../clock.ts";
@@ -38,6 +39,7 @@ export interface WorkflowPlace {
   readonly run: Run;
   readonly scope: CancellationScope;
   nowMs(): number;
+  elapsedMs(): number;
 }
 
 export type Ending =
@@ -87,6 +89,7 @@ export function createRun({ clock, activities, workflow, inputJson, onEvent, onE
         historyLength += eventsPerActivity;
         const task = activities.schedule({
           type,
+          input: args[0],
           argsJson: JSON.stringify(args),
           policy: policyOf(options),
           settle: (outcome) =>
@@ -104,7 +107,7 @@ export function createRun({ clock, activities, workflow, inputJson, onEvent, onE
       }),
   };
   const root = new CancellationScope({ parent: null });
-  const at: WorkflowPlace = { run, scope: root, nowMs: () => taskAtMs };
+  const at: WorkflowPlace = { run, scope: root, nowMs: () => taskAtMs, elapsedMs: () => taskAtMs };
 
   function receive(deliver: () => void, isMessage = false): void {
     inbox.push({ isMessage, deliver });
@@ -171,12 +174,8 @@ function settle(
     outcome.kind === "cancelled"
       ? new CancelledFailure(`${type} was cancelled`)
       : outcome.kind === "timedOut"
-        ? new TimeoutFailure(outcome.message, undefined, "HEARTBEAT")
-        : ApplicationFailure.create({
-            type: outcome.failure.code,
-            message: outcome.failure.message,
-            nonRetryable: !outcome.retryable,
-          });
+        ? timedOut(outcome.message, outcome.cause)
+        : failed(outcome.failure, !outcome.retryable);
   reject(
     new ActivityFailure(
       "Activity task failed",
@@ -187,6 +186,16 @@ function settle(
       cause,
     ),
   );
+}
+
+const failed = ({ code, message }: Failure, nonRetryable: boolean): ApplicationFailure =>
+  ApplicationFailure.create({ type: code, message, nonRetryable });
+
+/** Behind a timeout is what the last attempt failed with. */
+function timedOut(message: string, cause: Failure | undefined): TimeoutFailure {
+  return Object.assign(new TimeoutFailure(message, undefined, "HEARTBEAT"), {
+    ...(cause && { cause: failed(cause, false) }),
+  });
 }
 
 function endingOf(error: unknown): Ending {
