@@ -51,9 +51,11 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
         const nowMs = jobNowMs();
         infeasibleSinceMs =
           group.schedulingState === "INFEASIBLE" ? (infeasibleSinceMs ?? nowMs) : undefined;
-        if (infeasibleSinceMs !== undefined && nowMs - infeasibleSinceMs >= infeasibleForMs)
+        // A job that has served waits for GPUs as long as it must: nodes that are gone may come back.
+        const { deadlineMs } = action;
+        if (deadlineMs !== undefined && nowMs - (infeasibleSinceMs ?? nowMs) >= infeasibleForMs)
           throw await noPlace(input, "PlacementInfeasible");
-        if (action.deadlineMs !== undefined && nowMs > action.deadlineMs)
+        if (deadlineMs !== undefined && nowMs > deadlineMs)
           throw await noPlace(input, "PlacementTimeout");
         await sleep(pollEveryMs);
       }

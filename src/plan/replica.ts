@@ -23,8 +23,7 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
   const verdict = condemned(replica, input);
   if (verdict && current)
     return { action: remove(replica, current, input, firstLine(verdict), verdict) };
-  if (!current) return reserve(replica, input, verdict !== undefined);
-  if (current.group?.state !== "CREATED") return reserve(replica, input, false);
+  if (current?.group?.state !== "CREATED") return reserve(replica, input);
   if (!current.actor || current.actor.state === "idle")
     return start(replica, current, world, input);
   if (current.actor.state === "starting") {
@@ -66,6 +65,8 @@ export function stepUnwanted(replica: ReplicaWorld, world: World, input: PlanInp
   if (!incarnation) return undefined;
   const { proxy } = world;
   if (isRouted(replica, incarnation.name, proxy, input)) return undefined;
+  // A membership on its way may bring it new requests yet, whatever the proxy said a moment ago.
+  if (input.inFlight.some(({ kind }) => kind === "setMembership")) return undefined;
   // A proxy that does not answer may still have streams there: it answers again, or is replaced, first.
   if (!input.desired.stop && isSilent(proxy)) return undefined;
   const drain = drainOf(incarnation, proxy, input);
@@ -138,15 +139,9 @@ function remove(
     : { kind: "removePlacementGroup", replica: id, generation, reason, ...failure };
 }
 
-function reserve(
-  { id, name, current }: ReplicaWorld,
-  input: PlanInput,
-  replaces: boolean,
-): ReplicaStep {
+function reserve({ id, name, current }: ReplicaWorld, input: PlanInput): ReplicaStep {
   const { spec, memory, nowMs } = input;
-  const again =
-    replaces ||
-    (!current && (memory.generations[name] ?? 0) > 0 && memory.started[name] !== undefined);
+  const again = !current && isSpent(name, memory);
   if (again) {
     const verdict = mayRestart(name, memory, spec.restart, nowMs);
     if (verdict.kind !== "now") return { wakeAtMs: verdict.atMs };
@@ -168,6 +163,15 @@ function reserve(
       ...(memory.served ? {} : { deadlineMs: readyByMs(input) }),
     },
   };
+}
+
+/**
+ * Did the newest generation that was asked for run, or fail? If not, whatever it was to replace is still being replaced:
+ * a reservation that was called off and comes again is no second replacement.
+ */
+function isSpent(name: string, { generations, started, failures }: Memory): boolean {
+  const spent = Math.max(started[name] ?? 0, failures[name]?.generation ?? 0);
+  return spent > 0 && (generations[name] ?? 0) <= spent;
 }
 
 /** Every replica but prefill 0 starts once prefill 0's address is known: its commands may hold {KV_IP}. */

@@ -117,6 +117,12 @@ function replicaStatus(replica: ReplicaWorld, world: World, input: PlanInput): R
   };
 }
 
+/** By Ray's own word for why a placement group is pending. */
+const waitsFor: Readonly<Record<string, string>> = {
+  NO_RESOURCES: "GPUs or CPUs that others hold",
+  INFEASIBLE: "a node with as many GPUs and CPUs as it needs; none is there now",
+};
+
 function replicaPhase(
   replica: ReplicaWorld,
   world: World,
@@ -131,10 +137,8 @@ function replicaPhase(
   if (verdict) return downOrUnhealthy(name, verdict, input);
   if (!current) return { phase: "RESERVING" };
   if (current.group?.state !== "CREATED") {
-    const busy = current.group?.schedulingState === "NO_RESOURCES";
-    return busy
-      ? { phase: "WAITING", note: `${name} waits for GPUs or CPUs that others hold` }
-      : { phase: "RESERVING" };
+    const why = waitsFor[current.group?.schedulingState ?? ""];
+    return why ? { phase: "WAITING", note: `${name} waits for ${why}` } : { phase: "RESERVING" };
   }
   return { phase: current.actor?.state === "healthy" ? "READY" : "STARTING" };
 }

@@ -140,12 +140,12 @@ function applyPlan(state: JobState, plan: Plan): void {
 function launch(state: JobState, action: Action): void {
   const key = actionKey(action);
   const scope = new CancellationScope({ cancellable: true });
-  state.inFlight.set(key, {
-    key,
-    kind: action.kind,
-    target: targetOf(action),
-    cancel: () => scope.cancel(),
-  });
+  let isCalledOff = false;
+  const cancel = (): void => {
+    isCalledOff = true;
+    scope.cancel();
+  };
+  state.inFlight.set(key, { key, kind: action.kind, target: targetOf(action), cancel });
   state.memory = rememberStart(state.memory, action, Date.now());
   note(state, `${key}: ${action.reason}`, Date.now());
   const run = async (): Promise<void> => {
@@ -155,7 +155,9 @@ function launch(state: JobState, action: Action): void {
       state.memory = rememberSuccess(state.memory, action, success);
       noteLog(state, action, result);
     } catch (error) {
-      if (!isCancellation(error)) await recordFailure(state, action, toFailure(error));
+      // Once it was called off, even a timeout is no failure of its target: its worker may have died meanwhile.
+      if (!isCalledOff && !isCancellation(error))
+        await recordFailure(state, action, toFailure(error));
     } finally {
       state.inFlight.delete(key);
       state.dirty = true;

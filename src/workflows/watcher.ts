@@ -1,35 +1,50 @@
-import { CancellationScope, isCancellation } from "@temporalio/workflow";
+import { CancellationScope, isCancellation, patched } from "@temporalio/workflow";
 import { toFailure } from "./failure.ts";
 import { watch } from "./perform.ts";
 import { note } from "./state.ts";
 import type { JobState } from "./state.ts";
 
+interface Watch {
+  readonly digest: string;
+  readonly scope: CancellationScope;
+}
+
 /** At most one `watchJob` at a time; it ends when the job looks different from `digest`. */
 export function createWatcher(state: JobState) {
-  let current: { readonly scope: CancellationScope; readonly done: Promise<void> } | undefined;
+  let current: Watch | undefined;
+  let done = Promise.resolve();
 
+  /**
+   * A watch for how the job looked earlier makes way. It would not notice a change back to that: a proxy that came up and
+   * died while a retry was waiting, for example.
+   */
   function start(digest: string): void {
-    if (current) return;
-    const scope = new CancellationScope({ cancellable: true });
-    const run = async (): Promise<void> => {
-      try {
-        await scope.run(() => watch.watchJob({ spec: state.spec, digest }));
-      } catch (error) {
-        if (!isCancellation(error))
-          note(state, `watchJob failed: ${toFailure(error).message}`, Date.now());
-      } finally {
+    if (current && (current.digest === digest || !patched("watch-newest"))) return;
+    current?.scope.cancel();
+    const mine = { digest, scope: new CancellationScope({ cancellable: true }) };
+    current = mine;
+    done = run(mine);
+  }
+
+  async function run(mine: Watch): Promise<void> {
+    const { digest } = mine;
+    try {
+      await mine.scope.run(() => watch.watchJob({ spec: state.spec, digest }));
+    } catch (error) {
+      if (!isCancellation(error))
+        note(state, `watchJob failed: ${toFailure(error).message}`, Date.now());
+    } finally {
+      if (current === mine) {
         current = undefined;
         state.dirty = true;
       }
-    };
-    current = { scope, done: run() };
+    }
   }
 
   async function stop(): Promise<void> {
-    const wasDirty = state.dirty;
     current?.scope.cancel();
-    await current?.done;
-    state.dirty = wasDirty;
+    current = undefined;
+    await done;
   }
 
   return { start, stop };

@@ -1,9 +1,52 @@
 import { describe, expect, test } from "vitest";
+import { reconcile } from "../../src/plan/reconcile.ts";
+import { rememberFailure, rememberStart } from "../../src/workflows/remember.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 
 // Each of these was found by a simulated schedule.
 describe("races", () => {
+  test("a replica is not stopped while a membership is on its way that may name it", () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.settle();
+    const { state } = cluster;
+    state.desired = { replicas: { prefill: 2, decode: 1 } };
+    state.observed = {
+      ...state.observed,
+      proxies: state.observed.proxies.map((proxy) => ({
+        ...proxy,
+        membership: { generation: 1, members: [] },
+      })),
+    };
+    state.inFlight = [{ key: "setMembership proxy g2", kind: "setMembership", target: "proxy" }];
+    expect(cluster.turn().actions).toEqual([]);
+    state.inFlight = [];
+    expect(cluster.turn().actions.map(({ kind }) => kind)).toContain("stopReplica");
+  });
+
+  test("a reservation that was called off and comes again is no second replacement", () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.settle();
+    cluster.setState("demo-decode-0-g1", "exited");
+    while (!cluster.state.log.includes("removePlacementGroup decode-0 g1"))
+      for (const action of cluster.turn().actions) cluster.run(action);
+    const reserve = () =>
+      cluster.turn().actions.find(({ kind }) => kind === "reservePlacementGroup");
+    const first = reserve();
+    expect(first).toMatchObject({ generation: 2, replaces: true });
+    cluster.state.memory = rememberStart(cluster.state.memory, first!, cluster.state.nowMs);
+    const again = reserve();
+    expect(again).toMatchObject({ generation: 3, replaces: false });
+    const memory = rememberStart(cluster.state.memory, again!, cluster.state.nowMs);
+    expect(memory.restarts["decode-0"]).toHaveLength(1);
+
+    const failure = { code: "Internal", message: "no" } as const;
+    cluster.state.memory = rememberFailure(memory, again!, failure, cluster.state.nowMs);
+    expect(reserve()).toBeUndefined();
+    cluster.state.nowMs += 60_000;
+    expect(reserve()).toMatchObject({ generation: 4, replaces: true });
+  });
+
   test("a boot's deadline is on the job's clock, whatever the node's clock says", () => {
     const cluster = fakeCluster(makeSpec({ timeoutS: 60 }));
     cluster.settle();
@@ -16,5 +59,20 @@ describe("races", () => {
       { kind: "waitHealthy", deadlineMs: 5_000 + 60_000 },
       { kind: "setMembership" },
     ]);
+  });
+
+  test("what waits for a node that can hold it says so", () => {
+    const cluster = fakeCluster(makeSpec());
+    const name = "demo-decode-0-g1";
+    const group = { name, state: "PENDING", schedulingState: "INFEASIBLE", nodeIps: [] } as const;
+    const { view } = reconcile({
+      ...cluster.state,
+      spec: makeSpec(),
+      observed: { ...cluster.state.observed, placementGroups: [group] },
+    });
+    expect(view).toMatchObject({
+      phase: "WAITING",
+      reason: "decode-0 waits for a node with as many GPUs and CPUs as it needs; none is there now",
+    });
   });
 });
