@@ -22,7 +22,7 @@ import type { JobInput, JobResult } from "./messages.ts";
 import { toFailure } from "./failure.ts";
 import { perform, quick } from "./perform.ts";
 import { createWatcher } from "./watcher.ts";
-import { rememberFailure, rememberStart, rememberSuccess } from "./remember.ts";
+import { rememberFailure, rememberSeen, rememberStart, rememberSuccess } from "./remember.ts";
 import { carry, note, noteLog, openState, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
 
@@ -128,7 +128,7 @@ function applyPlan(state: JobState, plan: Plan): void {
   for (const key of plan.cancel) state.inFlight.get(key)?.cancel();
   for (const action of plan.actions) launch(state, action);
   state.memory = {
-    ...state.memory,
+    ...rememberSeen(state.memory, plan.view),
     // Absent in turns that were recorded before it was counted.
     lostSinceMs: plan.lostSinceMs ?? {},
     served: state.memory.served || plan.view.phase === "READY",

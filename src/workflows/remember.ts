@@ -2,6 +2,7 @@ import type { Action, ProxyCommand } from "../domain/action.ts";
 import { targetOf } from "../domain/action.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
+import type { JobView } from "../domain/plan.ts";
 import { incarnationName } from "../domain/names.ts";
 import { forgive, without } from "../domain/restart.ts";
 import { restartsMax } from "../domain/spec.ts";
@@ -49,6 +50,21 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
     case "sweep":
       return memory;
   }
+}
+
+/** What an earlier workflow of the same name started is adopted: its numbers are used up, even if it vanishes at once. */
+export function rememberSeen(memory: Memory, { replicas, proxy }: JobView): Memory {
+  const seen = [
+    ...replicas,
+    ...(proxy.generation === undefined ? [] : [{ name: "proxy", generation: proxy.generation }]),
+  ];
+  const isNew = seen.some(({ name, generation }) => generation > (memory.generations[name] ?? 0));
+  if (!isNew) return memory;
+  const generations = seen.reduce(
+    (known, { name, generation }) => ({ ...known, [name]: Math.max(known[name] ?? 0, generation) }),
+    memory.generations,
+  );
+  return { ...memory, generations };
 }
 
 /** What to remember of an action that succeeded: what cannot be observed in Ray afterwards. */
