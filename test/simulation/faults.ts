@@ -1,11 +1,64 @@
+import { isAlive, noticedAfterMs } from "./cluster/engine.ts";
 import type { Process } from "./cluster/engine.ts";
+import type { Node } from "./cluster/ray.ts";
 import type { Host, World } from "./world.ts";
+
+/** How long what a dead head leaves behind lives on, known to nobody (measured with real Ray: up to 110 s). */
+const orphansLiveMs = [200, 90_000] as const;
 
 /** Each fault says what it did in the trace, and marks whose state the orchestrator may now be wrong about. */
 export function crashProcess({ note }: World, process: Process): void {
   note(`FAULT ${process.name} exits`);
   process.wasHurt = true;
   process.die(1, null);
+}
+
+/** It stops answering, and ignores SIGTERM, until it recovers. */
+export function hangProcess(
+  { note, clock, cluster }: World,
+  process: Process,
+  forMs: number,
+): void {
+  note(`FAULT ${process.name} hangs for ${forMs} ms`);
+  process.wasHurt = true;
+  process.hungSinceMs ??= clock.nowMs();
+  cluster.touchAfter(noticedAfterMs(process));
+  clock.after(forMs, () => {
+    process.hungSinceMs = undefined;
+    cluster.touch();
+  });
+}
+
+/** The actor's process is killed, as the system does when memory runs out; Ray notices at once. */
+export function killActor({ note, cluster }: World, name: string): void {
+  note(`FAULT the actor ${name} is killed`);
+  hurt(cluster.engines, (engine) => engine.name === name);
+  hurt(cluster.proxies, (proxy) => proxy.name === name);
+  cluster.ray.kill(name, "SIGKILL");
+}
+
+/** A machine dies, or is cut off while everything on it goes on; and returns. */
+export function loseNode(
+  { note, clock, cluster }: World,
+  node: Node,
+  how: "silent" | "down",
+  forMs: number,
+): void {
+  if (node.state !== "up") return;
+  note(`FAULT ${node.id} is ${how} for ${forMs} ms`);
+  hurt(cluster.engines, (engine) => engine.node === node);
+  cluster.ray.lose(node, how);
+  clock.after(forMs, () => {
+    note(`${node.id} returns`);
+    cluster.ray.returns(node);
+  });
+}
+
+/** The head dies and its successor knows nothing. */
+export function restartRay({ note, cluster, random }: World, downForMs: number): void {
+  note(`FAULT Ray restarts empty within ${downForMs} ms`);
+  hurt([...cluster.engines, ...cluster.proxies], () => true);
+  cluster.ray.restartEmpty(downForMs, () => random.between(...orphansLiveMs));
 }
 
 /** Nobody reaches Ray's tables for a while; they are all there afterwards. */
@@ -30,6 +83,14 @@ export function killWorker({ note, clock, addHost }: World, { agent, worker }: H
   clock.after(2_000, () => void addHost());
 }
 
+/** SIGSTOP: its agent finishes what it was asked to do meanwhile. */
+export function freezeWorker({ note, clock }: World, { worker }: Host, forMs: number): void {
+  if (!worker.isAlive()) return;
+  note(`FAULT ${worker.name} is frozen for ${forMs} ms`);
+  worker.freeze(true);
+  clock.after(forMs, () => worker.freeze(false));
+}
+
 /** Cut off from Temporal, it goes on with what others were meanwhile told to do. */
 export function isolateWorker({ note, clock }: World, { worker }: Host, forMs: number): void {
   if (!worker.isAlive()) return;
@@ -43,4 +104,13 @@ export function stopTemporal({ note, clock, server }: World, forMs: number): voi
   note(`FAULT Temporal is down for ${forMs} ms`);
   server.setUp(false);
   clock.after(forMs, () => server.setUp(true));
+}
+
+export function jumpClock({ note }: World, { worker }: Host, byMs: number): void {
+  note(`FAULT the clock of ${worker.name} jumps by ${byMs} ms`);
+  worker.clockOffsetMs += byMs;
+}
+
+function hurt(processes: readonly Process[], isHit: (process: Process) => boolean): void {
+  for (const process of processes) if (isAlive(process) && isHit(process)) process.wasHurt = true;
 }

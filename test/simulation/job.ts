@@ -11,7 +11,7 @@ export interface Job {
   readonly spec: JobSpec;
   readonly execution: Execution;
   readonly wanted: Readonly<Record<Role, number>>;
-  readonly ending?: "stop" | "cancel" | "terminate";
+  readonly ending?: "stop" | "cancel" | "fail" | "terminate";
   /** When a replica was last not wanted, by its count or by a restart; -Infinity if it always was. */
   unwantedAtMs(replica: string): number;
   scale(role: Role, replicas: number): void;
@@ -44,6 +44,14 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
 
   const status = () => server.query(id, "status") as JobStatus | undefined;
 
+  const hasFailed = (): boolean => execution.status === "failed" || status()?.failure !== undefined;
+
+  /** A job that has failed already ends so, and one that is cancelled as well as stopped is cancelled. */
+  function noteEnd(how: "stop" | "cancel"): void {
+    if (hasFailed()) ending ??= "fail";
+    else if (ending !== "cancel") ending = how;
+  }
+
   return {
     spec,
     execution,
@@ -62,11 +70,11 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
       server.update(id, "restartReplica", { replica }, () => undefined);
     },
     stop() {
-      ending ??= "stop";
+      noteEnd("stop");
       server.update(id, "stop", undefined, () => undefined);
     },
     cancel() {
-      ending ??= "cancel";
+      noteEnd("cancel");
       server.cancel(id);
     },
     terminate() {
@@ -75,7 +83,7 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
     },
     status,
     retired,
-    hasFailed: () => execution.status === "failed" || status()?.failure !== undefined,
+    hasFailed,
   };
 }
 

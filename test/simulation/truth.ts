@@ -28,6 +28,12 @@ export const liveProxies = (cluster: Cluster, job: string): readonly ProxyProces
 
 const generationOf = ({ name }: Process): number => parseIncarnation(name)?.generation ?? 0;
 
+/** Does Ray know anything of a replica or proxy, in whatever generation? */
+export const isInTables = ({ ray: { groups, actors } }: Cluster, name: string): boolean =>
+  [...groups.keys(), ...actors.keys()].some(
+    (known) => parseName(known)?.base === parseName(name)?.base,
+  );
+
 /** Everything of a job that still exists anywhere, by name. */
 export function leftovers(cluster: Cluster, job: string): readonly string[] {
   const { groups, actors } = cluster.ray;

@@ -24,6 +24,7 @@ import { createServer } from "./temporal/server.ts";
 import type { Server } from "./temporal/server.ts";
 import { createWorker } from "./temporal/worker.ts";
 import type { Worker } from "./temporal/worker.ts";
+import { isInTables } from "./truth.ts";
 
 /** A Tuesday. */
 const startMs = 1_800_000_000_000;
@@ -166,8 +167,10 @@ export function createWorld(setup: WorldSetup): World {
   const watched = (agent: Agent): Agent => ({
     ...agent,
     call: async (verb, args, options) => {
+      const askedAtMs = clock.nowMs();
       const result = await agent.call(verb, args, options);
-      if (verb === "list" && "job" in args) watchedAtMs.set(args.job, clock.nowMs());
+      if (verb === "list" && "job" in args && "leaseS" in args)
+        watchedAtMs.set(args.job, askedAtMs);
       return result;
     },
   });
@@ -204,6 +207,8 @@ export function createWorld(setup: WorldSetup): World {
       };
       const execution = server.start(workflowIdOf(spec.name), PDJobWorkflow, input);
       if (!execution) return undefined;
+      for (const oracle of oracles)
+        oracle.onStart?.(spec.name, (name) => !isInTables(cluster, name));
       const job = createJob(spec, execution, server, clock);
       jobs.set(spec.name, job);
       return job;

@@ -1,6 +1,7 @@
-import { parseIncarnation } from "../../../src/domain/names.ts";
-import type { ClusterEvent } from "../cluster/cluster.ts";
+import type { ActionInput } from "../../../src/domain/action.ts";
+import { incarnationName, parseIncarnation } from "../../../src/domain/names.ts";
 import { answers } from "../cluster/engine.ts";
+import { parseName } from "../cluster/names.ts";
 import { isOutOfReach, liveEngines, replicaOf } from "../truth.ts";
 import type { World } from "../world.ts";
 import type { Oracle } from "./oracle.ts";
@@ -8,7 +9,8 @@ import type { Oracle } from "./oracle.ts";
 /** After a replica became unwanted it may take this long, beyond its drain, until it is stopped. */
 const stopLateMs = 180_000;
 
-type Started = Extract<ClusterEvent, { readonly kind: "engineStarted" }>;
+/** From a lease's renewal to its renewer hearing of it. */
+const renewalMs = 1_000;
 
 /** Two engines of one replica never run side by side where both can be reached. */
 export const oneEngine = ({ cluster }: World): Oracle => ({
@@ -26,19 +28,37 @@ export const oneEngine = ({ cluster }: World): Oracle => ({
   },
 });
 
-/** A generation is started once, and only upwards. */
+/**
+ * A generation is started once, and only upwards. Only its own start, while it is still being tried, may find that the
+ * actor of an earlier try is gone, and make another of that name.
+ */
 export function freshGenerations(): Oracle {
   const newest = new Map<string, number>();
-  const check = ({ process }: Started): string | undefined => {
-    const key = `${process.job}/${replicaOf(process.name)}`;
-    const { generation = 0 } = parseIncarnation(process.name) ?? {};
-    const before = newest.get(key) ?? 0;
-    newest.set(key, Math.max(before, generation));
-    return generation > before ? undefined : `${process.name} starts after generation ${before}`;
-  };
+  const starting = new Set<string>();
   return {
     name: "generations are never reused",
-    onEvent: (event) => (event.kind === "engineStarted" ? check(event) : undefined),
+    onStart(job, isGone) {
+      for (const name of newest.keys())
+        if (parseName(name)?.job === job && isGone(name)) newest.delete(name);
+    },
+    onTask({ input }, change) {
+      const { spec, action } = input as Partial<ActionInput<"startPrefill" | "startDecode">>;
+      if (!spec || !action || !action.kind.startsWith("start")) return undefined;
+      const name = incarnationName(spec.name, action.replica, action.generation);
+      if (change === "opened") starting.add(name);
+      else starting.delete(name);
+      return undefined;
+    },
+    onEvent(event) {
+      if (event.kind !== "engineStarted") return undefined;
+      const { name } = event.process;
+      const { generation = 0 } = parseIncarnation(name) ?? {};
+      const key = name.replace(/-g\d+/, "-g1");
+      const before = newest.get(key) ?? 0;
+      newest.set(key, Math.max(before, generation));
+      const isFresh = generation > before || (generation === before && starting.has(name));
+      return isFresh ? undefined : `${name} starts after generation ${before}`;
+    },
   };
 }
 
@@ -86,7 +106,7 @@ export const leaseOnlyOrphans = ({ jobs, clock, watchedAtMs }: World): Oracle =>
     const { job, node, name } = event.process;
     const unwatchedMs = clock.nowMs() - (watchedAtMs.get(job) ?? 0);
     const leaseMs = (jobs.get(job)?.spec.leaseS ?? 0) * 1_000;
-    return node.state === "up" && unwatchedMs < leaseMs
+    return node.state === "up" && unwatchedMs < leaseMs - renewalMs
       ? `the lease of ${name} ended ${unwatchedMs} ms after its job was last watched`
       : undefined;
   },

@@ -15,6 +15,8 @@ export interface PlannedTurn {
 /** Something that must always hold. Each check answers with what is wrong, or nothing. */
 export interface Oracle {
   readonly name: string;
+  /** A job begins, maybe once more. What of its earlier life is completely gone may begin anew. */
+  onStart?(job: string, isGone: (name: string) => boolean): void;
   onEvent?(event: ClusterEvent): string | undefined;
   onTask?(task: Task, change: "opened" | "closed"): string | undefined;
   onTurn?(planned: PlannedTurn): string | undefined;

@@ -2,6 +2,7 @@ import type { Member } from "../../../src/domain/observed.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { answers, hasServed } from "../cluster/engine.ts";
 import type { Process } from "../cluster/engine.ts";
+import { parseName } from "../cluster/names.ts";
 import type { ProxyProcess } from "../cluster/proxy.ts";
 import type { Job } from "../job.ts";
 import { isOutOfReach, liveProxies, replicaOf } from "../truth.ts";
@@ -11,24 +12,19 @@ import type { Oracle } from "./oracle.ts";
 /** Deadlines are counted from when the planner saw the change, so they are never early by more than rounding. */
 const earlyMs = 50;
 
-/** Over all generations of a job's proxy. */
-export function membershipForward(): Oracle {
-  const newest = new Map<string, number>();
-  return {
-    name: "a membership's generation never goes back",
-    onEvent(event) {
-      if (event.kind !== "membership") return undefined;
-      const { process, before, after } = event;
-      const last = newest.get(process.job) ?? 0;
-      newest.set(process.job, Math.max(last, after.generation));
-      const isRepeat =
-        after.generation === last && JSON.stringify(before) === JSON.stringify(after);
-      return after.generation > last || isRepeat
-        ? undefined
-        : `${process.name} takes membership ${after.generation} after ${last}`;
-    },
-  };
-}
+/** An old list of members never takes the place of a newer one, and each list has its own number. */
+export const membershipForward = (): Oracle => ({
+  name: "a membership's generation never goes back",
+  onEvent(event) {
+    if (event.kind !== "membership") return undefined;
+    const { process, before, after } = event;
+    const isRepeat =
+      after.generation === before.generation && JSON.stringify(before) === JSON.stringify(after);
+    return after.generation > before.generation || isRepeat
+      ? undefined
+      : `${process.name} takes membership ${after.generation} after ${before.generation}`;
+  },
+});
 
 /** The proxy learns only of engines that have answered, and never of two generations of one replica. */
 export const membersReady = ({ cluster }: World): Oracle => ({
@@ -60,6 +56,10 @@ export function nothingToStopped({ cluster, jobs }: World): Oracle {
   const stopped = new Set<string>();
   return {
     name: "a stopped replica gets no new request",
+    onStart(job, isGone) {
+      for (const name of stopped)
+        if (parseName(name)?.job === job && isGone(name)) stopped.delete(name);
+    },
     onEvent(event) {
       if (event.kind === "engineAsked" && !event.process.wasHurt && event.by !== "lease")
         stopped.add(event.process.name);

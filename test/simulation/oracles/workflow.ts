@@ -22,9 +22,9 @@ interface Performed {
   readonly action: Action;
 }
 
-function actionOf({ argsJson }: Task): Performed | undefined {
-  const [input] = JSON.parse(argsJson) as [Partial<Performed>];
-  return input.action && input.spec ? { spec: input.spec, action: input.action } : undefined;
+function actionOf({ input }: Task): Performed | undefined {
+  const { spec, action } = input as Partial<Performed>;
+  return action && spec ? { spec, action } : undefined;
 }
 
 /** Two activities never work on one replica, on the proxy, or on the whole job at the same time. */
@@ -123,8 +123,10 @@ export const servesOn = ({ jobs }: World): Oracle => {
   const served = new Set<string>();
   return {
     name: "a job that served goes on until somebody ends it",
-    onTurn({ job, input, turn }) {
-      if (turn.plan.view.phase === "READY") served.add(job.spec.name);
+    onStart: (job) => void served.delete(job),
+    onTurn({ job, input }) {
+      // Remembered, so the workflow has seen it and shown it.
+      if (input.memory.served) served.add(job.spec.name);
       const known = jobs.get(job.spec.name);
       return input.desired.stop && served.has(job.spec.name) && known?.ending === undefined
         ? "the job tears itself down"

@@ -1,0 +1,193 @@
+import type { Role } from "../../src/domain/role.ts";
+import { roles } from "../../src/domain/role.ts";
+import type { JobSpec } from "../../src/domain/spec.ts";
+import { makeSpec } from "../support/spec.ts";
+import { createRandom } from "./random.ts";
+import type { Random } from "./random.ts";
+
+/** Something that somebody wants, or that goes wrong. `at`: which of those there are; taken modulo their number. */
+export type Step =
+  | { readonly kind: "scale"; readonly job: number; readonly role: Role; readonly replicas: number }
+  | { readonly kind: "restart"; readonly job: number; readonly at: number }
+  | { readonly kind: "stop" | "cancel" | "terminate"; readonly job: number }
+  | { readonly kind: "startAgain"; readonly job: number }
+  | { readonly kind: "requests"; readonly job: number; readonly decodeMs: readonly number[] }
+  | {
+      readonly kind: "boot";
+      readonly job: number;
+      readonly role: Role;
+      readonly takesMs: number;
+      readonly fails: boolean;
+    }
+  | { readonly kind: "engineExits" | "actorDies"; readonly at: number }
+  | { readonly kind: "engineHangs"; readonly at: number; readonly forMs: number }
+  | { readonly kind: "proxyExits" | "proxyActorDies" }
+  | { readonly kind: "proxyHangs"; readonly forMs: number }
+  | { readonly kind: "nodeDown" | "nodeSilent"; readonly at: number; readonly forMs: number }
+  | { readonly kind: "rayRestarts" | "rayBlocked" | "temporalDown"; readonly forMs: number }
+  | { readonly kind: "agentDies" | "workerDies"; readonly at: number }
+  | {
+      readonly kind: "workerFrozen" | "workerIsolated";
+      readonly at: number;
+      readonly forMs: number;
+    }
+  | { readonly kind: "clockJumps"; readonly at: number; readonly byMs: number };
+
+export interface TimedStep {
+  readonly atMs: number;
+  readonly step: Step;
+}
+
+/** A whole run as data: printed when it fails, cut down to what matters, and kept as a fixture once it is understood. */
+export interface Schedule {
+  readonly seed: number;
+  readonly gpus: readonly number[];
+  readonly workers: number;
+  readonly historyEventsMax?: number;
+  readonly jobs: readonly JobSpec[];
+  readonly steps: readonly TimedStep[];
+}
+
+const stepsMax = 12;
+/** A minute of stories, or several. */
+const horizonMs = [20_000, 180_000] as const;
+
+export function makeSchedule(seed: number): Schedule {
+  const random = createRandom(seed * 2 + 1);
+  const jobs = random.chance(0.25)
+    ? [makeJob(random, 0), makeJob(random, 1)]
+    : [makeJob(random, 0)];
+  const spanMs = random.between(...horizonMs);
+  const steps = Array.from({ length: random.between(1, stepsMax) }, () =>
+    makeSteps(random, jobs, random.between(0, spanMs)),
+  ).flat();
+  return {
+    seed,
+    gpus:
+      random.pick([
+        [0, 12, 12],
+        [12, 12, 12],
+        [0, 8, 8, 8],
+        [0, 24],
+      ]) ?? [],
+    workers: random.between(1, 2),
+    ...(random.chance(0.4) ? { historyEventsMax: random.between(60, 400) } : {}),
+    jobs,
+    steps: steps.toSorted((a, b) => a.atMs - b.atMs),
+  };
+}
+
+function makeJob(random: Random, index: number): JobSpec {
+  const count = (): number => (random.chance(0.6) ? 1 : random.between(1, 3));
+  return makeSpec({
+    // One name is the beginning of the other, which must not matter.
+    name: index === 0 ? "demo" : "demo-prefill-0",
+    scheduler: { port: 8021 + index, membership: "builtin" },
+    prefill: { replicas: count() },
+    decode: { replicas: count() },
+    leaseS: random.chance(0.5) ? 120 : 0,
+    restart: random.chance(0.3)
+      ? { restartsMax: 3, windowS: 120 }
+      : { restartsMax: 1_000, windowS: 120 },
+  });
+}
+
+/** How often each kind of step is chosen, in relation to the others. */
+const weights: Readonly<Record<Step["kind"], number>> = {
+  scale: 8,
+  restart: 3,
+  stop: 1,
+  cancel: 1,
+  terminate: 0.5,
+  startAgain: 1,
+  requests: 8,
+  boot: 3,
+  engineExits: 4,
+  actorDies: 2,
+  engineHangs: 3,
+  proxyExits: 2,
+  proxyActorDies: 1,
+  proxyHangs: 1,
+  nodeDown: 2,
+  nodeSilent: 2,
+  rayRestarts: 1,
+  rayBlocked: 3,
+  temporalDown: 3,
+  agentDies: 4,
+  workerDies: 4,
+  workerFrozen: 3,
+  workerIsolated: 3,
+  clockJumps: 1,
+};
+
+function pickKind(random: Random): Step["kind"] {
+  const kinds = Object.entries(weights) as [Step["kind"], number][];
+  let left = random.next() * kinds.reduce((sum, [, weight]) => sum + weight, 0);
+  for (const [kind, weight] of kinds) {
+    left -= weight;
+    if (left < 0) return kind;
+  }
+  return "scale";
+}
+
+/** What ends something is more telling while something is going on. */
+function makeSteps(random: Random, jobs: readonly JobSpec[], atMs: number): readonly TimedStep[] {
+  const step = makeStep(random, jobs);
+  if (!("job" in step) || random.chance(0.4)) return [{ atMs, step }];
+  const { job } = step;
+  const decodeMs = Array.from({ length: 3 }, () => random.between(2_000, 30_000));
+  return [
+    { atMs, step: { kind: "requests", job, decodeMs } },
+    { atMs: atMs + random.between(100, 2_000), step },
+  ];
+}
+
+function makeStep(random: Random, jobs: readonly JobSpec[]): Step {
+  const kind = pickKind(random);
+  const job = random.between(0, jobs.length - 1);
+  const at = random.between(0, 11);
+  const role = random.pick(roles) ?? "decode";
+  const forMs = random.between(200, random.chance(0.5) ? 8_000 : 90_000);
+  switch (kind) {
+    case "scale":
+      return { kind, job, role, replicas: random.between(1, 3) };
+    case "restart":
+      return { kind, job, at };
+    case "stop":
+    case "cancel":
+    case "terminate":
+    case "startAgain":
+      return { kind, job };
+    case "requests":
+      return {
+        kind,
+        job,
+        decodeMs: Array.from({ length: random.between(1, 4) }, () =>
+          random.between(500, random.chance(0.3) ? 60_000 : 6_000),
+        ),
+      };
+    case "boot":
+      return { kind, job, role, takesMs: random.between(100, 30_000), fails: random.chance(0.6) };
+    case "engineExits":
+    case "actorDies":
+    case "agentDies":
+    case "workerDies":
+      return { kind, at };
+    case "proxyExits":
+    case "proxyActorDies":
+      return { kind };
+    case "engineHangs":
+    case "nodeDown":
+    case "nodeSilent":
+    case "workerFrozen":
+    case "workerIsolated":
+      return { kind, at, forMs };
+    case "proxyHangs":
+    case "rayRestarts":
+    case "rayBlocked":
+    case "temporalDown":
+      return { kind, forMs };
+    case "clockJumps":
+      return { kind, at, byMs: random.between(-3_600_000, 3_600_000) };
+  }
+}
