@@ -2,7 +2,9 @@ import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { incarnationName, replicaName } from "../domain/names.ts";
-import { explainNoPlace } from "../plan/placement.ts";
+import type { ObservedPlacementGroup } from "../domain/observed.ts";
+import { explainNoPlace, isMislaid } from "../plan/placement.ts";
+import type { Agent } from "../ray/agent.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { startJobClock } from "./job-clock.ts";
 
@@ -11,24 +13,11 @@ const pollEveryMs = 300;
 const infeasibleForMs = 1_500;
 
 export const placementActivities = ({ agent }: ActivityDependencies) => {
-  async function noPlace(
-    { spec, action }: ActionInput<"reservePlacementGroup">,
-    code: "PlacementInfeasible" | "PlacementTimeout",
-  ): Promise<PdjobError> {
-    const { nodes } = await agent.call("nodes", {});
-    const { replica, bundles, strategy = "STRICT_PACK" } = action;
-    const layout = { bundles, strategy };
-    const why = explainNoPlace({ spec, role: replica.role, layout }, nodes);
-    const waited =
-      code === "PlacementTimeout" ? ` within the job's timeout of ${spec.timeoutS} s` : "";
-    return new PdjobError(
-      code,
-      `No placement group for ${replicaName(replica)} g${action.generation}${waited}. ${why}`,
-    );
-  }
-
   return {
-    /** Reserves a replica's GPUs and returns when Ray has them; older generations are removed first. */
+    /**
+     * Reserves a replica's GPUs and returns when Ray has them, or when the planner would cut the replica in another way
+     * now; older generations are removed first.
+     */
     async reservePlacementGroup(
       input: ActionInput<"reservePlacementGroup">,
     ): Promise<{ readonly nodeIps: readonly string[] }> {
@@ -54,9 +43,11 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
         // A job that has served waits for GPUs as long as it must: nodes that are gone may come back.
         const { deadlineMs } = action;
         if (deadlineMs !== undefined && nowMs - (infeasibleSinceMs ?? nowMs) >= infeasibleForMs)
-          throw await noPlace(input, "PlacementInfeasible");
+          throw await noPlace(agent, input, "PlacementInfeasible");
         if (deadlineMs !== undefined && nowMs > deadlineMs)
-          throw await noPlace(input, "PlacementTimeout");
+          throw await noPlace(agent, input, "PlacementTimeout");
+        if (infeasibleSinceMs !== undefined && (await isLaidOtherwise(agent, input, group)))
+          return { nodeIps: [] };
         await sleep(pollEveryMs);
       }
     },
@@ -71,3 +62,32 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
     },
   };
 };
+
+type Input = ActionInput<"reservePlacementGroup">;
+
+async function noPlace(
+  agent: Agent,
+  { spec, action }: Input,
+  code: "PlacementInfeasible" | "PlacementTimeout",
+): Promise<PdjobError> {
+  const { nodes } = await agent.call("nodes", {});
+  const { replica, bundles, strategy = "STRICT_PACK" } = action;
+  const layout = { bundles, strategy };
+  const why = explainNoPlace({ spec, role: replica.role, layout }, nodes);
+  const waited =
+    code === "PlacementTimeout" ? ` within the job's timeout of ${spec.timeoutS} s` : "";
+  return new PdjobError(
+    code,
+    `No placement group for ${replicaName(replica)} g${action.generation}${waited}. ${why}`,
+  );
+}
+
+/** Would the planner, which sees this group as well, ask for another one now? */
+async function isLaidOtherwise(
+  agent: Agent,
+  { spec, action }: Input,
+  group: ObservedPlacementGroup,
+): Promise<boolean> {
+  const { nodes } = await agent.call("nodes", {}, { signal: cancellationSignal() });
+  return isMislaid(group, spec, action.replica.role, nodes);
+}

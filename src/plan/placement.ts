@@ -1,4 +1,4 @@
-import type { ObservedNode } from "../domain/observed.ts";
+import type { ObservedNode, ObservedPlacementGroup } from "../domain/observed.ts";
 import { dataParallelSize } from "../domain/parallelism.ts";
 import type { Role } from "../domain/role.ts";
 import type { Bundle, JobSpec, Strategy } from "../domain/spec.ts";
@@ -48,6 +48,25 @@ export function layoutOfGroup(
 export const replicaBundles = (spec: JobSpec, role: Role): readonly Bundle[] => [
   bundleOf(spec, spec.roles[role].numGpus),
 ];
+
+/** Can these nodes hold a replica, but not as this group cuts it? Then the group waits for what need not come. */
+export function isMislaid(
+  group: Pick<ObservedPlacementGroup, "state" | "schedulingState" | "bundles">,
+  spec: JobSpec,
+  role: Role,
+  nodes: readonly ObservedNode[] | undefined,
+): boolean {
+  if (group.state !== "PENDING" || group.schedulingState !== "INFEASIBLE") return false;
+  if (nodes === undefined || group.bundles === undefined) return false;
+  const layout = layoutOf(spec, role, nodes);
+  return isFeasible(layout, nodes) && !isDeepEqual(layout.bundles, group.bundles);
+}
+
+const isDeepEqual = (a: readonly Bundle[], b: readonly Bundle[]): boolean =>
+  a.length === b.length &&
+  a.every(
+    ({ GPU = 0, CPU = 0 }, index) => GPU === (b[index]?.GPU ?? 0) && CPU === (b[index]?.CPU ?? 0),
+  );
 
 /** Every way to cut a replica into equal bundles of whole workers, fewest first. */
 function gangLayouts(spec: JobSpec, role: Role): readonly Layout[] {

@@ -7,7 +7,7 @@ import type { PlanInput } from "../domain/plan.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { condemned, firstLine } from "./condemn.ts";
 import { readyByMs } from "../domain/deadline.ts";
-import { layoutOf, layoutOfGroup } from "./placement.ts";
+import { isMislaid, layoutOf, layoutOfGroup } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
 import { gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
@@ -23,6 +23,8 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
   const verdict = condemned(replica, input);
   if (verdict && current)
     return { action: remove(replica, current, input, firstLine(verdict), verdict) };
+  if (current?.group && isMislaid(current.group, input.spec, replica.id.role, input.observed.nodes))
+    return { action: remove(replica, current, input, "the nodes can hold it cut in another way") };
   if (current?.group?.state !== "CREATED") return reserve(replica, input);
   if (!current.actor || current.actor.state === "idle")
     return start(replica, current, world, input);

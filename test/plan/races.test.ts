@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { emptyMemory } from "../../src/domain/memory.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
-import { rememberFailure, rememberStart } from "../../src/workflows/remember.ts";
+import { rememberFailure, rememberSeen, rememberStart } from "../../src/workflows/remember.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 
@@ -73,6 +74,54 @@ describe("races", () => {
     expect(view).toMatchObject({
       phase: "WAITING",
       reason: "decode-0 waits for a node with as many GPUs and CPUs as it needs; none is there now",
+    });
+  });
+
+  test("a group that waits for a node that need not come makes way for a gang", () => {
+    const spec = makeSpec({ decode: { numGpus: 4 } });
+    const cluster = fakeCluster(spec);
+    const node = (ip: string) => ({
+      ip,
+      alive: true,
+      total: { GPU: 2, CPU: 8 },
+      available: { GPU: 2, CPU: 8 },
+    });
+    const group = {
+      name: "demo-decode-0-g1",
+      state: "PENDING",
+      schedulingState: "INFEASIBLE",
+      nodeIps: [],
+      bundles: [{ GPU: 4 }],
+    } as const;
+    const steps = (nodes: readonly string[]) =>
+      reconcile({
+        ...cluster.state,
+        spec,
+        observed: { ...cluster.state.observed, placementGroups: [group], nodes: nodes.map(node) },
+      }).actions.filter((action) => "replica" in action && action.replica.role === "decode");
+    expect(steps(["10.0.0.1"])[0]).toMatchObject({ kind: "reservePlacementGroup", generation: 1 });
+    expect(steps(["10.0.0.1", "10.0.0.2"])[0]).toMatchObject({
+      kind: "removePlacementGroup",
+      generation: 1,
+      reason: "the nodes can hold it cut in another way",
+    });
+  });
+
+  test("a generation that was adopted is used up, even if it vanishes before anything is done to it", () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.settle();
+    const { view } = cluster.turn();
+    const seen = {
+      ...view,
+      replicas: view.replicas.map((replica) => ({ ...replica, generation: 7 })),
+      proxy: { ...view.proxy, generation: 3 },
+    };
+    expect(rememberSeen(emptyMemory(0), seen).generations).toEqual({
+      "prefill-0": 7,
+      "prefill-1": 7,
+      "decode-0": 7,
+      "decode-1": 7,
+      proxy: 3,
     });
   });
 });

@@ -32,8 +32,7 @@ export function hangProcess(
 /** The actor's process is killed, as the system does when memory runs out; Ray notices at once. */
 export function killActor({ note, cluster }: World, name: string): void {
   note(`FAULT the actor ${name} is killed`);
-  hurt(cluster.engines, (engine) => engine.name === name);
-  hurt(cluster.proxies, (proxy) => proxy.name === name);
+  hurt([...cluster.engines, ...cluster.proxies], (process) => process.name === name);
   cluster.ray.kill(name, "SIGKILL");
 }
 

@@ -12,6 +12,8 @@ export interface Job {
   readonly execution: Execution;
   readonly wanted: Readonly<Record<Role, number>>;
   readonly ending?: "stop" | "cancel" | "fail" | "terminate";
+  /** The workflow has remembered that it was READY. */
+  hasServed: boolean;
   /** When a replica was last not wanted, by its count or by a restart; -Infinity if it always was. */
   unwantedAtMs(replica: string): number;
   scale(role: Role, replicas: number): void;
@@ -56,6 +58,7 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
     spec,
     execution,
     wanted,
+    hasServed: false,
     get ending() {
       return ending;
     },

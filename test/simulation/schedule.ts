@@ -49,27 +49,30 @@ export interface Schedule {
 }
 
 const stepsMax = 12;
+/** A replica of so many GPUs is a gang of two ranks on these nodes, which together hold all that may be asked for. */
+const gangGpus = 4;
+const gangNodes: readonly number[] = [0, ...Array.from({ length: 12 }, () => 3)];
+const nodes: readonly (readonly number[])[] = [
+  [0, 12, 12],
+  [12, 12, 12],
+  [0, 8, 8, 8],
+  [0, 24],
+];
 /** A minute of stories, or several. */
 const horizonMs = [20_000, 180_000] as const;
 
 export function makeSchedule(seed: number): Schedule {
   const random = createRandom(seed * 2 + 1);
-  const jobs = random.chance(0.25)
-    ? [makeJob(random, 0), makeJob(random, 1)]
-    : [makeJob(random, 0)];
+  const hasGangs = random.chance(0.15);
+  const jobs = [makeJob(random, 0, hasGangs)];
+  if (!hasGangs && random.chance(0.25)) jobs.push(makeJob(random, 1, false));
   const spanMs = random.between(...horizonMs);
   const steps = Array.from({ length: random.between(1, stepsMax) }, () =>
     makeSteps(random, jobs, random.between(0, spanMs)),
   ).flat();
   return {
     seed,
-    gpus:
-      random.pick([
-        [0, 12, 12],
-        [12, 12, 12],
-        [0, 8, 8, 8],
-        [0, 24],
-      ]) ?? [],
+    gpus: hasGangs ? gangNodes : (random.pick(nodes) ?? []),
     workers: random.between(1, 2),
     ...(random.chance(0.4) ? { historyEventsMax: random.between(60, 400) } : {}),
     jobs,
@@ -77,14 +80,16 @@ export function makeSchedule(seed: number): Schedule {
   };
 }
 
-function makeJob(random: Random, index: number): JobSpec {
+function makeJob(random: Random, index: number, hasGangs: boolean): JobSpec {
   const count = (): number => (random.chance(0.6) ? 1 : random.between(1, 3));
+  const numGpus = (): number => (hasGangs && random.chance(0.7) ? gangGpus : 2);
   return makeSpec({
     // One name is the beginning of the other, which must not matter.
     name: index === 0 ? "demo" : "demo-prefill-0",
     scheduler: { port: 8021 + index, membership: "builtin" },
-    prefill: { replicas: count() },
-    decode: { replicas: count() },
+    numGpus: 64,
+    prefill: { replicas: count(), numGpus: numGpus() },
+    decode: { replicas: count(), numGpus: numGpus() },
     leaseS: random.chance(0.5) ? 120 : 0,
     restart: random.chance(0.3)
       ? { restartsMax: 3, windowS: 120 }

@@ -17,6 +17,16 @@ export function replicaOf(name: string): string {
 export const isOutOfReach = ({ node, session }: Process, cluster: Cluster): boolean =>
   node.state !== "up" || session !== cluster.ray.session();
 
+/** Something hit it, or another rank of the same gang: the orchestrator may rightly think that it does not serve. */
+export function wasHurt({ engines, proxies }: Cluster, { name }: Process): boolean {
+  const whole = parseName(name)?.whole;
+  return [...engines, ...proxies].some(
+    (process) =>
+      parseName(process.name)?.whole === whole &&
+      (process.wasHurt === true || (process.name !== name && !isAlive(process))),
+  );
+}
+
 export const liveEngines = (cluster: Cluster, job: string): readonly Process[] =>
   cluster.engines.filter((engine) => engine.job === job && isAlive(engine));
 
@@ -52,10 +62,15 @@ export function leftovers(cluster: Cluster, job: string): readonly string[] {
 export function shortcomings(cluster: Cluster, job: Job): readonly string[] {
   const { name } = job.spec;
   const nowMs = cluster.clock.nowMs();
-  const wanted = wantedIds(job).map(replicaName);
   const live = liveEngines(cluster, name);
-  const serving = live.filter((engine) => answers(engine, nowMs) && !isOutOfReach(engine, cluster));
-  const groups = [...cluster.ray.groups.keys()].filter((full) => parseName(full)?.job === name);
+  const serving = live
+    .filter((engine) => rankOf(engine) === 0 && answers(engine, nowMs))
+    .filter((engine) => !isOutOfReach(engine, cluster));
+  const names = serving.map((engine) => engine.name);
+  const groups = [...cluster.ray.groups.values()].filter(
+    (group) => parseName(group.name)?.job === name,
+  );
+  const ranks = groups.flatMap((group) => group.bundles.map(() => group.name));
   const proxies = liveProxies(cluster, name);
   const members = proxies[0]?.membership.members ?? [];
   const retired = serving.filter(
@@ -63,20 +78,16 @@ export function shortcomings(cluster: Cluster, job: Job): readonly string[] {
   );
   return [
     ...retired.map((engine) => `${engine.name} was to be restarted`),
-    ...differs(
-      "engines",
-      serving.map((engine) => replicaOf(engine.name)),
-      wanted,
-    ),
-    ...differs(
-      "engine processes",
-      live.map((engine) => engine.name),
-      serving.map((engine) => engine.name),
-    ),
+    ...differs("engines", names.map(replicaOf), wantedIds(job).map(replicaName)),
     ...differs(
       "groups",
-      groups,
-      serving.map((engine) => engine.name),
+      groups.map((group) => group.name),
+      names,
+    ),
+    ...differs(
+      "processes",
+      live.map((engine) => parseName(engine.name)?.whole ?? ""),
+      ranks,
     ),
     ...differs(
       "proxies",
@@ -86,10 +97,12 @@ export function shortcomings(cluster: Cluster, job: Job): readonly string[] {
     ...differs(
       "members",
       members.map((member) => member.name),
-      serving.map((engine) => engine.name),
+      names,
     ),
   ];
 }
+
+const rankOf = ({ name }: Process): number => parseIncarnation(name)?.rank ?? 0;
 
 function differs(
   what: string,

@@ -182,6 +182,7 @@ export function createWorld(setup: WorldSetup): World {
       const turn = await planTurn(input);
       const job = jobs.get(input.spec.name);
       const isUndisturbed = touches() === before;
+      if (job && input.memory.served) job.hasServed = true;
       if (job) consult((oracle) => oracle.onTurn?.({ job, input, turn, isUndisturbed }));
       return turn;
     };

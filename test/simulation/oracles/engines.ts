@@ -2,7 +2,7 @@ import type { ActionInput } from "../../../src/domain/action.ts";
 import { incarnationName, parseIncarnation } from "../../../src/domain/names.ts";
 import { answers } from "../cluster/engine.ts";
 import { parseName } from "../cluster/names.ts";
-import { isOutOfReach, liveEngines, replicaOf } from "../truth.ts";
+import { isOutOfReach, liveEngines, replicaOf, wasHurt } from "../truth.ts";
 import type { World } from "../world.ts";
 import type { Oracle } from "./oracle.ts";
 
@@ -21,12 +21,17 @@ export const oneEngine = ({ cluster }: World): Oracle => ({
     const other = liveEngines(cluster, process.job).find(
       (engine) =>
         engine !== process &&
-        replicaOf(engine.name) === replicaOf(process.name) &&
+        parseName(engine.name)?.base === parseName(process.name)?.base &&
+        !areRanks(engine.name, process.name) &&
         !isOutOfReach(engine, cluster),
     );
     return other && `${process.name} starts while ${other.name} runs`;
   },
 });
+
+/** Two ranks of one gang are parts of one engine. */
+const areRanks = (one: string, other: string): boolean =>
+  one !== other && parseName(one)?.whole === parseName(other)?.whole;
 
 /**
  * A generation is started once, and only upwards. Only its own start, while it is still being tried, may find that the
@@ -56,7 +61,8 @@ export function freshGenerations(): Oracle {
       const key = name.replace(/-g\d+/, "-g1");
       const before = newest.get(key) ?? 0;
       newest.set(key, Math.max(before, generation));
-      const isFresh = generation > before || (generation === before && starting.has(name));
+      const isTriedAgain = starting.has(parseName(name)?.whole ?? "");
+      const isFresh = generation > before || (generation === before && isTriedAgain);
       return isFresh ? undefined : `${name} starts after generation ${before}`;
     },
   };
@@ -88,7 +94,7 @@ export const onlyUnwanted = ({ cluster, jobs, clock }: World): Oracle => ({
     if (event.kind !== "engineAsked" || event.by === "lease") return undefined;
     const { process, by } = event;
     const job = jobs.get(process.job);
-    if (!job || process.wasHurt || !answers(process, clock.nowMs())) return undefined;
+    if (!job || wasHurt(cluster, process) || !answers(process, clock.nowMs())) return undefined;
     if (isOutOfReach(process, cluster) || job.hasFailed()) return undefined;
     const unwantedAtMs = job.unwantedAtMs(replicaOf(process.name));
     const drainMs = Math.max(...Object.values(job.spec.drainS)) * 1_000;
@@ -99,14 +105,14 @@ export const onlyUnwanted = ({ cluster, jobs, clock }: World): Oracle => ({
 });
 
 /** Leases end what nobody looks after, and nothing else. */
-export const leaseOnlyOrphans = ({ jobs, clock, watchedAtMs }: World): Oracle => ({
+export const leaseOnlyOrphans = ({ cluster, jobs, clock, watchedAtMs }: World): Oracle => ({
   name: "leases end only what nobody looks after",
   onEvent(event) {
     if (event.kind !== "engineAsked" || event.by !== "lease") return undefined;
-    const { job, node, name } = event.process;
+    const { job, name } = event.process;
     const unwatchedMs = clock.nowMs() - (watchedAtMs.get(job) ?? 0);
     const leaseMs = (jobs.get(job)?.spec.leaseS ?? 0) * 1_000;
-    return node.state === "up" && unwatchedMs < leaseMs - renewalMs
+    return !isOutOfReach(event.process, cluster) && unwatchedMs < leaseMs - renewalMs
       ? `the lease of ${name} ended ${unwatchedMs} ms after its job was last watched`
       : undefined;
   },

@@ -5,7 +5,7 @@ import type { Process } from "../cluster/engine.ts";
 import { parseName } from "../cluster/names.ts";
 import type { ProxyProcess } from "../cluster/proxy.ts";
 import type { Job } from "../job.ts";
-import { isOutOfReach, liveProxies, replicaOf } from "../truth.ts";
+import { isOutOfReach, liveProxies, replicaOf, wasHurt } from "../truth.ts";
 import type { World } from "../world.ts";
 import type { Oracle } from "./oracle.ts";
 
@@ -61,9 +61,9 @@ export function nothingToStopped({ cluster, jobs }: World): Oracle {
         if (parseName(name)?.job === job && isGone(name)) stopped.delete(name);
     },
     onEvent(event) {
-      if (event.kind === "engineAsked" && !event.process.wasHurt && event.by !== "lease")
+      if (event.kind === "engineAsked" && !wasHurt(cluster, event.process) && event.by !== "lease")
         stopped.add(event.process.name);
-      if (event.kind !== "routed" || event.process.wasHurt) return undefined;
+      if (event.kind !== "routed" || wasHurt(cluster, event.process)) return undefined;
       const job = jobs.get(event.process.job);
       if (!job || job.hasFailed() || isOutOfReach(event.process, cluster)) return undefined;
       return stopped.has(event.member.name)
@@ -86,7 +86,7 @@ export function drainedFirst({ cluster, jobs, clock }: World): Oracle {
 
   function checkEngine(engine: Process, job: Job): string | undefined {
     const proxy = liveProxies(cluster, engine.job).find(
-      (one) => !one.wasHurt && answers(one, clock.nowMs()),
+      (one) => !wasHurt(cluster, one) && answers(one, clock.nowMs()),
     );
     if (!proxy) return undefined;
     if (proxy.membership.members.some(({ name }) => name === engine.name))
@@ -114,7 +114,7 @@ export function drainedFirst({ cluster, jobs, clock }: World): Oracle {
       if (event.kind !== "engineAsked" && event.kind !== "proxyAsked") return undefined;
       const { process } = event;
       const job = jobs.get(process.job);
-      const isHealthy = !process.wasHurt && answers(process, clock.nowMs());
+      const isHealthy = !wasHurt(cluster, process) && answers(process, clock.nowMs());
       if (!job || !isHealthy || event.by === "lease" || job.hasFailed()) return undefined;
       if (isOutOfReach(process, cluster)) return undefined;
       return event.kind === "engineAsked"

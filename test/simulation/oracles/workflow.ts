@@ -119,18 +119,10 @@ export const readyIsTrue = ({ cluster, clock }: World): Oracle => ({
 });
 
 /** Whoever never asked for the end of a job that served keeps it. */
-export const servesOn = ({ jobs }: World): Oracle => {
-  const served = new Set<string>();
-  return {
-    name: "a job that served goes on until somebody ends it",
-    onStart: (job) => void served.delete(job),
-    onTurn({ job, input }) {
-      // Remembered, so the workflow has seen it and shown it.
-      if (input.memory.served) served.add(job.spec.name);
-      const known = jobs.get(job.spec.name);
-      return input.desired.stop && served.has(job.spec.name) && known?.ending === undefined
-        ? "the job tears itself down"
-        : undefined;
-    },
-  };
-};
+export const servesOn = (): Oracle => ({
+  name: "a job that served goes on until somebody ends it",
+  onTurn: ({ job, input }) =>
+    input.desired.stop && job.hasServed && job.ending === undefined
+      ? "the job tears itself down"
+      : undefined,
+});
