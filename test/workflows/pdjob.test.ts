@@ -47,7 +47,8 @@ async function live(name: string, extra: Partial<JobInput> = {}): Promise<Workfl
     cluster.setState(`${name}-decode-0-g1`, "exited");
     await eventually("decode-0 is replaced", async () =>
       (await untilReady(handle, 1)).replicas.some(
-        (one) => one.name === "decode-0" && one.generation === 2,
+        // A reservation that the end of a run called off has used its number up.
+        (one) => one.name === "decode-0" && one.generation > 1,
       ),
     );
     await handle.executeUpdate("stop");
