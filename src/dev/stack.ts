@@ -17,7 +17,8 @@ import { startTemporal } from "./temporal.ts";
 const workerStopGraceS = 12;
 const temporalStopGraceS = 5;
 /** A worker that dies at once is restarted ever more slowly. */
-const workerBackoffMaxMs = 10_000;
+const backoffMinMs = 200;
+const backoffMaxDefaultMs = 10_000;
 const wantedPort = 7_233;
 const wantedUiPort = 8_233;
 const workerPath = fileURLToPath(new URL("../../bin/pdjob-worker", import.meta.url));
@@ -36,6 +37,8 @@ export interface StackOptions {
   readonly signal?: AbortSignal;
   /** The program that is run as the worker, for tests of its death. Default: the worker. */
   readonly workerProgram?: string;
+  /** A worker that keeps dying is restarted this late at most. Default 10 s. */
+  readonly workerBackoffMaxMs?: number;
   /** Added to the worker's environment. */
   readonly workerEnv?: Readonly<Record<string, string>>;
   readonly onProgress?: (text: string) => void;
@@ -152,8 +155,10 @@ async function sideBySide<T>(
 async function keepWorker(
   where: { temporalAddress: string; rayAddress: string; taskQueue: string },
   logDir: string,
-  { workerProgram = workerPath, workerEnv = {} }: StackOptions,
+  options: StackOptions,
 ) {
+  const { workerProgram = workerPath, workerEnv = {} } = options;
+  const { workerBackoffMaxMs = backoffMaxDefaultMs } = options;
   const argv = [
     process.execPath,
     workerProgram,
@@ -172,14 +177,16 @@ async function keepWorker(
   let stopping = false;
 
   async function supervise(): Promise<void> {
-    for (let backoffMs = 200; ; backoffMs = Math.min(backoffMs * 2, workerBackoffMaxMs)) {
+    let backoffMs = backoffMinMs;
+    while (!stopping) {
       const startedMs = Date.now();
       await current.exited;
-      if (stopping) return;
-      if (Date.now() - startedMs > workerBackoffMaxMs) backoffMs = 200;
-      await sleep(backoffMs);
-      if (stopping) return;
-      current = await start();
+      if (Date.now() - startedMs > workerBackoffMaxMs) backoffMs = backoffMinMs;
+      if (!stopping) await sleep(backoffMs);
+      backoffMs = Math.min(backoffMs * 2, workerBackoffMaxMs);
+      if (!stopping) current = await start();
+      // Somebody may have asked for the end while it started.
+      if (stopping) await current.stop(workerStopGraceS);
     }
   }
   const supervision = supervise();
