@@ -24,7 +24,7 @@ Example: pdjob-worker --ray-address 10.0.0.4:6379
 `;
 
 /** What tests put around the worker's work. */
-type Breakage = Pick<WorkerOptions, "interceptors" | "wrapAgent">;
+type Breakage = Pick<WorkerOptions, "interceptors" | "wrapAgent" | "override">;
 
 /** The program: reads its arguments, polls until a signal, and ends the process. */
 export async function runWorkerCommand(extra: Breakage = {}): Promise<void> {

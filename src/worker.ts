@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { DefaultLogger, NativeConnection, Runtime, Worker } from "@temporalio/worker";
-import type { ActivityInterceptorsFactory } from "@temporalio/worker";
+import type { ActivityInterceptorsFactory, WorkerOptions as SdkOptions } from "@temporalio/worker";
 import { pino } from "pino";
 import { createActivities } from "./activities/index.ts";
 import { conductActivity } from "./activities/conduct.ts";
@@ -19,6 +19,8 @@ export interface WorkerOptions {
   /** Run inside our own around every activity, and around every call of the agent: for tests that break things there. */
   readonly interceptors?: readonly ActivityInterceptorsFactory[];
   readonly wrapAgent?: (agent: Agent) => Agent;
+  /** Over our own settings of the SDK's worker, for the same tests. */
+  readonly override?: Pick<SdkOptions, "workflowBundle" | "maxCachedWorkflows">;
 }
 
 /** A server that does not answer by then is called unreachable. */
@@ -64,6 +66,7 @@ export async function startWorker(options: WorkerOptions) {
     stickyQueueScheduleToStartTimeout: stickyTimeout,
     shutdownGraceTime,
     shutdownForceTime,
+    ...options.override,
   });
   const run = worker.run().finally(async () => {
     await agent.close();

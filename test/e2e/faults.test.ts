@@ -79,9 +79,18 @@ test("requests are answered and nothing restarts while the worker is down", asyn
   const before = (await rig.client.status("faults")).replicas.map(
     ({ name, generation }) => `${name} g${generation}`,
   );
-  rig.stack.killWorker();
+  const worker = rig.stack.workerPid() ?? 0;
+  // A stopped process does as little as a dead one, and is not restarted before this test is done with it.
+  process.kill(worker, "SIGSTOP");
+  await eventually("the worker is stopped", () => stateOf(worker) === "T");
   for (let turn = 0; turn < 20; turn++)
     expect((await complete(spec, { prompt: `turn ${turn}`, max_tokens: 3 })).status).toBe(200);
+  expect(stateOf(worker)).toBe("T");
+  rig.stack.killWorker();
+  await eventually(
+    "another worker runs",
+    () => ![undefined, worker].includes(rig.stack.workerPid()),
+  );
   await untilPhase(rig.client, "faults", "READY");
   expect(
     (await rig.client.status("faults")).replicas.map(
@@ -89,6 +98,10 @@ test("requests are answered and nothing restarts while the worker is down", asyn
     ),
   ).toEqual(before);
 });
+
+/** `T` is stopped. */
+const stateOf = (pid: number): string =>
+  /^State:\s+(\w)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "";
 
 test("cancelling the workflow releases everything", async () => {
   const { path } = await findTemporal();

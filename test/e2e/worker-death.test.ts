@@ -4,36 +4,36 @@ import { startDyingRig } from "../support/dying-rig.ts";
 import { complete, leftOf, rigSpec, untilPhase } from "../support/rig.ts";
 import { incarnationOf, processesOf } from "../support/processes.ts";
 
-/** Every step of a first deployment. */
-const kinds = [
-  "planTurn",
-  "reservePlacementGroup",
-  "startPrefill",
-  "readKvIp",
-  "startDecode",
-  "waitHealthy",
-  "renderProxy",
-  "runProxy",
-  "setMembership",
-];
+const beforeAndAfter = (...kinds: readonly string[]): readonly string[] =>
+  kinds.flatMap((kind) => [`before ${kind}`, `after ${kind}`]);
+
+/** Where the worker dies, by what is asked of the job meanwhile. */
+const moments = {
+  deploy: [
+    ...beforeAndAfter("planTurn", "reservePlacementGroup", "startPrefill", "readKvIp"),
+    ...beforeAndAfter("startDecode", "waitHealthy", "renderProxy", "runProxy", "setMembership"),
+    "after ensureReplica deaths-prefill-0-g1",
+    "before startEngine deaths-decode-0-g1",
+  ],
+  scaleDown: beforeAndAfter("drainReplica", "stopReplica", "removePlacementGroup"),
+  stop: beforeAndAfter("stopProxy", "stopReplica deaths-prefill-0-g1", "sweep"),
+};
 let rig: Awaited<ReturnType<typeof startDyingRig>>;
 
 beforeAll(async () => {
-  rig = await startDyingRig(kinds);
+  rig = await startDyingRig(Object.values(moments).flat());
 });
 afterAll(async () => rig.stop());
 
 test(
-  "a job becomes READY though the worker is SIGKILLed right before and right after each of its steps",
-  { timeout: 480_000 },
+  "the worker is SIGKILLed right before and right after every step of a deployment, a scale-down and a stop, and nobody notices",
+  { timeout: 400_000 },
   async () => {
-    const spec = await rigSpec(rig, "deaths", { timeoutS: 450 });
+    const envs = { PDJOB_SIM_TOKEN_MS: "50" };
+    const spec = await rigSpec(rig, "deaths", { timeoutS: 350, envs });
     await rig.client.start(spec);
-    const status = await untilPhase(rig.client, "deaths", "READY", 450_000);
-    expect(rig.deaths().toSorted()).toEqual(
-      kinds.flatMap((kind) => [`after ${kind}`, `before ${kind}`]).toSorted(),
-    );
-
+    const status = await untilPhase(rig.client, "deaths", "READY", 300_000);
+    expect(rig.deaths().toSorted()).toEqual(moments.deploy.toSorted());
     expect(status.replicas.map(({ name, generation }) => `${name} g${generation}`)).toEqual([
       "prefill-0 g1",
       "prefill-1 g1",
@@ -47,10 +47,20 @@ test(
     // Each simulated engine is two processes, as vLLM's server and engine core; the proxy is one.
     expect(processesOf("deaths")).toHaveLength(4 * 2 + 1);
 
-    const { text } = await complete(spec, { prompt: "still here", max_tokens: 5 });
-    expect(JSON.parse(text).choices[0].text).toBe(expectedText("sim/tiny", "still here", 5));
+    const answers = ["one", "other"].map((prompt) => complete(spec, { prompt, max_tokens: 100 }));
+    await rig.client.scale("deaths", { role: "decode", replicas: 1 });
+    for (const [index, prompt] of ["one", "other"].entries()) {
+      const { text } = (await answers[index])!;
+      expect(JSON.parse(text).choices[0].text).toBe(expectedText("sim/tiny", prompt, 100));
+    }
+    const scaled = await untilPhase(rig.client, "deaths", "READY", 100_000);
+    expect(scaled.replicas.map(({ name }) => name)).toEqual(["prefill-0", "prefill-1", "decode-0"]);
+    const beforeStop = [...moments.deploy, ...moments.scaleDown];
+    expect(rig.deaths().toSorted()).toEqual(beforeStop.toSorted());
+
     await rig.client.stop("deaths");
     await rig.client.result("deaths");
+    expect(rig.deaths().toSorted()).toEqual([...beforeStop, ...moments.stop].toSorted());
     expect(await leftOf(rig, spec)).toEqual([]);
   },
 );

@@ -1,23 +1,43 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { DefaultLogger, bundleWorkflowCode } from "@temporalio/worker";
+import { root } from "./program.ts";
 import { startRig } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 
-/** A rig whose worker is SIGKILLed right before and right after each of these steps, once; `deaths` says where it was. */
+/**
+ * A rig whose worker is SIGKILLed at each of these moments (`before KIND`, `after VERB NAME`), or right before and right
+ * after when only a step is named, once each. Its activities are missed after 2.5 s. `deaths` says where it died so far.
+ */
 export async function startDyingRig(
-  steps: readonly string[],
+  moments: readonly string[],
 ): Promise<Rig & { readonly deaths: () => readonly string[] }> {
   const dir = mkdtempSync(join(tmpdir(), "pdjob-death-"));
   const record = join(dir, "deaths");
+  const bundle = join(dir, "workflows.js");
+  writeFileSync(bundle, await bundleSoonMissed());
   const rig = await startRig({
-    workerProgram: fileURLToPath(new URL("dying-worker.mjs", import.meta.url)),
-    workerEnv: { PDJOB_DIE_AT: steps.join(","), PDJOB_DIE_RECORD: record },
+    workerProgram: join(root, "test/support/dying-worker.mjs"),
+    workerBackoffMaxMs: 200,
+    workerEnv: {
+      PDJOB_DIE_AT: moments.join(","),
+      PDJOB_DIE_RECORD: record,
+      PDJOB_DIE_BUNDLE: bundle,
+    },
   });
   const stop = async (): Promise<void> => {
     await rig.stop();
     rmSync(dir, { recursive: true, force: true });
   };
   return { ...rig, stop, deaths: () => readFileSync(record, "utf8").trim().split("\n") };
+}
+
+async function bundleSoonMissed(): Promise<string> {
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(root, "dist/workflows/index.js"),
+    workflowInterceptorModules: [join(root, "test/support/soon-missed.mjs")],
+    logger: new DefaultLogger("ERROR"),
+  });
+  return code;
 }

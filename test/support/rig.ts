@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { request } from "undici";
 import { connect } from "../../src/client.ts";
 import type { PdjobClient } from "../../src/client.ts";
@@ -22,25 +23,61 @@ export interface Rig {
   readonly client: PdjobClient;
   readonly agent: Agent;
   readonly dir: string;
+  /** `host:port` of everything that engines and proxies of a job were seen with so far. */
+  endpointsOf(job: string): readonly string[];
   stop(): Promise<void>;
 }
 
+const lookEveryMs = 1_000;
+
 /** Real Temporal, real Ray (a head and two nodes with 8 declared GPUs each), a real worker. */
 export async function startRig(
-  options: Pick<StackOptions, "workerEnv" | "workerProgram"> = {},
+  options: Pick<StackOptions, "workerEnv" | "workerProgram" | "workerBackoffMaxMs"> = {},
 ): Promise<Rig> {
   const dir = mkdtempSync(join(tmpdir(), "pdjob-rig-"));
   const stack = await startStack({ stateDir: dir, ...options, port: 17_233, uiPort: 18_233 });
   const server = plainServer(stack.temporalAddress);
   const client = await connect({ server, taskQueue: stack.taskQueue });
   const agent = connectAgent({ rayAddress: stack.rayAddress });
+  const endpoints = watchEndpoints(agent);
   const stop = async (): Promise<void> => {
+    await endpoints.stop();
     await agent.close();
     await client.close();
     await stack.stop();
     rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   };
-  return { stack, client, agent, dir, stop };
+  return { stack, client, agent, dir, endpointsOf: endpoints.of, stop };
+}
+
+/** Ports are chosen anew for each generation, and nothing tells them once the job is gone: so they are noted meanwhile. */
+function watchEndpoints(agent: Agent) {
+  const seen = new Map<string, Set<string>>();
+  const ended = new AbortController();
+  async function look(job: string): Promise<void> {
+    const { replicas, followers = [], proxies } = await agent.call("list", { job });
+    const found = seen.get(job) ?? new Set();
+    for (const { endpoint } of [...replicas, ...followers])
+      for (const port of Object.values(endpoint?.ports ?? {}))
+        found.add(`${endpoint?.host}:${port}`);
+    for (const { host, port } of proxies) if (host && port) found.add(`${host}:${port}`);
+    seen.set(job, found);
+  }
+  async function watch(): Promise<void> {
+    while (!ended.signal.aborted) {
+      const { jobs } = await agent.call("jobs", {}).catch(() => ({ jobs: [] }));
+      for (const { job } of jobs) await look(job).catch(() => undefined); // Tests kill what is asked here.
+      await sleep(lookEveryMs, undefined, { signal: ended.signal }).catch(() => undefined);
+    }
+  }
+  const watching = watch();
+  return {
+    of: (job: string): readonly string[] => [...(seen.get(job) ?? [])],
+    async stop(): Promise<void> {
+      ended.abort();
+      await watching;
+    },
+  };
 }
 
 /** A spec of simulated engines in the rig's folder, with a proxy port of its own. */
@@ -77,9 +114,9 @@ export const untilPhase = (
     timeoutMs,
   );
 
-/** What is left of a job: in Ray, as processes, and listening. Empty when everything is released. */
+/** What is left of a job: in Ray, as processes, and listening, engines included. Empty when everything is released. */
 export async function leftOf(
-  { agent }: Rig,
+  { agent, endpointsOf }: Rig,
   { name, scheduler }: JobSpec,
 ): Promise<readonly string[]> {
   const {
@@ -90,7 +127,9 @@ export async function leftOf(
   } = await agent.call("list", {
     job: name,
   });
-  const listening = (await isListening(scheduler.port)) ? [`port ${scheduler.port}`] : [];
+  const ports = [`127.0.0.1:${scheduler.port}`, ...endpointsOf(name)];
+  const open = await Promise.all(ports.map(isListening));
+  const listening = ports.filter((_, index) => open[index]).map((port) => `port ${port}`);
   const processes = processesOf(name).map((pid) => `process ${pid}`);
   return [
     ...[...replicas, ...followers, ...placementGroups, ...proxies].map((one) => one.name),
@@ -113,9 +152,10 @@ export async function complete(
   return { status: answer.statusCode, text: await answer.body.text() };
 }
 
-function isListening(port: number): Promise<boolean> {
+function isListening(endpoint: string): Promise<boolean> {
+  const [host = "", port] = endpoint.split(":");
   return new Promise((resolve) => {
-    const socket = createConnection({ host: "127.0.0.1", port });
+    const socket = createConnection({ host, port: Number(port) });
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
     socket.once("connect", () => socket.destroy());
   });
