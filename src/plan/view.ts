@@ -49,7 +49,10 @@ function phaseOf(
   const waiting = replicas.find(({ phase }) => phase === "WAITING");
   if (waiting)
     return { phase: "WAITING", reason: waiting.note ?? `${waiting.name} waits for resources` };
-  const unsettled = replicas.filter(({ phase }) => phase !== "READY");
+  const unsettled = [
+    ...replicas.flatMap(({ name, phase }) => (phase === "READY" ? [] : [`${name} ${phase}`])),
+    ...calledOff(world, input).map((name) => `${name} called off`),
+  ];
   if (unsettled.length === 0 && proxy.phase === "READY" && isPointed(world, input)) {
     return { phase: "READY", reason: describeReady(world) };
   }
@@ -79,10 +82,15 @@ const describeReady = (world: World): string =>
     )
     .join(" and ") + " replicas serve";
 
-function describeChange(unsettled: readonly ReplicaStatus[], proxy: ProxyStatus): string {
-  if (unsettled.length === 0) return `the proxy is ${proxy.phase.toLowerCase()}`;
-  return unsettled.map(({ name, phase }) => `${name} ${phase}`).join(", ");
-}
+/** Replicas that nobody wants any more and whose reservation has not ended yet: its placement group may still appear. */
+const calledOff = (world: World, { inFlight }: PlanInput): readonly string[] =>
+  inFlight.flatMap(({ kind, target }) => {
+    const isKnown = world.replicas.some(({ name }) => name === target);
+    return kind === "reservePlacementGroup" && !isKnown ? [target] : [];
+  });
+
+const describeChange = (unsettled: readonly string[], proxy: ProxyStatus): string =>
+  unsettled.length === 0 ? `the proxy is ${proxy.phase.toLowerCase()}` : unsettled.join(", ");
 
 /** Does the proxy use exactly the replicas that may be used? */
 function isPointed(world: World, input: PlanInput): boolean {

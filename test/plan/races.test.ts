@@ -124,4 +124,16 @@ describe("races", () => {
       proxy: 3,
     });
   });
+
+  test("a job is not READY while a reservation that was called off may still bring a placement group", () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.settle();
+    const key = "reservePlacementGroup decode-5 g1";
+    cluster.state.inFlight = [{ key, kind: "reservePlacementGroup", target: "decode-5" }];
+    const { view, cancel } = cluster.turn();
+    expect(cancel).toEqual([key]);
+    expect(view).toMatchObject({ phase: "SCALING", reason: "decode-5 called off" });
+    cluster.state.inFlight = [];
+    expect(cluster.turn().view.phase).toBe("READY");
+  });
 });
