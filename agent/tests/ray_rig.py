@@ -22,7 +22,8 @@ class LocalRay:
         # Ray's Unix sockets allow short paths only.
         self.dir = tempfile.mkdtemp(prefix="pdr-")
         self._env = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))}
-        self._env.update(extra_env or {})
+        # Ray asks for the token that it finds in the home folder, unless it is told not to.
+        self._env.update({"RAY_AUTH_MODE": "disabled", **(extra_env or {})})
         self._nodes: list[subprocess.Popen[bytes]] = []
         port = free_port()
         self.address = f"{self._subnet}.254:{port}"

@@ -133,14 +133,17 @@ async function startNode(
   return { ip, process: process_ };
 }
 
-/** The simulated engine and the environment's own programs are on the nodes' PATH; nothing of ours in Ray's settings is. */
+/**
+ * The simulated engine and the environment's own programs are on the nodes' PATH. Nothing of ours is in Ray's settings,
+ * and no token that a `ray.init()` of the user's has left in the home folder: Ray would ask everybody for it.
+ */
 function nodeEnv(): Record<string, string | undefined> {
   const bin = fileURLToPath(new URL("../../bin", import.meta.url));
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("RAY_"));
   const path = [bin, dirname(findPython()), dirname(process.execPath), process.env["PATH"]].join(
     delimiter,
   );
-  return { ...Object.fromEntries(inherited), PATH: path };
+  return { ...Object.fromEntries(inherited), PATH: path, RAY_AUTH_MODE: "disabled" };
 }
 
 function accepts(host: string, port: number): Promise<boolean> {

@@ -1,4 +1,12 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,11 +23,15 @@ const temp = mkdtempSync(join(tmpdir(), "pd-"));
 /** Every process of the stack inherits this, so it finds them all. */
 const env = {
   PDJOB_STATE_DIR: dir,
+  HOME: temp,
   TMPDIR: temp,
   TEMPORAL_ADDRESS: undefined,
   RAY_ADDRESS: undefined,
 };
 const taken = createServer();
+/** Every cluster that is started without a word about it asks for this, once a `ray.init()` has left it there. */
+mkdirSync(join(temp, ".ray"));
+writeFileSync(join(temp, ".ray", "auth_token"), "a".repeat(64));
 
 beforeAll(() => new Promise<void>((resolve) => void taken.listen(24_233, "127.0.0.1", resolve)));
 afterAll(() => {
