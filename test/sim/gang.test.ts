@@ -9,13 +9,14 @@ import { freePort } from "../../src/dev/ports.ts";
 import { parseOptions } from "../../src/sim/options.ts";
 import { expectedText } from "../../src/sim/text.ts";
 import { eventually } from "../support/eventually.ts";
+import { treeOf } from "../support/processes.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const running: ResultPromise[] = [];
 beforeAll(async () => void (await execa(process.execPath, [`${root}scripts/build.mjs`])), 60_000);
 afterEach(async () => {
   for (const rank of running.splice(0)) {
-    rank.kill("SIGKILL");
+    kill(rank);
     await rank.catch(() => undefined);
   }
 });
@@ -52,6 +53,11 @@ function start(flags: readonly string[], env: Record<string, string> = {}): Resu
   });
   running.push(rank);
   return rank;
+}
+
+/** With its engine core, which outlives its server as a real one does. */
+function kill(rank: ResultPromise): void {
+  for (const { pid } of treeOf(rank.pid ?? 0)) process.kill(pid, "SIGKILL");
 }
 
 const health = async ({ http }: Ports): Promise<number> =>
@@ -119,7 +125,7 @@ describe("when a rank is gone,", () => {
 
   test("rank 0 says that it is healthy until a request fails of it, and then ends", async () => {
     const { ports, follower, first } = await gang();
-    follower.kill("SIGKILL");
+    kill(follower);
     await follower;
     await sleep(100);
     expect(await health(ports)).toBe(200);
@@ -132,7 +138,7 @@ describe("when a rank is gone,", () => {
 
   test("a follower stays, and SIGTERM ends it", async () => {
     const { follower, first } = await gang();
-    first.kill("SIGKILL");
+    kill(first);
     await first;
     expect(await isThere(follower)).toBe(true);
     follower.kill("SIGTERM");
@@ -143,7 +149,7 @@ describe("when a rank is gone,", () => {
 
   test("or, when told so, rank 0 goes on saying that it is healthy and answers nobody", async () => {
     const { ports, follower, first } = await gang("hang");
-    follower.kill("SIGKILL");
+    kill(follower);
     await follower;
     await sleep(100);
     const answer = complete(ports).catch(() => "cut off");
@@ -154,7 +160,7 @@ describe("when a rank is gone,", () => {
   test("or, when told so, all end at once", async () => {
     for (const lost of ["follower", "first"] as const) {
       const ranks = await gang("exit");
-      ranks[lost].kill("SIGKILL");
+      kill(ranks[lost]);
       const { all } = await ranks[lost === "first" ? "follower" : "first"];
       expect(all).toContain(lost === "first" ? "shutdown or crash?" : "Rank 1 died unexpectedly.");
     }
