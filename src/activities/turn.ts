@@ -1,4 +1,5 @@
 import { cancellationSignal, sleep } from "@temporalio/activity";
+import { completeMemory } from "../domain/memory.ts";
 import type { Observed } from "../domain/observed.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
 import type { JobSpec } from "../domain/spec.ts";
@@ -36,8 +37,10 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
     async planTurn(input: TurnInput): Promise<Turn> {
       const nowMs = startJobClock();
       const observed = await observe(input.spec, { nodes: true });
+      // The workflow may be in the hands of a worker of an earlier version.
+      const memory = completeMemory(input.memory, nowMs());
       return {
-        plan: reconcile({ ...input, observed, nowMs: nowMs() }),
+        plan: reconcile({ ...input, memory, observed, nowMs: nowMs() }),
         digest: digestOf(observed),
       };
     },

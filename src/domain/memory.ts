@@ -59,3 +59,9 @@ export const emptyMemory = (nowMs: number): Memory => ({
   deployStartedAtMs: nowMs,
   swept: false,
 });
+
+/** What an earlier version of ours remembered, with this one's defaults for what that did not know yet. */
+export const completeMemory = (known: Partial<Memory>, nowMs: number): Memory => ({
+  ...emptyMemory(nowMs),
+  ...known,
+});

@@ -73,10 +73,13 @@ function fatalFailure(world: World, input: PlanInput): Failure | undefined {
   return fatal && { code: fatal.code, message: fatal.message };
 }
 
-/** The whole of a first deployment has the job's timeout, however it is spent. */
-function lateFailure({ reason }: Plan["view"], input: PlanInput): Failure | undefined {
-  if (input.memory.served || input.nowMs < readyByMs(input) + activitiesSpeakFirstMs)
-    return undefined;
+/**
+ * The whole of a first deployment has the job's timeout, however it is spent. One that is READY after all, because nobody
+ * could look at it meanwhile, is left alone.
+ */
+function lateFailure({ phase, reason }: Plan["view"], input: PlanInput): Failure | undefined {
+  if (input.memory.served || phase === "READY") return undefined;
+  if (input.nowMs < readyByMs(input) + activitiesSpeakFirstMs) return undefined;
   const last = Object.values(input.memory.failures).toSorted((a, b) => b.atMs - a.atMs)[0];
   const because = last ? `: ${last.message}` : "";
   return {

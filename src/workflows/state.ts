@@ -1,6 +1,6 @@
 import type { Action, InFlightAction } from "../domain/action.ts";
 import type { Failure } from "../domain/errors.ts";
-import { emptyMemory } from "../domain/memory.ts";
+import { completeMemory, emptyMemory } from "../domain/memory.ts";
 import type { Desired, Memory } from "../domain/memory.ts";
 import type { JobView } from "../domain/plan.ts";
 import { forgive } from "../domain/restart.ts";
@@ -72,8 +72,7 @@ export function openState(
     logs: [],
   };
   const { schemaVersion: _, ...state } = { ...fresh, ...carried };
-  // A field that an older run did not know yet gets its default.
-  const memory = { ...emptyMemory(nowMs), ...state.memory };
+  const memory = completeMemory(state.memory, nowMs);
   return { ...state, memory, spec, inFlight: new Map(), dirty: true };
 }
 

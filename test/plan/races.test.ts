@@ -136,4 +136,17 @@ describe("races", () => {
     cluster.state.inFlight = [];
     expect(cluster.turn().view.phase).toBe("READY");
   });
+
+  test("a first deployment that is READY after its timeout, because nobody could look meanwhile, is left alone", () => {
+    const cluster = fakeCluster(makeSpec({ timeoutS: 60 }));
+    while (!cluster.state.log.includes("setMembership proxy g1"))
+      for (const action of cluster.turn().actions) cluster.run(action);
+    expect(cluster.state.memory.served).toBe(false);
+    const lateMs = 200_000;
+    cluster.state.nowMs = lateMs;
+    expect(cluster.turn()).toMatchObject({ view: { phase: "READY" }, actions: [] });
+    expect(cluster.state.plan?.failure).toBeUndefined();
+    cluster.setState("demo-decode-0-g1", "starting");
+    expect(cluster.turn().failure).toBeUndefined();
+  });
 });

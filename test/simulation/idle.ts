@@ -3,7 +3,7 @@ import type { Clock, Timer } from "./clock.ts";
 /** After a change, everything is polled as it is in truth for this long: longer than any poll takes. */
 const busyForMs = 5_000;
 /** A lease must be renewed although nothing changes. */
-const idleMaxMs = 10_000;
+export const idleMaxMs = 10_000;
 
 /**
  * Lets a poll that would see nothing new sleep on, tick by tick, until something was touched: most polls of a quiet

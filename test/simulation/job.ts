@@ -14,8 +14,8 @@ export interface Job {
   readonly ending?: "stop" | "cancel" | "fail" | "terminate";
   /** The workflow has remembered that it was READY. */
   hasServed: boolean;
-  /** When a replica was last not wanted, by its count or by a restart; -Infinity if it always was. */
-  unwantedAtMs(replica: string): number;
+  /** When a replica, or the proxy, was last not wanted, by its count or by a restart; -Infinity if it always was wanted. */
+  unwantedAtMs(target: string): number;
   scale(role: Role, replicas: number): void;
   restart(replica: string): void;
   stop(): void;
@@ -31,6 +31,7 @@ export interface Job {
 export function createJob(spec: JobSpec, execution: Execution, server: Server, clock: Clock): Job {
   const id = workflowIdOf(spec.name);
   const wanted = { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas };
+  /** Of what was wanted all along it has no entry, nor of what never was. */
   const unwanted = new Map<string, number>();
   const retired = new Map<string, number>();
   let ending: Job["ending"];
@@ -43,6 +44,10 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
     wanted[role] = replicas;
     server.signal(id, "scaleTo", { role, replicas });
   }
+
+  /** An earlier job of the same name may have had more replicas, which this one never wanted. */
+  const isWanted = (target: string): boolean =>
+    target === "proxy" || wantedIds({ wanted }).map(replicaName).includes(target);
 
   const status = () => server.query(id, "status") as JobStatus | undefined;
 
@@ -62,7 +67,8 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
     get ending() {
       return ending;
     },
-    unwantedAtMs: (replica) => (ending ? Infinity : (unwanted.get(replica) ?? -Infinity)),
+    unwantedAtMs: (target) =>
+      ending ? Infinity : (unwanted.get(target) ?? (isWanted(target) ? -Infinity : Infinity)),
     scale,
     restart(replica) {
       unwanted.set(replica, clock.nowMs());

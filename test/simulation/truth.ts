@@ -13,9 +13,12 @@ export function replicaOf(name: string): string {
   return parsed ? replicaName(parsed) : name;
 }
 
-/** Nobody can reach it and Ray does not know it: it was fenced as far as that is possible, and will end by itself. */
-export const isOutOfReach = ({ node, session }: Process, cluster: Cluster): boolean =>
-  node.state !== "up" || session !== cluster.ray.session();
+/**
+ * Nobody can reach it, or Ray does not know it any more and its end is on its way: it was fenced as far as that is
+ * possible.
+ */
+export const isOutOfReach = ({ name, node, session }: Process, { ray }: Cluster): boolean =>
+  node.state !== "up" || session !== ray.session() || ray.isKilledUnheard(name, node);
 
 /** Something hit it, or another rank of the same gang: the orchestrator may rightly think that it does not serve. */
 export function wasHurt({ engines, proxies }: Cluster, { name }: Process): boolean {

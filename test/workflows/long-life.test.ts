@@ -120,7 +120,7 @@ test("an idle job adds at most 50 events a day to its history", async () => {
 test("a state that an older or a newer version carried over is accepted", () => {
   const spec = makeSpec();
   const carried = carry(openState(spec, undefined, 5));
-  const { lostSinceMs: _, ...olderMemory } = emptyMemory(5);
+  const { lostSinceMs: _, startedAtMs: _startedAtMs, ...olderMemory } = emptyMemory(5);
   const { plannedGeneration: _planned, ...rest } = carried;
   const older = openState(spec, { ...rest, memory: olderMemory } as typeof carried, 9);
   expect(older.memory).toEqual({ ...emptyMemory(9), deployStartedAtMs: 5 });

@@ -49,7 +49,7 @@ export function createRay(clock: Clock, random: Random, nodes: readonly Node[], 
   let isReachable = true;
   const groups = new Map<string, Group>();
   const actors = new Map<string, Actor>();
-  /** Actors that Ray has forgotten while their node was silent: they end when it comes back. */
+  /** Actors that Ray has forgotten while their node was silent: they end soon after it comes back. */
   const zombies = new Set<Actor>();
 
   const gpusOf = (bundle: Readonly<Record<string, number>>): number => bundle["GPU"] ?? 0;
@@ -161,8 +161,10 @@ export function createRay(clock: Clock, random: Random, nodes: readonly Node[], 
     touch();
     for (const actor of zombies) {
       if (actor.node !== node) continue;
-      zombies.delete(actor);
-      clock.after(random.between(...guardMs), () => actor.process.end("SIGKILL"));
+      clock.after(random.between(...guardMs), () => {
+        zombies.delete(actor);
+        actor.process.end("SIGKILL");
+      });
     }
     placeSoon();
   }
@@ -221,6 +223,9 @@ export function createRay(clock: Clock, random: Random, nodes: readonly Node[], 
       touch();
     },
     kill,
+    /** Was an actor of that name on that node killed when the node could not hear it, and has not ended yet? */
+    isKilledUnheard: (name: string, node: Node): boolean =>
+      [...zombies].some((actor) => actor.name === name && actor.node === node),
     lose,
     returns,
     restartEmpty,

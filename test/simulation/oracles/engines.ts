@@ -3,14 +3,15 @@ import { incarnationName, parseIncarnation } from "../../../src/domain/names.ts"
 import { answers } from "../cluster/engine.ts";
 import { parseName } from "../cluster/names.ts";
 import { isOutOfReach, liveEngines, replicaOf, wasHurt } from "../truth.ts";
+import { idleMaxMs } from "../idle.ts";
 import type { World } from "../world.ts";
 import type { Oracle } from "./oracle.ts";
 
 /** After a replica became unwanted it may take this long, beyond its drain, until it is stopped. */
 const stopLateMs = 180_000;
 
-/** From a lease's renewal to its renewer hearing of it. */
-const renewalMs = 1_000;
+/** A lease was renewed at most this long before its job was looked at last: looks that would see nothing new are left out. */
+const renewalMs = idleMaxMs + 1_000;
 
 /** Two engines of one replica never run side by side where both can be reached. */
 export const oneEngine = ({ cluster }: World): Oracle => ({
