@@ -28,6 +28,8 @@ type Breakage = Pick<WorkerOptions, "interceptors" | "wrapAgent" | "override">;
 
 /** The program: reads its arguments, polls until a signal, and ends the process. */
 export async function runWorkerCommand(extra: Breakage = {}): Promise<void> {
+  // A full disk costs lines of the log, and no step of a job.
+  process.stderr.on("error", () => undefined);
   try {
     await run(process.argv.slice(2), extra);
     process.exit(0);

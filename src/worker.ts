@@ -37,7 +37,9 @@ const activitiesMax = 400;
 /** Connects to Temporal and Ray's agent, and polls until `shutdown`. Wiring only. Fails with Unreachable. */
 export async function startWorker(options: WorkerOptions) {
   const { server, taskQueue, rayAddress, python, interceptors = [], wrapAgent = same } = options;
-  const log = pino({ base: { worker: process.pid } }, pino.destination(2));
+  // Through Node's stream: pino's own would try a full disk again and again, and never let the process end.
+  const toStderr = { write: (line: string) => void process.stderr.write(line) };
+  const log = pino({ base: { worker: process.pid } }, toStderr);
   Runtime.install({
     logger: new DefaultLogger("WARN", ({ level, message, meta }) =>
       log[pinoLevel(level)]({ ...meta }, message),

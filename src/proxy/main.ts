@@ -13,6 +13,9 @@ const exitMarginMs = 750;
 const log = (text: string): void =>
   void process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 
+// A full disk costs lines of the log, and no request.
+process.stderr.on("error", () => undefined);
+
 const { values } = parseArgs({
   options: {
     host: { type: "string", default: "0.0.0.0" },

@@ -206,4 +206,6 @@ function startCore() {
   return core;
 }
 
+// As Python's logging: what cannot be written is lost, and the engine goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 await main();

@@ -26,17 +26,28 @@ afterEach(async () => {
 });
 
 /** The program as the head node runs it. */
-async function startProgram(engines: readonly FakeEngine[], drainTimeoutS: number) {
+async function startProgram(
+  engines: readonly FakeEngine[],
+  drainTimeoutS: number,
+  onFullDisk = false,
+) {
   const dir = mkdtempSync(join(tmpdir(), "pdjob-proxy-"));
   dirs.push(dir);
   const port = await freePort(26_000 + Math.floor(Math.random() * 1_000));
   const socketPath = join(dir, "admin.sock");
   const words = ["--port", String(port), "--drain-timeout", String(drainTimeoutS)];
-  const program = execa(process.execPath, [`${root}dist/pdjob-proxy.mjs`, ...words], {
-    env: { PDJOB_ADMIN_SOCKET: socketPath },
-    reject: false,
-    all: true,
-  });
+  const program = execa(
+    "bash",
+    [
+      "-c",
+      `exec "$@" ${onFullDisk ? "2>/dev/full" : ""}`,
+      "bash",
+      process.execPath,
+      `${root}dist/pdjob-proxy.mjs`,
+      ...words,
+    ],
+    { env: { PDJOB_ADMIN_SOCKET: socketPath }, reject: false },
+  );
   proxies.push(program);
   const dispatcher = new Agent({ connect: { socketPath } });
   const members = engines.map(({ member }) => member);
@@ -88,4 +99,16 @@ test("a stream that outlasts the drain ends with an error, and the program withi
   program.kill("SIGTERM");
   expect((await program).exitCode).toBe(0);
   expect((await streaming).text).toContain('{"error":{"message":"The proxy is stopping."');
+});
+
+test("a proxy whose log is on a full disk serves, and ends as any other", async () => {
+  const p = await engine("p0", "prefill", prefillAnswer());
+  const d = await engine("d0", "decode", (_, response) => {
+    sse(response, event("a"));
+    response.end("data: [DONE]\n\n");
+  });
+  const { program, url } = await startProgram([p, d], 1, true);
+  expect((await post(url, { prompt: "x", stream: true })).text).toContain("data: [DONE]");
+  program.kill("SIGTERM");
+  expect((await program).exitCode).toBe(0);
 });
