@@ -144,7 +144,19 @@ def list_job(cluster: Cluster, args: Json) -> Json:
         "replicas": [answers[n.full] or lost_replica(n) for n in present if n.role is not None and n.rank == 0],
         "proxies": [answers[n.full] or lost_proxy(n) for n in present if n.role is None],
         "followers": [answers[n.full] or lost_replica(n) for n in present if n.rank > 0],
-        **({"nodes": cluster.nodes()} if args.get("nodes") else {}),
+        **(inventory(cluster, args["job"]) if args.get("nodes") else {}),
+    }
+
+
+def inventory(cluster: Cluster, job: str) -> Json:
+    """The nodes, and what placement groups of everybody else hold of them."""
+    others = [one for one in cluster.groups() if one["state"] == "CREATED" and not belongs(one["name"], job)]
+    return {
+        "nodes": cluster.nodes(),
+        "groupsOfOthers": [
+            {"name": one["name"], **{kind: sum(b.get(kind, 0) for b in one["bundles"]) for kind in ("GPU", "CPU")}}
+            for one in others
+        ],
     }
 
 

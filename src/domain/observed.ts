@@ -15,6 +15,15 @@ export interface Observed {
   readonly followers?: readonly ObservedFollower[];
   /** The inventory, by which a replica is placed. */
   readonly nodes?: readonly ObservedNode[];
+  /** Named placement groups of everybody else that hold resources now; given with the inventory. */
+  readonly groupsOfOthers?: readonly OtherGroup[];
+}
+
+/** What a placement group of somebody else holds, over all its bundles. */
+export interface OtherGroup {
+  readonly name: string;
+  readonly GPU: number;
+  readonly CPU: number;
 }
 
 export interface ObservedNode {

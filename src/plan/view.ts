@@ -7,6 +7,7 @@ import type { JobPhase, ProxyStatus, ReplicaStatus } from "../domain/status.ts";
 import { condemned, firstLine } from "./condemn.ts";
 import { eligibleMembers } from "./members.ts";
 import { condemnedProxy } from "./proxy.ts";
+import { whoHoldsGpus } from "./holders.ts";
 import { inFlightOf } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
 import { memberOf, sameMembers } from "./world.ts";
@@ -146,7 +147,9 @@ function replicaPhase(
   if (!current) return { phase: "RESERVING" };
   if (current.group?.state !== "CREATED") {
     const why = waitsFor[current.group?.schedulingState ?? ""];
-    return why ? { phase: "WAITING", note: `${name} waits for ${why}` } : { phase: "RESERVING" };
+    const holders = why && whoHoldsGpus(input.observed);
+    const note = `${name} waits for ${why}${holders ? ` (${holders})` : ""}`;
+    return why ? { phase: "WAITING", note } : { phase: "RESERVING" };
   }
   return { phase: current.actor?.state === "healthy" ? "READY" : "STARTING" };
 }

@@ -109,6 +109,7 @@ export const verbResults = {
     proxies: z.array(observedProxy),
     followers: z.array(observedFollower).optional(),
     nodes: z.array(node).optional(),
+    groupsOfOthers: z.array(resources.extend({ name: z.string() })).optional(),
   }),
   jobs: z.object({
     jobs: z.array(

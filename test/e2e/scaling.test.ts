@@ -96,7 +96,8 @@ test("a scale-down cancels a scale-up that waits for GPUs, and frees what that h
   await rig.client.start(blocker);
   await untilPhase(rig.client, "blocker", "READY");
   await rig.client.scale("demo", { role: "decode", replicas: 6 });
-  await untilPhase(rig.client, "demo", "WAITING");
+  const { reason } = await untilPhase(rig.client, "demo", "WAITING");
+  expect(reason).toMatch(/ of 16 GPUs are free; .*job blocker (holds )?8/);
   expect((await complete(spec, { prompt: "meanwhile", max_tokens: 2 })).status).toBe(200);
   await rig.client.scale("demo", { role: "decode", replicas: 1 });
   await scaled("decode", 1);
