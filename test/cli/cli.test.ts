@@ -40,10 +40,14 @@ function file(name: string, text: string): string {
   return join(dir, name);
 }
 
-test("--help lists every verb", async () => {
+test("--help lists every verb, and the README has each", async () => {
   const { stdout, exitCode } = await run("--help");
   expect(exitCode).toBe(0);
-  for (const verb of verbs) expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"));
+  const [, commands = ""] = stdout.split("\nCommands:\n");
+  const listed = [...commands.matchAll(/^  ([a-z]+) /gm)].map(([, verb]) => verb);
+  expect(listed).toEqual([...verbs, "help"]);
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  expect(verbs.filter((verb) => !new RegExp(`\`${verb}[ \`]`).test(readme))).toEqual([]);
 });
 
 test.each(verbs)("%s --help shows examples", async (verb) => {

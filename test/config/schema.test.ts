@@ -77,6 +77,13 @@ describe("examples/", () => {
     );
   });
 
+  test("the README's job is valid, without a warning", () => {
+    const [, text = ""] = /```yaml\n(name: .*?)```/s.exec(readFileSync("README.md", "utf8")) ?? [];
+    const parsed = parseConfig(text, { file: "README.md" });
+    expect(parsed.ok ? parsed.warnings : parsed.issues).toEqual([]);
+    expect(parsed.ok && parsed.spec.name).toBe("demo");
+  });
+
   test.each(examples)("%s is valid, without a warning", (name) => {
     const parsed = parseConfig(readFileSync(`examples/${name}`, "utf8"), { file: name });
     expect(parsed).toMatchObject({ ok: true, warnings: [] });

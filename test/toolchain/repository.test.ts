@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { expect, test } from "vitest";
@@ -8,10 +9,9 @@ const read = (path: string): string => readFileSync(`${root}${path}`, "utf8");
 const { stdout } = await execa("git", ["ls-files"], { cwd: root });
 const files = stdout.split("\n");
 const texts = files.filter(
-  (file) =>
-    /\.(ts|mjs|py|md|ya?ml|json|txt|toml|in)$|Dockerfile|run$/.test(file) &&
-    !file.startsWith("test/histories/"),
+  (file) => file !== "" && !file.endsWith(".png") && !file.startsWith("test/histories/"),
 );
+const pages = files.filter((file) => file.endsWith(".md"));
 
 test("no file names a machine's path or a package registry", () => {
   // Split, so that this file does not name them itself.
@@ -65,11 +65,38 @@ test("every Python pin has a hash", () => {
   }
 });
 
-test("the README names commands that exist", () => {
+test("the pages name npm scripts that exist", () => {
   const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
-  const named = [
-    ...read("README.md").matchAll(/npm (?:run )?(quickstart|test:slow|test|check)\b/g),
-  ].map(([, name]) => name ?? "");
-  expect(named.length).toBeGreaterThan(4);
+  const named = pages.flatMap((page) =>
+    [...read(page).matchAll(/npm (?:run ([a-z:]+)|(test)\b)/g)].map(
+      ([, run, test_]) => run ?? test_ ?? "",
+    ),
+  );
+  expect(new Set(named).size).toBeGreaterThan(5);
   expect(named.filter((name) => !(name in scripts))).toEqual([]);
+});
+
+test("the pages name files that exist", () => {
+  const folders = "test|src|agent|scripts|examples|docs|schema|bin";
+  const inWords = new RegExp(`\`((?:${folders})/[\\w./-]*[\\w/])\``, "g");
+  const named = pages.flatMap((page) => {
+    const text = read(page);
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, to = ""]) =>
+      join(dirname(page), to),
+    );
+    return [...[...text.matchAll(inWords)].map(([, path = ""]) => path), ...links].map(
+      (path) => [page, path.replace(/\/$/, "")] as const,
+    );
+  });
+  expect(named.length).toBeGreaterThan(50);
+  const isThere = (path: string): boolean =>
+    files.some((file) => file === path || file.startsWith(`${path}/`));
+  expect(named.filter(([, path]) => !isThere(path))).toEqual([]);
+});
+
+test("docs/real-engines.md says of every slow test file what it proves", () => {
+  const page = read("docs/real-engines.md");
+  const slow = files.filter((file) => /^test\/slow\/.*\.test\.ts$/.test(file));
+  expect(slow.length).toBeGreaterThan(5);
+  expect(slow.filter((file) => !page.includes(`| \`${file}\` |`))).toEqual([]);
 });
