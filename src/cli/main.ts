@@ -52,6 +52,13 @@ for (const add of [
   add(program);
 for (const command of program.commands) command.exitOverride();
 
+// A reader that has seen enough, as in `logs … --follow | head`, is no failure of ours.
+process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === "EPIPE") process.exit(0);
+  warn(`The output cannot be written: ${message}`);
+  process.exit(1);
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

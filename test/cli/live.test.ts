@@ -1,10 +1,12 @@
+import { once } from "node:events";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connect } from "../../src/client.ts";
 import type { PdjobClient } from "../../src/client.ts";
 import { plainServer } from "../../src/client/server.ts";
 import { eventually } from "../support/eventually.ts";
-import { buildPrograms, runProgram } from "../support/program.ts";
+import { buildPrograms, root, runProgram } from "../support/program.ts";
 import { makeSpec } from "../support/spec.ts";
 import { bundle, startFakeWorker, startServer, taskQueue } from "../workflows/rig.ts";
 
@@ -53,6 +55,21 @@ test("scale changes nothing when one of two counts can never be granted", async 
   );
   expect(exitCode).toBe(1);
   expect(await desired()).toEqual(before);
+});
+
+test("a watch ends without a word when its reader has seen enough", async () => {
+  const words = `status demo --watch --address ${env.address} --task-queue ${taskQueue}`;
+  const watching = execa(
+    "bash",
+    ["-c", `set -o pipefail; ${process.execPath} bin/pdjob-client ${words} | head -n 1`],
+    { cwd: root, env: { PDJOB_STATE_DIR: "/nonexistent", XDG_CONFIG_HOME: "/nonexistent" } },
+  );
+  await once(watching.stdout, "data");
+  // What comes now has no reader any more.
+  await client.scale("demo", { role: "decode", replicas: 2 });
+  const { exitCode, stdout, stderr } = await watching;
+  expect(stdout).toMatch(/^demo  [A-Z]+  /);
+  expect([exitCode, stderr]).toEqual([0, ""]);
 });
 
 test("a namespace that is not there is not called a job that is not there", async () => {
