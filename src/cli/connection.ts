@@ -5,7 +5,7 @@ import { findServer, plainServer } from "../client/server.ts";
 import type { Server } from "../client/server.ts";
 import { defaultStateDir, readDevState } from "../dev/state-file.ts";
 import type { DevState } from "../dev/state-file.ts";
-import { defaultTaskQueue } from "../domain/names.ts";
+import { defaultTaskQueue, workflowIdOf } from "../domain/names.ts";
 import { connectAgent } from "../ray/agent.ts";
 import type { Agent } from "../ray/agent.ts";
 import { Exit } from "./exit.ts";
@@ -130,5 +130,5 @@ export function uiUrlOf(
 ): string | undefined {
   const state = readDevState(stateDir ?? defaultStateDir());
   if (!state || !isOf(address, state)) return undefined;
-  return `${state.uiUrl}/namespaces/${namespace}/workflows/pdjob-${job}`;
+  return `${state.uiUrl}/namespaces/${namespace}/workflows/${workflowIdOf(job)}`;
 }

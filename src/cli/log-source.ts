@@ -1,5 +1,11 @@
 import { ClientError } from "../client/errors.ts";
-import { parseIncarnation, replicaName } from "../domain/names.ts";
+import {
+  actorName,
+  defaultWorkingDir,
+  parseIncarnation,
+  replicaName,
+  workingDirOfLog,
+} from "../domain/names.ts";
 import type { LogPlace } from "../domain/status.ts";
 import type { Agent } from "../ray/agent.ts";
 import type { VerbResult } from "../ray/contract.ts";
@@ -76,9 +82,6 @@ async function runningOf(agent: Agent, job: string, rank: number): Promise<reado
   });
 }
 
-const actorName = (job: string, replica: string, generation: number, rank: number): string =>
-  `${job}-${replica}-g${generation}${rank === 0 ? "" : `-r${rank}`}`;
-
 const liveSource = (
   agent: Agent,
   job: string,
@@ -104,7 +107,9 @@ function leftSource(
   places: readonly LogPlace[],
 ): LogSource {
   const place = places.find((one) => one.name === replica && one.generation === generation);
-  const workingDir = workingDirOf(place ?? places[0]) ?? `/tmp/pdjob-${job}`;
+  // A job's logs are in one folder, so any of them tells it.
+  const known = place ?? places[0];
+  const workingDir = (known && workingDirOfLog(known.path)) ?? defaultWorkingDir(job);
   return {
     replica,
     generation,
@@ -119,9 +124,6 @@ function leftSource(
       }),
   };
 }
-
-const workingDirOf = (place: LogPlace | undefined): string | undefined =>
-  place?.path.slice(0, place.path.lastIndexOf("/.pdjob/logs/"));
 
 /** Where the job's logs are, also when it has ended. Ray alone must do when Temporal does not tell. */
 async function placesOf(job: string, flags: ConnectionFlags): Promise<readonly LogPlace[]> {

@@ -8,6 +8,7 @@ import { plainServer } from "../client/server.ts";
 import { freePort } from "../dev/ports.ts";
 import { startStack } from "../dev/stack.ts";
 import type { Stack } from "../dev/stack.ts";
+import { workflowIdOf } from "../domain/names.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { connectAgent } from "../ray/agent.ts";
 import { requireSpec } from "./config-file.ts";
@@ -134,9 +135,9 @@ async function specFor(
 
 async function printNext(stack: Stack, { name, scheduler }: JobSpec): Promise<void> {
   const { client, temporal } = await linesFor(stack);
-  const signal = ["workflow", "signal", "-w", `pdjob-${name}`, "--name", "scaleTo"];
+  const signal = ["workflow", "signal", "-w", workflowIdOf(name), "--name", "scaleTo"];
   print(`
-open   ${stack.uiUrl}/namespaces/default/workflows/pdjob-${name}
+open   ${stack.uiUrl}/namespaces/default/workflows/${workflowIdOf(name)}
 try    ${client("status", name, "--watch")}
        ${temporal(...signal, "--input", '{"role":"decode","replicas":3}')}
        curl http://127.0.0.1:${scheduler.port}/v1/models

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
+import { workflowIdOf } from "../domain/names.ts";
 import { requireSpec } from "./config-file.ts";
 import { uiUrlOf, withClient, withConnection, withRay } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
@@ -32,7 +33,9 @@ export function addStart(program: Command): void {
       await withClient(flags, async (client) => {
         await client.start(spec);
         const ui = uiUrlOf(spec.name, client, flags);
-        print(`job ${spec.name} is accepted (workflow pdjob-${spec.name}${ui ? `, ${ui}` : ""})`);
+        print(
+          `job ${spec.name} is accepted (workflow ${workflowIdOf(spec.name)}${ui ? `, ${ui}` : ""})`,
+        );
         if (flags.detach) return;
         const isReady = await followWithLogs(client, spec.name, flags);
         if (!isReady) throw new Exit(130, goesOn(spec.name));

@@ -1,5 +1,5 @@
 import type { Client, WorkflowExecutionInfo } from "@temporalio/client";
-import { workflowType } from "../domain/names.ts";
+import { jobOfWorkflow, workflowType } from "../domain/names.ts";
 
 /** Ended runs that are looked through for different jobs: one that is started every minute has many. */
 const endedRunsMax = 2_000;
@@ -44,7 +44,7 @@ export async function listJobs({ workflow }: Client, limit: number): Promise<Job
 function summaryOf({ workflowId, status, memo, startTime, closeTime }: WorkflowExecutionInfo) {
   const phase = status.name === "RUNNING" ? String(memo?.["phase"] ?? "RUNNING") : status.name;
   return {
-    job: workflowId.replace(/^pdjob-/, ""),
+    job: jobOfWorkflow(workflowId),
     phase,
     startedAt: startTime.toISOString(),
     ...(closeTime ? { closedAt: closeTime.toISOString() } : {}),

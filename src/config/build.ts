@@ -1,3 +1,4 @@
+import { defaultWorkingDir } from "../domain/names.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import type {
@@ -27,7 +28,7 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
     numGpus: file.num_gpus,
     gpusPerWorker: file.gpus_per_worker,
     numCpus: file.num_cpus ?? (isCpuJob ? 1 : 0),
-    workingDir: file.working_dir ?? `/tmp/pdjob-${name}`,
+    workingDir: file.working_dir ?? defaultWorkingDir(name),
     envs: envsAt(reading, ["envs"]),
     engineCommand: words(file.engine.command),
     scheduler: schedulerOf(file),

@@ -1,4 +1,5 @@
-import type { ReplicaId, Role } from "./role.ts";
+import { roles } from "./role.ts";
+import type { ReplicaId } from "./role.ts";
 
 /** Temporal task queue that workers poll unless told otherwise. */
 export const defaultTaskQueue = "pdjob";
@@ -8,14 +9,24 @@ export const workflowType = "PDJobWorkflow";
 /** Lower-case letters, digits and inner dashes, 1 to 40 characters: safe in Ray names, file names and URLs. */
 export const jobNamePattern = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
 
-export const workflowIdOf = (job: string): string => `pdjob-${job}`;
+const workflowPrefix = "pdjob-";
+
+export const workflowIdOf = (job: string): string => `${workflowPrefix}${job}`;
+
+/** Inverse of `workflowIdOf`. */
+export const jobOfWorkflow = (workflowId: string): string =>
+  workflowId.slice(workflowId.startsWith(workflowPrefix) ? workflowPrefix.length : 0);
 
 /** `prefill-0`: the name a user sees, stable over restarts. */
 export const replicaName = ({ role, index }: ReplicaId): string => `${role}-${index}`;
 
+/** The Ray name of an actor; `target` is what a user calls it, `prefill-0` or `proxy`. */
+export const actorName = (job: string, target: string, generation: number, rank = 0): string =>
+  `${job}-${target}-g${generation}${rank === 0 ? "" : `-r${rank}`}`;
+
 /** `demo-prefill-0-g1`: the Ray name of the actor and placement group of one generation of a replica. */
 export const incarnationName = (job: string, replica: ReplicaId, generation: number): string =>
-  `${job}-${replicaName(replica)}-g${generation}`;
+  actorName(job, replicaName(replica), generation);
 
 /** `demo-prefill-0-g1-r1`: the Ray name of the actor of one rank of a gang. Rank 0 bears the replica's own name. */
 export const rankName = (
@@ -23,14 +34,26 @@ export const rankName = (
   replica: ReplicaId,
   generation: number,
   rank: number,
-): string => `${incarnationName(job, replica, generation)}${rank === 0 ? "" : `-r${rank}`}`;
+): string => actorName(job, replicaName(replica), generation, rank);
 
 /** `demo-proxy-g1`: the Ray name of one generation of the proxy's actor. */
-export const proxyName = (job: string, generation: number): string => `${job}-proxy-g${generation}`;
+export const proxyName = (job: string, generation: number): string =>
+  actorName(job, "proxy", generation);
+
+/** Where a job that names no folder runs, on each node. */
+export const defaultWorkingDir = (job: string): string => `/tmp/pdjob-${job}`;
+
+const logFolder = "/.pdjob/logs/";
 
 /** The file that takes an engine's or the proxy's output, on its node; `name` is its actor's. */
 export const logPath = (workingDir: string, name: string): string =>
-  `${workingDir}/.pdjob/logs/${name}.log`;
+  `${workingDir}${logFolder}${name}.log`;
+
+/** The working directory of a `logPath`; undefined for any other path. */
+export function workingDirOfLog(path: string): string | undefined {
+  const at = path.lastIndexOf(logFolder);
+  return at < 0 ? undefined : path.slice(0, at);
+}
 
 export interface Incarnation extends ReplicaId {
   readonly job: string;
@@ -43,10 +66,12 @@ export interface Incarnation extends ReplicaId {
 export function parseIncarnation(name: string): Incarnation | undefined {
   const match = /^(.+)-(prefill|decode)-(\d+)-g(\d+)(?:-r([1-9]\d*))?$/.exec(name);
   if (!match) return undefined;
-  const [, job, role, index, generation, rank] = match;
+  const [, job = "", side, index, generation, rank] = match;
+  const role = roles.find((one) => one === side);
+  if (role === undefined) return undefined;
   return {
-    job: job ?? "",
-    role: role as Role,
+    job,
+    role,
     index: Number(index),
     generation: Number(generation),
     rank: Number(rank ?? 0),
