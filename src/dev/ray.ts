@@ -1,11 +1,11 @@
 import { rmSync } from "node:fs";
 import { createConnection } from "node:net";
-import { delimiter, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { connectAgent, findPython } from "../ray/agent.ts";
 import type { Agent } from "../ray/agent.ts";
 import { startGuarded } from "./guarded.ts";
 import type { Guarded } from "./guarded.ts";
+import { nodeEnv } from "./own-env.ts";
 import { freePort } from "./ports.ts";
 import { makeTempDir } from "./temp-dirs.ts";
 import { untilStarted } from "./until-started.ts";
@@ -131,19 +131,6 @@ async function startNode(
     log: join(logDir, `${name}.log`),
   });
   return { ip, process: process_ };
-}
-
-/**
- * The simulated engine and the environment's own programs are on the nodes' PATH. Nothing of ours is in Ray's settings,
- * and no token that a `ray.init()` of the user's has left in the home folder: Ray would ask everybody for it.
- */
-function nodeEnv(): Record<string, string | undefined> {
-  const bin = fileURLToPath(new URL("../../bin", import.meta.url));
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("RAY_"));
-  const path = [bin, dirname(findPython()), dirname(process.execPath), process.env["PATH"]].join(
-    delimiter,
-  );
-  return { ...Object.fromEntries(inherited), PATH: path, RAY_AUTH_MODE: "disabled" };
 }
 
 function accepts(host: string, port: number): Promise<boolean> {
