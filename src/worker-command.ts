@@ -3,6 +3,7 @@ import { ClientError } from "./client/errors.ts";
 import { defaultAddress, findServer, plainServer } from "./client/server.ts";
 import type { Server } from "./client/server.ts";
 import { defaultTaskQueue } from "./domain/names.ts";
+import { isClusterAddress, whichCluster } from "./ray/agent.ts";
 import { startWorker } from "./worker.ts";
 import type { WorkerOptions } from "./worker.ts";
 
@@ -44,10 +45,7 @@ async function run(words: readonly string[], extra: Breakage) {
   const flags = read(words);
   if (flags.help) return void process.stdout.write(usage);
   const rayAddress = flags["ray-address"] ?? process.env["RAY_ADDRESS"];
-  if (!rayAddress || rayAddress === "auto")
-    throw new UsageError(
-      'Which Ray cluster? Give --ray-address HOST:PORT or set RAY_ADDRESS (never "auto": it may find another cluster).',
-    );
+  if (!isClusterAddress(rayAddress)) throw new UsageError(whichCluster);
   const taskQueue = flags["task-queue"];
   const python = flags.python === undefined ? {} : { python: flags.python };
   const worker = await startWorker({

@@ -6,7 +6,7 @@ import type { Server } from "../client/server.ts";
 import { defaultStateDir, readDevState } from "../dev/state-file.ts";
 import type { DevState } from "../dev/state-file.ts";
 import { defaultTaskQueue, workflowIdOf } from "../domain/names.ts";
-import { connectAgent } from "../ray/agent.ts";
+import { connectAgent, isClusterAddress, whichCluster } from "../ray/agent.ts";
 import type { Agent } from "../ray/agent.ts";
 import { Exit } from "./exit.ts";
 
@@ -103,11 +103,8 @@ export function rayAddressOf(flags: ConnectionFlags): string {
   const fromEnv = process.env["RAY_ADDRESS"] || undefined;
   const found = flags.stateDir === undefined ? (fromEnv ?? ofStack) : ofStack;
   const address = flags.rayAddress ?? found;
-  if (address && address !== "auto") return address;
-  throw new Exit(
-    2,
-    'Which Ray cluster? Give --ray-address HOST:PORT or set RAY_ADDRESS (never "auto": it may find another cluster).',
-  );
+  if (isClusterAddress(address)) return address;
+  throw new Exit(2, whichCluster);
 }
 
 export async function withAgent<T>(

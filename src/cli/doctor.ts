@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { defaultProxyPort } from "../domain/spec.ts";
 import { withConnection, withRay } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import { checkHere } from "./doctor-here.ts";
@@ -7,8 +8,6 @@ import { checkTemporal } from "./doctor-temporal.ts";
 import { Exit } from "./exit.ts";
 import { portNumber } from "./numbers.ts";
 import { colour, columns, print, printJson } from "./output.ts";
-
-const proxyPortDefault = 8_021;
 
 interface DoctorFlags extends ConnectionFlags {
   readonly port: number;
@@ -22,7 +21,7 @@ export function addDoctor(program: Command): void {
       "--port <n>",
       "the proxy's port, to be free on the head node",
       portNumber,
-      proxyPortDefault,
+      defaultProxyPort,
     )
     .option("--json", "print the checks as JSON: [{name, ok, text}]")
     .addHelpText(

@@ -1,6 +1,7 @@
 import { defaultWorkingDir } from "../domain/names.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
+import { defaultProxyPort } from "../domain/spec.ts";
 import type {
   CallSpec,
   FileMembership,
@@ -50,7 +51,7 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
 }
 
 function schedulerOf({ scheduler }: ConfigFile): SchedulerSpec {
-  const { port, command, membership, http, file } = { port: 8021, ...scheduler };
+  const { port, command, membership, http, file } = { port: defaultProxyPort, ...scheduler };
   if (command === undefined) return { port, membership: "builtin" };
   return {
     port,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { defaultProxyPort } from "../domain/spec.ts";
 import { mapping, mustBe, mustRead, text, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
 
@@ -111,7 +112,7 @@ export const scheduler = z
   .strictObject(
     {
       port: whole(1, limits.portMax)
-        .default(8021)
+        .default(defaultProxyPort)
         .describe("Port on which clients reach the job, on the head node."),
       command: text("the command that starts a proxy, as text")
         .describe(

@@ -61,6 +61,9 @@ export interface FileMembership {
   readonly content?: ParamValue;
 }
 
+/** On the head node, for jobs that name no port. */
+export const defaultProxyPort = 8021;
+
 /** How clients reach the job. */
 export interface SchedulerSpec {
   readonly port: number;

@@ -29,6 +29,13 @@ export function connectAgent(options: AgentOptions): Agent {
   };
 }
 
+/** `auto` may find somebody else's cluster, so it is as good as none. */
+export const isClusterAddress = (address: string | undefined): address is string =>
+  Boolean(address) && address !== "auto";
+
+export const whichCluster =
+  'Which Ray cluster? Give --ray-address HOST:PORT or set RAY_ADDRESS (never "auto": it may find another cluster).';
+
 const projectRoot = new URL("../../", import.meta.url);
 const agentPath = fileURLToPath(new URL("agent", projectRoot));
 
