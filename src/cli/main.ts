@@ -17,9 +17,9 @@ import { addStatus } from "./status.ts";
 import { addStop } from "./stop.ts";
 import { addValidate } from "./validate.ts";
 
-const { version } = JSON.parse(
+const { version }: { readonly version: string } = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
-) as { version: string };
+);
 
 const program = new Command("pdjob-client")
   .description(

@@ -46,8 +46,8 @@ export interface ObservedPlacementGroup {
 
 /**
  * idle: the actor lives, no engine was started · starting: engine runs, /health refused so far ·
- * healthy: last probe 200 · unhealthy: was healthy, 3 probes in a row failed · exited: the engine process ended ·
- * lost: the actor exists by name but did not answer.
+ * healthy: last probe 200 · unhealthy: was healthy, then `health.failures` probes in a row failed ·
+ * exited: the engine process ended · lost: the actor exists by name but did not answer.
  */
 export type EngineState = "idle" | "starting" | "healthy" | "unhealthy" | "exited" | "lost";
 

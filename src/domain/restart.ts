@@ -10,7 +10,10 @@ export function restartProblem(
 ): string | undefined {
   if (stop) return `Job ${job} is stopping.`;
   const known = [...roles.flatMap((role) => namesOf(role, replicas[role])), "proxy"];
-  const wanted = (payload as { readonly replica?: unknown } | null | undefined)?.replica;
+  const wanted =
+    typeof payload === "object" && payload !== null && "replica" in payload
+      ? payload.replica
+      : undefined;
   if (typeof wanted === "string" && known.includes(wanted)) return undefined;
   const given = typeof wanted === "string" ? `no ${wanted}` : "nothing of the kind asked for";
   return `Job ${job} has ${given}. A restart request is {"replica":"NAME"}, with one of ${known.join(", ")}.`;

@@ -47,8 +47,9 @@ export function rehearse(spec: JobSpec, nodes?: readonly ObservedNode[]): readon
       ({ memory, observed } = succeed(action, spec, memory, observed));
     }
   }
+  const last = steps.at(-1);
   throw new Error(
-    `The plan of ${spec.name} did not settle: last step ${steps.at(-1) ? actionKey(steps.at(-1) as Action) : "none"}`,
+    `The plan of ${spec.name} did not settle: last step ${last ? actionKey(last) : "none"}`,
   );
 }
 
