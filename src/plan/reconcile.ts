@@ -13,6 +13,8 @@ import type { ReplicaWorld, World } from "./world.ts";
 
 /** Each wait of a first deployment has the same deadline, and knows better what it waited for. */
 const activitiesSpeakFirstMs = 5_000;
+const askForTime =
+  "Increase `timeout` in the config if it needs longer; else read the log of what is not READY (pdjob-client logs).";
 
 /**
  * The whole policy: what is wanted, what is there, what is being done → what to do next.
@@ -81,7 +83,7 @@ function lateFailure({ phase, reason }: Plan["view"], input: PlanInput): Failure
   if (input.memory.served || phase === "READY") return undefined;
   if (input.nowMs < readyByMs(input) + activitiesSpeakFirstMs) return undefined;
   const last = Object.values(input.memory.failures).toSorted((a, b) => b.atMs - a.atMs)[0];
-  const because = last ? `: ${last.message}` : "";
+  const because = last ? `: ${last.message}` : `. ${askForTime}`;
   return {
     code: last?.code ?? "DeployTimeout",
     message: `Job ${input.spec.name} was not READY within its timeout of ${input.spec.timeoutS} s (${reason})${because}`,

@@ -55,7 +55,7 @@ describe("a first deployment", () => {
     expect(cluster.turn().failure).toEqual({
       code: "DeployTimeout",
       message:
-        "Job demo was not READY within its timeout of 60 s (prefill-0 STARTING, prefill-1 STARTING, decode-0 STARTING, decode-1 STARTING)",
+        "Job demo was not READY within its timeout of 60 s (prefill-0 STARTING, prefill-1 STARTING, decode-0 STARTING, decode-1 STARTING). Increase `timeout` in the config if it needs longer; else read the log of what is not READY (pdjob-client logs).",
     });
   });
 
