@@ -100,14 +100,15 @@ const operations: readonly Operation[] = [
     act: async ({ handle, ready }) => {
       await ready(2);
       await handle.cancel();
-      await expect(handle.result()).rejects.toThrow();
+      await expect(handle.result()).rejects.toMatchObject({ cause: { name: "CancelledFailure" } });
     },
   },
   {
     name: "failed-start",
     fails: "startDecode",
     act: async ({ handle }) => {
-      await expect(handle.result()).rejects.toThrow();
+      const cause = { type: "EngineNotStarted", message: "no such program" };
+      await expect(handle.result()).rejects.toMatchObject({ cause });
     },
   },
 ];

@@ -174,7 +174,7 @@ test("an idempotency key makes a repeated request count once", async () => {
     await handle.signal("scaleTo", { role: "decode", replicas: 3, key: "ops-1" });
     expect((await untilReady(handle, 1)).desired.decode).toBe(1);
     await handle.cancel();
-    await expect(handle.result()).rejects.toThrow();
+    await expect(handle.result()).rejects.toMatchObject({ cause: { name: "CancelledFailure" } });
   });
 });
 
