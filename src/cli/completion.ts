@@ -18,13 +18,16 @@ export function addCompletion(program: Command): void {
     });
 }
 
-/** Verbs that take a job's name first, and those that then take a replica's: they are asked for quietly, and only then. */
-const jobVerbs = ["status", "scale", "restart", "logs", "stop", "cleanup"];
-const replicaVerbs = ["restart", "logs"];
 /** Answers that come late are of no use to somebody who types. */
 const askTimeoutS = 3;
 
-const isOneOf = (verbs: readonly string[]): string => `[[ " ${verbs.join(" ")} " == *" $verb "* ]]`;
+/** Holds for the verbs whose argument at this place is called so: only then is a server asked, and quietly. */
+function takes(commands: Command["commands"], place: number, argument: string): string {
+  const verbs = commands
+    .filter(({ registeredArguments }) => registeredArguments[place]?.name() === argument)
+    .map((command) => command.name());
+  return `[[ " ${verbs.join(" ")} " == *" $verb "* ]]`;
+}
 
 function completionScript({ commands }: Command, shell: "bash" | "zsh"): string {
   const flags = commands.map((command) => {
@@ -42,9 +45,9 @@ function completionScript({ commands }: Command, shell: "bash" | "zsh"): string 
     '    case "$verb" in',
     ...flags,
     "    esac",
-    `  elif [ "$COMP_CWORD" -eq 2 ] && ${isOneOf(jobVerbs)}; then`,
+    `  elif [ "$COMP_CWORD" -eq 2 ] && ${takes(commands, 0, "job")}; then`,
     `    words="$(timeout ${askTimeoutS} "\${COMP_WORDS[0]}" list 2>/dev/null | awk 'NR > 1 { print $1 }')"`,
-    `  elif [ "$COMP_CWORD" -eq 3 ] && ${isOneOf(replicaVerbs)}; then`,
+    `  elif [ "$COMP_CWORD" -eq 3 ] && ${takes(commands, 1, "replica")}; then`,
     `    words="proxy $(timeout ${askTimeoutS} "\${COMP_WORDS[0]}" status "\${COMP_WORDS[2]}" --json 2>/dev/null | grep -oE '"name": "(prefill|decode)-[0-9]+"' | cut -d '"' -f 4)"`,
     "  fi",
     '  if [ -n "$words" ]; then COMPREPLY=($(compgen -W "$words" -- "$word"))',

@@ -35,6 +35,8 @@ esac
     ["verbs", ["st"], "start status stop"],
     ["the flags of a verb", ["plan", "--"], "--json --nodes --endpoints --help"],
     ["the names of jobs", ["stop", "''"], "blue demo"],
+    ["the names of jobs", ["scale", "b"], "blue"],
+    ["no names of jobs where none is taken", ["doctor", "blue"], ""],
     ["the names of a job's replicas", ["logs", "demo", "''"], "proxy prefill-0 decode-1"],
     ["the names of a job's replicas", ["restart", "demo", "d"], "decode-1"],
     ["no replicas of a job that is not there", ["logs", "nope", "''"], "proxy"],
