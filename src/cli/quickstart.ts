@@ -26,6 +26,7 @@ const root = new URL("../../", import.meta.url);
 /** A job that is not down by then, requests and all, is terminated: its engines end with Ray anyway. */
 const stopTimeoutMs = 60_000;
 const releasedTimeoutMs = 30_000;
+const lookEveryMs = 300;
 
 interface QuickstartFlags {
   readonly exit?: boolean;
@@ -110,13 +111,14 @@ async function endJob(client: PdjobClient, stack: Stack, spec: JobSpec): Promise
   if (!(await client.isRunning(job))) return;
   print("\nstopping …");
   const signal = AbortSignal.timeout(stopTimeoutMs);
-  const ended = await client
+  const problem = await client
     .stop(job)
     .then(() => follow({ client, job, until: ({ phase }) => isOver(phase), signal }))
-    .catch(() => undefined);
-  if (ended) return verifyReleased(client, stack, spec);
-  await client.terminate(job, "quickstart ends, and the job did not stop in time");
-  print(`job ${job} did not stop within ${stopTimeoutMs / 1_000} s and was terminated`);
+    .then((status) => (status ? undefined : `did not stop within ${stopTimeoutMs / 1_000} s`))
+    .catch((error: unknown) => `could not be stopped in order: ${exitOf(error).message}`);
+  if (problem === undefined) return verifyReleased(client, stack, spec);
+  await client.terminate(job, "quickstart ends, and the job did not stop in order");
+  print(`job ${job} was terminated, since it ${problem}`);
 }
 
 /** The example, on another port if its own is taken. */
@@ -164,7 +166,7 @@ async function verifyReleased(
         return print(`job ${name} is stopped: 0 actors and 0 placement groups are left`);
       if (Date.now() > untilMs)
         throw new Exit(1, `${left} actors or placement groups of job ${name} are left in Ray.`);
-      await sleep(300);
+      await sleep(lookEveryMs);
     }
   } finally {
     await agent.close();
