@@ -30,7 +30,7 @@ interface Drain {
 
 /**
  * Waits for the requests in flight through the job's proxies, on one incarnation or on all, until `endMs` at most.
- * `left` is absent when a proxy did not say. Never fails.
+ * `left` is absent when a proxy did not say. Requests that do not end are no failure: only a cluster out of reach is.
  */
 export async function untilDrained(
   agent: Agent,

@@ -72,7 +72,7 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     return agent.call("setMembership", { name, membership, ...(telling ? { telling } : {}) });
   },
 
-  /** Waits for every request in flight, until `deadlineMs` at most. Never fails. */
+  /** Waits for every request in flight, until `deadlineMs` at most. Fails as `list` does, and is then tried again. */
   async drainProxy({
     spec,
     action,

@@ -14,7 +14,7 @@ interface Quiet {
 /**
  * Waits until an engine has been without requests for `quietS`, by its own count, and until `endMs` at most: the
  * drain of a replica whose proxy does not say what it has in flight. An engine that does not tell counts as busy, and
- * one that is gone as quiet. Never fails.
+ * one that is gone as quiet. Requests that do not end are no failure: only a cluster out of reach is.
  */
 export async function untilQuiet(
   agent: Agent,

@@ -85,7 +85,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
 
     /**
      * Waits for the requests in flight through the proxy, or, when it does not count them, until the engine has been
-     * without any for `quietS`; until `deadlineMs` at most. Never fails.
+     * without any for `quietS`; until `deadlineMs` at most. Fails as `list` does, and is then tried again.
      */
     async drainReplica({
       spec,
