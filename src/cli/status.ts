@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
+import type { Failure } from "../domain/errors.ts";
 import type { JobStatus } from "../domain/status.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
@@ -76,11 +77,7 @@ export function renderStatus({
     `proxy: ${[proxy.phase, proxy.builtin ? "built-in" : "external", proxy.url ?? "", proxy.note ?? ""].filter(Boolean).join("  ")}`,
     "",
     columns([["REPLICA", "GEN", "STATE", "ADDRESS", "NOTE"], ...rows]),
-    ...[...replicas, { ...proxy, name: "proxy" }].flatMap((one) =>
-      one.phase === "DOWN" && one.failure
-        ? ["", `${one.name} is DOWN: ${one.failure.message}`]
-        : [],
-    ),
+    ...reasonsDown([...replicas, { ...proxy, name: "proxy" }]),
     "",
     `doing: ${inFlight.length > 0 ? inFlight.join(", ") : "nothing"}`,
     ...events
@@ -88,3 +85,15 @@ export function renderStatus({
       .map(({ atMs, text }) => colour("dim", `${new Date(atMs).toISOString()}  ${headline(text)}`)),
   ].join("\n");
 }
+
+/** With the last lines of its log, which follow in the message. */
+const reasonsDown = (
+  parts: readonly {
+    readonly name: string;
+    readonly phase: string;
+    readonly failure?: Failure;
+  }[],
+): readonly string[] =>
+  parts.flatMap(({ name, phase, failure }) =>
+    phase === "DOWN" && failure ? ["", `${name} is DOWN: ${failure.message}`] : [],
+  );

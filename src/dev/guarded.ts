@@ -1,4 +1,5 @@
 import { createInterface } from "node:readline";
+import type { Interface } from "node:readline";
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { findPython } from "../ray/agent.ts";
@@ -16,13 +17,25 @@ export interface GuardedCommand {
   readonly log: string;
 }
 
+interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
 export interface Guarded {
   readonly pid: number;
   readonly isRunning: () => boolean;
   /** Resolves with the exit when the whole tree is gone. */
-  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
+  readonly exited: Promise<Exit>;
   /** SIGTERM, then SIGKILL of the whole tree. */
   stop(graceS: number): Promise<void>;
+}
+
+/** A line of the guard: what became of the command. */
+interface GuardMessage {
+  readonly pid?: number;
+  readonly error?: string;
+  readonly exit?: Exit;
 }
 
 /** Starts a command whose whole process tree ends with it, with us, or on `stop`. Rejects when it cannot be executed. */
@@ -32,43 +45,22 @@ export async function startGuarded({ argv, env, cwd, log }: GuardedCommand): Pro
     detached: true,
   });
   guard.stdin.on("error", () => undefined); // A guard that is gone is noticed by the end of its output.
-  const defined = Object.fromEntries(
-    Object.entries(env).filter(([, value]) => value !== undefined),
-  );
+  const tell = (message: object): void => void guard.stdin.write(`${JSON.stringify(message)}\n`);
+  const defined = Object.entries(env).filter(([, value]) => value !== undefined);
   // Node closes the pipe of a child that ends, so the guard must not fork away as it does below Ray.
-  guard.stdin.write(`${JSON.stringify({ argv, env: defined, cwd, log, detach: false })}\n`);
-  let running = true;
+  tell({ argv, env: Object.fromEntries(defined), cwd, log, detach: false });
   const lines = createInterface({ input: guard.stdout });
-  const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
-    lines.on("line", (line) => {
-      const message = JSON.parse(line) as { exit?: { code: number | null; signal: string | null } };
-      if (message.exit) resolve(message.exit);
-    });
-    lines.on("close", () => resolve({ code: null, signal: "SIGKILL" }));
-  }).finally(() => {
-    running = false;
-  });
+  let running = true;
+  const exited = exitIn(lines).finally(() => (running = false));
   // The guard's own processes end a moment after the tree: only then is nothing left.
   const closed = new Promise<void>((resolve) => lines.once("close", () => resolve()));
-  const pid = await new Promise<number>((resolve, reject) => {
-    guard.on("error", reject);
-    lines.once("line", (line) => {
-      const message = JSON.parse(line) as { pid?: number; error?: string };
-      if (message.pid === undefined)
-        reject(new Error(`${argv[0]} cannot be started: ${message.error}`));
-      else resolve(message.pid);
-    });
-    lines.once("close", () =>
-      reject(
-        new Error(`${argv[0]} cannot be started: its guard ended (${findPython()} ${guardPath}).`),
-      ),
-    );
-  });
+  const failed = new Promise<never>((_resolve, reject) => guard.on("error", reject));
+  const pid = await Promise.race([pidIn(lines, argv), failed]);
   return { pid, exited, isRunning: () => running, stop };
 
   async function stop(graceS: number): Promise<void> {
     if (!running) return;
-    guard.stdin.write(`${JSON.stringify({ stop: graceS })}\n`);
+    tell({ stop: graceS });
     const late = new Promise<void>((resolve) =>
       setTimeout(resolve, graceS * 1_000 + reapTimeoutMs).unref(),
     );
@@ -76,3 +68,25 @@ export async function startGuarded({ argv, env, cwd, log }: GuardedCommand): Pro
     guard.stdin.end();
   }
 }
+
+const exitIn = (lines: Interface): Promise<Exit> =>
+  new Promise((resolve) => {
+    lines.on("line", (line) => {
+      const { exit } = messageOf(line);
+      if (exit) resolve(exit);
+    });
+    lines.on("close", () => resolve({ code: null, signal: "SIGKILL" }));
+  });
+
+const pidIn = (lines: Interface, [program]: GuardedCommand["argv"]): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const refuse = (why: string): void => reject(new Error(`${program} cannot be started: ${why}`));
+    lines.once("line", (line) => {
+      const { pid, error } = messageOf(line);
+      if (pid === undefined) refuse(String(error));
+      else resolve(pid);
+    });
+    lines.once("close", () => refuse(`its guard ended (${findPython()} ${guardPath}).`));
+  });
+
+const messageOf = (line: string): GuardMessage => JSON.parse(line);

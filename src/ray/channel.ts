@@ -1,4 +1,5 @@
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { ResultPromise } from "execa";
 import { PdjobError, isErrorCode } from "../domain/errors.ts";
@@ -11,6 +12,8 @@ import type { CallOptions, VerbArgs } from "./verbs.ts";
 const helloTimeoutMs = 40_000;
 /** SIGTERM to SIGKILL when the channel closes. */
 const closeGraceMs = 3_000;
+/** Of a first line that is no greeting. */
+const greetingShownMax = 200;
 /** Lines of the agent's stderr kept to explain a failed start. */
 const stderrLinesMax = 15;
 
@@ -150,34 +153,31 @@ async function readGreeting(
       }
     });
   });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<PdjobError>((resolve) => {
-    timer = setTimeout(
-      () =>
-        resolve(
-          new PdjobError(
-            "AgentUnreachable",
-            `The Ray agent said nothing for ${helloTimeoutMs / 1_000} s.`,
-          ),
-        ),
-      helloTimeoutMs,
-    );
-  });
+  const giveUp = new AbortController();
+  const late = sleep(helloTimeoutMs, undefined, { signal: giveUp.signal }).then(saidNothing);
+  late.catch(() => undefined); // It was not needed.
   const outcome = await Promise.race([first, gone, late]);
-  clearTimeout(timer);
-  if (outcome instanceof PdjobError) {
-    child.kill("SIGKILL");
-    throw outcome;
-  }
-  const parsed = greeting.safeParse(parseLine(outcome));
-  if (parsed.success && "hello" in parsed.data) return;
+  giveUp.abort();
+  const problem = outcome instanceof PdjobError ? outcome : greetingProblem(outcome);
+  if (problem === undefined) return;
   child.kill("SIGKILL");
-  throw parsed.success && "fatal" in parsed.data
-    ? toError(parsed.data.fatal)
-    : new PdjobError(
-        "AgentUnreachable",
-        `The Ray agent greeted with something else: ${outcome.slice(0, 200)}`,
-      );
+  throw problem;
+}
+
+const saidNothing = (): PdjobError =>
+  new PdjobError("AgentUnreachable", `The Ray agent said nothing for ${helloTimeoutMs / 1_000} s.`);
+
+/** Undefined when it is a hello. */
+function greetingProblem(line: string): PdjobError | undefined {
+  const { success, data } = greeting.safeParse(parseLine(line));
+  if (!success) {
+    const shown = line.slice(0, greetingShownMax);
+    return new PdjobError(
+      "AgentUnreachable",
+      `The Ray agent greeted with something else: ${shown}`,
+    );
+  }
+  return "hello" in data ? undefined : toError(data.fatal);
 }
 
 function dispatch(line: string, pending: Map<number, Pending>): void {

@@ -127,6 +127,10 @@ async function serve(
     failBoot(end);
   });
   await openSideChannel(engine.kv, end);
+  listen(server, options, end);
+}
+
+function listen(server: Server, { host, port }: EngineOptions, end: End): void {
   server.on("error", (error: NodeJS.ErrnoException) => {
     const isTaken = error.code === "EADDRINUSE";
     process.stderr.write(
@@ -134,7 +138,7 @@ async function serve(
     );
     end(1);
   });
-  server.listen(options.port, options.host, () => {
+  server.listen(port, host, () => {
     log("Application startup complete.");
     if (switches.crashAfterMs > 0)
       setTimeout(() => process.kill(process.pid, "SIGKILL"), switches.crashAfterMs);
