@@ -13,7 +13,7 @@ import time  # noqa: E402
 from typing import Any  # noqa: E402
 
 from .errors import AgentError  # noqa: E402
-from .joining import gcs_answers, join  # noqa: E402
+from .joining import LEFT, gcs_answers, join, leave_if_refused  # noqa: E402
 from .verbs import READS, VERBS  # noqa: E402
 
 START_TIMEOUT_S = 30.0
@@ -38,16 +38,22 @@ def main() -> int:
     deadline.cancel()
     WRITER.write({"hello": cluster.hello()})
     threading.Thread(target=watch_gcs, args=[options.address], daemon=True).start()
-    serve(sys.stdin.buffer, WRITER, lambda verb, args: perform(cluster, verb, args), READS)
+    serve(sys.stdin.buffer, WRITER, lambda verb, args: perform(cluster, verb, args, options.address), READS)
     # At once, whatever still runs: Ray's own shutdown can hang, names in Ray are all the state there is, and what we
     # would still do without an orchestrator might undo what its successor does.
     os._exit(0)
 
 
-def perform(cluster: Any, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+def perform(cluster: Any, verb: str, args: dict[str, Any], address: str) -> dict[str, Any]:
     if verb not in VERBS:
         raise AgentError("BadRequest", f"unknown verb {verb!r}; known: {', '.join(VERBS)}")
-    return VERBS[verb](cluster, args)
+    try:
+        return VERBS[verb](cluster, args)
+    except AgentError:
+        raise
+    except Exception as error:
+        leave_if_refused(error, address)
+        raise
 
 
 def watch_gcs(address: str) -> None:
@@ -56,7 +62,7 @@ def watch_gcs(address: str) -> None:
         time.sleep(GCS_CHECK_S)
         failures = 0 if gcs_answers(address) else failures + 1
     sys.stderr.write(f"the Ray address {address} does not answer any more: leaving\n")
-    os._exit(3)
+    os._exit(LEFT)
 
 
 def give_up(address: str) -> None:

@@ -1,5 +1,6 @@
 """Joining a Ray cluster, and saying in our words why that failed."""
 
+import os
 import re
 import socket
 import sys
@@ -8,6 +9,8 @@ from typing import Any
 from .errors import AgentError
 
 CONNECT_TIMEOUT_S = 5.0
+# Exit code of an agent whose cluster is gone: the worker starts another.
+LEFT = 3
 # What Ray says when it is about the token. A mere "token" is found in other texts too, paths among them.
 REFUSAL = re.compile(r"InvalidAuthToken|UNAUTHENTICATED|= Unauthenticated|uthentication token|RAY_AUTH_TOKEN")
 
@@ -32,7 +35,7 @@ def join(address: str, namespace: str) -> Any:
 
 def explain(error: Exception, address: str) -> AgentError:
     text = str(error)
-    if type(error).__name__ == "AuthenticationError" or REFUSAL.search(text):
+    if is_refusal(error):
         return AgentError(
             "AuthDenied",
             f"The Ray cluster at {address} refused us: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH. ({text[:300]})",
@@ -44,6 +47,17 @@ def explain(error: Exception, address: str) -> AgentError:
         )
     hint = "If it uses token authentication, check RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH."
     return AgentError("RayUnreachable", f"Joining the Ray cluster at {address} failed: {text[:300]}. {hint}")
+
+
+def is_refusal(error: Exception) -> bool:
+    return type(error).__name__ == "AuthenticationError" or REFUSAL.search(str(error)) is not None
+
+
+def leave_if_refused(error: Exception, address: str) -> None:
+    """Refused after it was let in: another cluster is at that address now, and a driver never joins a second one."""
+    if is_refusal(error):
+        sys.stderr.write(f"the Ray cluster at {address} is not the one that was joined: leaving\n")
+        os._exit(LEFT)
 
 
 def gcs_answers(address: str) -> bool:

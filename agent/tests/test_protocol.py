@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pdjob_agent import protocol
+from pdjob_agent import joining, protocol
 from pdjob_agent.errors import AgentError
-from pdjob_agent.joining import explain
+from pdjob_agent.joining import explain, leave_if_refused
 from pdjob_agent.verbs import READS, VERBS
 
 from .conversation import Conversation, talk
@@ -176,3 +176,16 @@ def test_an_address_that_nobody_answers_is_said_at_once() -> None:
     fatal = json.loads(done.stdout)["fatal"]
     assert (done.returncode, fatal["class"], fatal["code"]) == (1, "retryable", "RayUnreachable")
     assert "127.0.0.1:1" in fatal["message"]
+
+
+class AuthenticationError(Exception):
+    """As Ray calls it, which is not imported here."""
+
+
+def test_an_agent_that_its_cluster_does_not_know_any_more_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(joining.os, "_exit", left.append)
+    leave_if_refused(ValueError("a placement group that is gone"), "10.0.0.1:6379")
+    assert left == []
+    leave_if_refused(AuthenticationError("InvalidClusterID"), "10.0.0.1:6379")
+    assert left == [3]
