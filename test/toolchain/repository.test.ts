@@ -29,6 +29,12 @@ test("no file names a machine's path or a package registry", () => {
   expect(found).toEqual([]);
 });
 
+test("no recorded history names a machine's path in a stack trace", () => {
+  const histories = files.filter((file) => file.startsWith("test/histories/"));
+  expect(histories.length).toBeGreaterThan(5);
+  expect(histories.filter((file) => read(file).includes('"stackTrace"'))).toEqual([]);
+});
+
 test("every Temporal package has one exact version, and protobufjs 8 is pinned directly", () => {
   const { dependencies, devDependencies } = JSON.parse(read("package.json")) as Record<
     "dependencies" | "devDependencies",
