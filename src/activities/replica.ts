@@ -1,7 +1,7 @@
 import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
-import { incarnationName, rankName, replicaName } from "../domain/names.ts";
+import { httpUrl, incarnationName, rankName, replicaName } from "../domain/names.ts";
 import type { Endpoint, JobSpec } from "../domain/spec.ts";
 import { describeExit, firstExited, lastLines, nameOfRank } from "../plan/condemn.ts";
 import type { ActivityDependencies } from "./index.ts";
@@ -115,7 +115,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
     endpoint: Endpoint | undefined,
   ): Promise<PdjobError> {
     const where = endpoint
-      ? ` on http://${endpoint.host}:${endpoint.ports["http"]}${healthPath}`
+      ? ` on ${httpUrl(endpoint.host, endpoint.ports["http"])}${healthPath}`
       : "";
     const advice =
       "Increase `timeout` in the config if the model needs longer to load; otherwise read its log.";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { actionKey } from "../domain/action.ts";
-import { incarnationName, rankName, replicaName } from "../domain/names.ts";
+import { httpUrl, incarnationName, rankName, replicaName } from "../domain/names.ts";
 import type { ObservedNode } from "../domain/observed.ts";
 import { roles } from "../domain/role.ts";
 import type { ReplicaId } from "../domain/role.ts";
@@ -32,7 +32,7 @@ export function planOf(spec: JobSpec, endpoints: Endpoints = {}, nodes?: readonl
   const members = targets.map(({ replica, generation, host, ports: { http, ...ports } }) => ({
     name: incarnationName(spec.name, replica, generation),
     role: replica.role,
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${http}`,
+    url: httpUrl(host, http),
     ports,
   }));
   const { builtin, argv } = renderProxy(spec, members);

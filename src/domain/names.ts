@@ -45,6 +45,10 @@ export const defaultWorkingDir = (job: string): string => `/tmp/pdjob-${job}`;
 
 const logFolder = "/.pdjob/logs/";
 
+/** IPv6 addresses stand in brackets. Either part may be text that a plan shows for what it does not know yet. */
+export const httpUrl = (host: string, port: number | string | undefined): string =>
+  `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+
 /** The file that takes an engine's or the proxy's output, on its node; `name` is its actor's. */
 export const logPath = (workingDir: string, name: string): string =>
   `${workingDir}${logFolder}${name}.log`;

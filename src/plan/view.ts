@@ -1,4 +1,5 @@
 import type { Memory } from "../domain/memory.ts";
+import { httpUrl } from "../domain/names.ts";
 import type { ObservedProxy } from "../domain/observed.ts";
 import type { JobView, PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
@@ -181,9 +182,7 @@ function proxyStatus(world: World, input: PlanInput): ProxyStatus {
     phase: proxy.state === "healthy" ? "READY" : "STARTING",
     builtin,
     generation: proxy.generation,
-    ...(proxy.host === undefined
-      ? {}
-      : { url: `http://${proxy.host}:${proxy.port ?? scheduler.port}` }),
+    ...(proxy.host === undefined ? {} : { url: httpUrl(proxy.host, proxy.port ?? scheduler.port) }),
     ...(proxy.membership ? { membershipGeneration: proxy.membership.generation } : {}),
     ...noteOf(proxy, world, input),
   };

@@ -1,4 +1,4 @@
-import { incarnationName, parseIncarnation, replicaName } from "../domain/names.ts";
+import { httpUrl, incarnationName, parseIncarnation, replicaName } from "../domain/names.ts";
 import type {
   Member,
   ObservedFollower,
@@ -118,9 +118,7 @@ const inOrder = (a: ReplicaWorld, b: ReplicaWorld): number =>
 export function memberOf(actor: ObservedReplica): Member | undefined {
   if (!actor.endpoint) return undefined;
   const { http, ...ports } = actor.endpoint.ports;
-  const { host } = actor.endpoint;
-  const bracketed = host.includes(":") ? `[${host}]` : host;
-  const member = { name: actor.name, role: actor.role, url: `http://${bracketed}:${http}` };
+  const member = { name: actor.name, role: actor.role, url: httpUrl(actor.endpoint.host, http) };
   return Object.keys(ports).length > 0 ? { ...member, ports } : member;
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
+  httpUrl,
   incarnationName,
   jobOfWorkflow,
   logPath,
@@ -37,6 +38,13 @@ describe("names in Ray", () => {
 
 test("a workflow's id tells its job, also one that is called like an id", () => {
   for (const job of ["demo", "pdjob-demo"]) expect(jobOfWorkflow(workflowIdOf(job))).toBe(job);
+});
+
+test("an IPv6 address stands in brackets in a URL", () => {
+  expect([httpUrl("10.0.0.7", 80), httpUrl("fd00::7", 80)]).toEqual([
+    "http://10.0.0.7:80",
+    "http://[fd00::7]:80",
+  ]);
 });
 
 test("a log's path tells the working directory, wherever that is", () => {
