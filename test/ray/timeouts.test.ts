@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
+import { isErrorCode, isRetryable } from "../../src/domain/errors.ts";
 import { agentLimits, callTimeoutMs, readVerbs } from "../../src/ray/timeouts.ts";
 
 const folder = "agent/pdjob_agent";
@@ -19,6 +20,21 @@ test("the agent takes the same verbs for reads", () => {
     expect.arrayContaining([...readVerbs]),
   );
   expect(words.split(", ")).toHaveLength(readVerbs.size);
+});
+
+test("the agent calls the same errors worth another try", () => {
+  const retryable = /^RETRYABLE = frozenset\(\{(.*)\}\)$/m.exec(agent)?.[1] ?? "";
+  const changed = /^CLUSTER_CHANGED = frozenset\(\{(.*)\}\)$/m.exec(agent)?.[1] ?? "";
+  const again = `${retryable}, ${changed}`.split(", ").map((word) => word.slice(1, -1));
+  const raised = new Set(
+    [...agent.matchAll(/AgentError\(\s*"([A-Za-z]+)"/g)].map(([, code = ""]) => code),
+  );
+  expect(raised.size).toBeGreaterThan(5);
+  const codes = [...raised].filter((code) => code !== "BadRequest");
+  expect(codes.filter((code) => !isErrorCode(code))).toEqual([]);
+  expect(again.filter((code) => !isErrorCode(code) || !isRetryable[code])).toEqual([]);
+  const worth = codes.filter((code) => isErrorCode(code) && isRetryable[code]);
+  expect(worth.filter((code) => !again.includes(code))).toEqual([]);
 });
 
 test("a stop is waited for as long as its grace lasts, its followers and what SIGKILL takes", () => {
