@@ -1,8 +1,10 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,6 +128,27 @@ def test_a_full_disk_costs_old_lines_and_not_the_engine(tmp_path: Path, monkeypa
     with open(log.path, "a") as file:
         file.write("more")
     assert log.read(0, 100) == {"text": "more", "offset": 8, "size": 8}
+
+
+def test_what_is_lost_in_the_moment_of_a_turn_leaves_no_gap_in_the_offsets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(str(tmp_path), NAME)
+    Path(log.path).write_text("one ")
+    monkeypatch.setattr(logs, "COPIES_MAX", 0)
+    copy = shutil.copyfileobj
+
+    def outrun(source: Any, target: Any) -> None:
+        copy(source, target)
+        with open(log.path, "a") as file:
+            file.write("lost ")
+
+    monkeypatch.setattr(logs.shutil, "copyfileobj", outrun)
+    log.turn()
+    with open(log.path, "a") as file:
+        file.write("two")
+    assert log.read(4, 100) == {"text": "two", "offset": 7, "size": 7}
+    assert log.read(None, 100) == {"text": "one two", "offset": 7, "size": 7}
 
 
 def test_an_earlier_job_of_the_same_name_has_its_logs_set_aside(tmp_path: Path) -> None:

@@ -48,12 +48,13 @@ class Log:
         """What is written in the moment between the last look and the emptying is lost."""
         with self._lock, contextlib.suppress(FileNotFoundError), open(self.path, "rb+") as file:
             try:
-                copy_all(file, self.path + OLDER)
+                # Not what is lost: offsets must go on without a gap.
+                self._dropped += copy_all(file, self.path + OLDER)
             except OSError:
                 # A full disk: the engine goes on, and its old lines do not.
                 remove(f"{self.path}{OLDER}.new")
                 remove(self.path + OLDER)
-            self._dropped += os.fstat(file.fileno()).st_size
+                self._dropped += os.fstat(file.fileno()).st_size
             file.truncate(0)
 
     def _stay_small(self) -> None:
@@ -63,15 +64,16 @@ class Log:
                 self.turn()
 
 
-def copy_all(file: BinaryIO, path: str) -> None:
-    """Until nothing was added while we copied, or so quickly that it will never end."""
+def copy_all(file: BinaryIO, path: str) -> int:
+    """Until nothing was added while we copied, or so quickly that it will never end. How many bytes that is."""
     with open(f"{path}.new", "wb", buffering=0) as older:
         shutil.copyfileobj(file, older)
         os.replace(older.name, path)
         for _ in range(COPIES_MAX):
             if os.fstat(file.fileno()).st_size == file.tell():
-                return
+                break
             shutil.copyfileobj(file, older)
+        return file.tell()
 
 
 def log_path(cwd: str, name: str) -> str:
