@@ -27,10 +27,11 @@ class Cluster(Protocol):
     def actor_names(self) -> list[str]: ...
 
     def create_replica(self, name: str, args: Json) -> None:
-        """In bundle `args["bundle"]` (0 by default) of group `args["placementGroup"]`. No error when it exists."""
+        """In bundle `args["bundle"]` (0 by default) of group `args["placementGroup"]`,
+        with the files of `args["package"]`, if any, as its folder. No error when it exists."""
         ...
 
-    def create_proxy(self, name: str, lease_s: float) -> None:
+    def create_proxy(self, name: str, lease_s: float, package: str | None) -> None:
         """On the head node. No error when it exists."""
         ...
 
@@ -41,6 +42,12 @@ class Cluster(Protocol):
     def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         """The same of many at once, within one timeout. Actors that are gone are left out."""
         ...
+
+    def has_package(self, package: str) -> bool:
+        """Does Ray have it? Then it also stays for a while, until an actor holds it."""
+        ...
+
+    def put_package(self, package: str, content: bytes) -> None: ...
 
     def read_left_logs(
         self, node_ids: list[str], path: str, offset: int | None, max_bytes: int, timeout_s: float

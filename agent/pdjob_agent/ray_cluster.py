@@ -1,17 +1,16 @@
 # pyright: basic, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
-"""The only file that calls Ray from the agent's side. (Ray's own types are partial, hence the weaker check.)"""
+"""With ray_packages.py and ray_tasks.py, all of the agent that calls Ray. (Its types are partial: a weaker check.)"""
 
 import contextlib
 import logging
 import platform
 import time
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 import ray
 from ray import cloudpickle
-from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RuntimeEnvSetupError
 from ray.util.placement_group import (
     placement_group,
     placement_group_table,
@@ -22,7 +21,7 @@ from ray.util.scheduling_strategies import (
     PlacementGroupSchedulingStrategy,
 )
 
-from . import node
+from . import node, ray_packages
 from .cluster import Json
 from .errors import AgentError
 from .names import parse_proxy, parse_replica
@@ -31,6 +30,7 @@ from .node.looking import look_at_node
 from .node.orphans import PRESENT_STATES, group_handle
 from .node.proxy_actor import ProxyActor
 from .node.replica_actor import ReplicaActor
+from .ray_tasks import on_nodes
 
 # Long enough for a slow GCS, short enough that a verb never hangs.
 GONE_TIMEOUT_S = 15.0
@@ -129,9 +129,10 @@ class RayCluster:
         identity = {"role": parsed.role, "index": parsed.index, "generation": parsed.generation, **rank}
         strategy = PlacementGroupSchedulingStrategy(group_handle(row), args.get("bundle", 0))
         needs = {"num_cpus": args["cpus"], "num_gpus": args["gpus"], "scheduling_strategy": strategy}
+        needs |= folder_of(args.get("package"))
         self._create(ReplicaActor, name, needs, [identity, args["ports"], args["leaseS"]])
 
-    def create_proxy(self, name: str, lease_s: float) -> None:
+    def create_proxy(self, name: str, lease_s: float, package: str | None) -> None:
         parsed = parse_proxy(name)
         assert parsed is not None
         head = next((one["id"] for one in self.nodes() if one["isHead"] and one["alive"]), None)
@@ -142,6 +143,7 @@ class RayCluster:
             )
         strategy = NodeAffinitySchedulingStrategy(head, soft=False)
         needs = {"num_cpus": 0, "num_gpus": 0, "scheduling_strategy": strategy}
+        needs |= folder_of(package)
         self._create(ProxyActor, name, needs, [parsed.generation, lease_s])
 
     def _create(self, kind: type, name: str, needs: dict[str, Any], args: list[Any]) -> None:
@@ -173,6 +175,8 @@ class RayCluster:
                 answers[name] = ray.get(reference, timeout=0)
             except GetTimeoutError:
                 answers[name] = None
+            except RuntimeEnvSetupError:
+                self._handles.pop(name, None)  # It never lived: Ray did not have its files any more.
             except RayActorError as error:
                 self._handles.pop(name, None)
                 # An unavailable actor may come back (its node is unreachable); a dead one is simply gone.
@@ -180,32 +184,19 @@ class RayCluster:
                     answers[name] = None
         return answers
 
+    def has_package(self, package: str) -> bool:
+        return ray_packages.has_package(package)
+
+    def put_package(self, package: str, content: bytes) -> None:
+        ray_packages.put_package(package, content)
+
     def read_left_logs(
         self, node_ids: list[str], path: str, offset: int | None, max_bytes: int, timeout_s: float
     ) -> dict[str, Json]:
-        return self._on_nodes(read_left_log, node_ids, [path, offset, max_bytes], timeout_s)
+        return on_nodes(read_left_log, node_ids, [path, offset, max_bytes], timeout_s)
 
     def look_at_node(self, node_id: str, port: int, timeout_s: float) -> Json | None:
-        return self._on_nodes(look_at_node, [node_id], [port], timeout_s).get(node_id)
-
-    def _on_nodes(
-        self, function: Callable[..., Json], node_ids: list[str], args: list[Any], timeout_s: float
-    ) -> dict[str, Json]:
-        task = ray.remote(num_cpus=0, max_retries=0)(function)
-        asked = {
-            node_id: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(*args)
-            for node_id in node_ids
-        }
-        ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
-        answers: dict[str, Json] = {}
-        for node_id, reference in asked.items():
-            try:
-                answers[node_id] = ray.get(reference, timeout=0)
-            except GetTimeoutError:
-                ray.cancel(reference)
-            except RayError:
-                continue  # It died meanwhile.
-        return answers
+        return on_nodes(look_at_node, [node_id], [port], timeout_s).get(node_id)
 
     def kill(self, *names: str) -> None:
         for name in names:
@@ -230,6 +221,11 @@ class RayCluster:
             except ValueError:
                 return None
         return self._handles[name]
+
+
+def folder_of(package: str | None) -> Json:
+    """The option that makes the actor one that uses a package: Ray then keeps it, and the actor gets at it."""
+    return {"runtime_env": {"working_dir": package}} if package else {}
 
 
 def amounts(resources: Json) -> Json:

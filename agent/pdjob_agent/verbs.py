@@ -11,6 +11,7 @@ from .left_logs import log_file
 from .names import Name, parse, parse_proxy, parse_replica
 from .node.guarded import exit_in_words
 from .removal import belongs, fence, replica_name, stop_proxy, stop_replica, sweep
+from .upload import upload
 
 # A hung node must not hold up the answer about all the others.
 STATUS_TIMEOUT_S = 2.0
@@ -98,7 +99,7 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
         raise AgentError("BadRequest", f"{args['name']!r} is no proxy's name.")
     fence(cluster, name, args)
     if name.full not in cluster.actor_names():
-        cluster.create_proxy(name.full, args["leaseS"])
+        cluster.create_proxy(name.full, args["leaseS"], args.get("package"))
     try:
         status = answer_of(cluster, name.full, "start", [args], FIRST_ANSWER_TIMEOUT_S)
     except AgentError as error:
@@ -199,6 +200,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "logs": logs,
     "logFile": log_file,
     "checkHead": check_head,
+    "upload": upload,
     "sweep": sweep,
 }
 

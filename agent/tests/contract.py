@@ -17,7 +17,7 @@ def cases() -> list[tuple[str, Json]]:
     """Each verb with each of its cases."""
     found: list[tuple[str, Json]] = []
     for path in sorted(FOLDER.glob("*.json")):
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text().replace("$FIXTURES", str(FOLDER.parent)))
         found += [(content["verb"], case) for case in content.get("cases", [])]
     return found
 

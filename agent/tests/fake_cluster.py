@@ -21,6 +21,7 @@ class FakeCluster:
         # Actors that were told to stop in one breath.
         self.together: list[list[str]] = []
         self.full: bool = given.get("full", False)
+        self.packages: dict[str, bytes] = {one: b"" for one in given.get("packages", [])}
         self._hello: Json = given.get("hello", {"session": "s1"})
         self._nodes: list[Json] = given.get("nodes", [])
         self._logs: dict[str, Json] = given.get("logs", {})
@@ -60,7 +61,7 @@ class FakeCluster:
         self.calls.append(f"create_replica {name}")
         self.actors[name] = {"status": {"name": name, **self._status_of_new}, "stop": True}
 
-    def create_proxy(self, name: str, lease_s: float) -> None:
+    def create_proxy(self, name: str, lease_s: float, package: str | None) -> None:
         self.calls.append(f"create_proxy {name}")
         self.actors[name] = {"start": {"name": name, "state": "healthy"}, "stop": True}
 
@@ -74,6 +75,13 @@ class FakeCluster:
             for name in names:
                 self.graces[name] = args[0]
         return {name: self.actors[name].get(method) for name in names if name in self.actors}
+
+    def has_package(self, package: str) -> bool:
+        return package in self.packages
+
+    def put_package(self, package: str, content: bytes) -> None:
+        self.calls.append(f"put_package {package}")
+        self.packages[package] = content
 
     def read_left_logs(
         self, node_ids: list[str], path: str, offset: int | None, max_bytes: int, timeout_s: float

@@ -10,6 +10,9 @@ NODE_IP = "127.0.0.1"
 
 
 class Context:
+    # Files that came with the actor: none.
+    runtime_env: dict[str, str] = {}  # noqa: RUF012
+
     def get_node_id(self) -> str:
         return NODE_ID
 

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,10 @@ def test_every_verb_has_examples() -> None:
 @pytest.mark.parametrize(
     ("verb", "case"), [pytest.param(verb, case, id=f"{verb}: {case['name']}") for verb, case in contract.cases()]
 )
-def test_a_verb_answers_as_its_example_says_field_for_field(verb: str, case: Json) -> None:
+def test_a_verb_answers_as_its_example_says_field_for_field(
+    verb: str, case: Json, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cluster = FakeCluster(case.get("given"))
     if "error" in case:
         with pytest.raises(AgentError) as caught:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.experimental import internal_kv
 
 from pdjob_agent.errors import AgentError
 from pdjob_agent.ray_cluster import RayCluster
@@ -281,6 +282,42 @@ def test_a_log_is_read_after_its_actor_is_gone_and_not_after_its_node_is(
     dead = lambda: any(one["ip"] == live["host"] and not one["alive"] for one in agent("nodes")["nodes"])  # noqa: E731
     assert within(60, dead)
     assert agent.code_of("logFile", **asked, host=live["host"]) == "LogNotFound"
+
+
+def test_uploaded_files_are_where_an_engine_runs_also_when_ray_had_lost_them(
+    agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    deploy = tmp_path / "deploy"
+    deploy.mkdir()
+    (deploy / "run.sh").write_text("#!/bin/sh\npwd; cat hello.txt\n")
+    (deploy / "run.sh").chmod(0o755)
+    (deploy / "hello.txt").write_text("hello from the worker's machine\n")
+    package = agent("upload", directory=str(deploy))["package"]
+    assert internal_kv._internal_kv_del(package) == 1
+    assert agent("upload", directory=str(deploy), package=package) == {"package": package}
+    assert agent("upload", directory=str(deploy))["uploaded"] is False
+    agent.reserve("a-prefill-0-g1")
+    actor = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "ports": [], "leaseS": 0}
+    agent("ensureReplica", name="a-prefill-0-g1", package=package, **actor)
+    agent.start("a-prefill-0-g1", ["./run.sh"], tmp_path / "work")
+    assert within(5, lambda: agent("replicaStatus", name="a-prefill-0-g1")["state"] == "exited")
+    log = agent("logs", name="a-prefill-0-g1", maxBytes=1_000)
+    folder, text = log["text"].splitlines()
+    assert folder.startswith(str(tmp_path / "work" / ".pdjob" / "upload" / "a-prefill-0-g1."))
+    assert text == "hello from the worker's machine"
+    assert log["path"] == str(tmp_path / "work" / ".pdjob" / "logs" / "a-prefill-0-g1.log")
+    agent("stopReplica", name="a-prefill-0-g1", graceS=1)
+    assert not os.path.exists(folder)
+
+
+def test_an_actor_whose_files_ray_does_not_have_is_no_actor(agent: Agent) -> None:
+    agent.reserve("a-prefill-0-g1")
+    actor = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "ports": [], "leaseS": 0}
+    missing = {"package": "gcs://_ray_pkg_0123.zip", **actor}
+    assert agent.code_of("ensureReplica", name="a-prefill-0-g1", **missing) == "RayUnreachable"
+    assert agent("list", job="a")["replicas"] == []
+    assert agent("ensureReplica", name="a-prefill-0-g1", **actor)["state"] == "idle"
 
 
 def test_a_hung_actor_is_lost_and_the_others_are_not(agent: Agent, tmp_path: Path) -> None:

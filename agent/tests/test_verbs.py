@@ -212,7 +212,7 @@ def test_several_leftovers_stop_side_by_side() -> None:
     for role in ("prefill", "decode"):
         cluster.create_replica(f"a-{role}-0-g9", {})
         cluster.create_replica(f"a-{role}-0-g9-r1", {})
-    cluster.create_proxy("a-proxy-g9", 0)
+    cluster.create_proxy("a-proxy-g9", 0, None)
     call(cluster, "sweep", job="a", dryRun=False)
     assert cluster.together == [
         ["a-prefill-0-g9", "a-decode-0-g9", "a-proxy-g9"],
@@ -225,7 +225,7 @@ def test_sweep_takes_exactly_one_job() -> None:
     for job in ("a", "a-b"):
         call(cluster, "ensurePlacementGroup", name=f"{job}-prefill-0-g1", bundles=GPU)
         cluster.create_replica(f"{job}-prefill-0-g1", {})
-        cluster.create_proxy(f"{job}-proxy-g1", 0)
+        cluster.create_proxy(f"{job}-proxy-g1", 0, None)
     expected = [
         {"kind": "actor", "name": "a-prefill-0-g1"},
         {"kind": "actor", "name": "a-proxy-g1"},

@@ -1,4 +1,5 @@
 import type { Agent } from "../ray/agent.ts";
+import { fileActivities } from "./files.ts";
 import { placementActivities } from "./placement.ts";
 import { proxyActivities } from "./proxy.ts";
 import { replicaActivities } from "./replica.ts";
@@ -14,6 +15,7 @@ export interface ActivityDependencies {
 /** Everything that touches the world, under the names that the Web UI shows. */
 export const createActivities = (dependencies: ActivityDependencies) => ({
   ...turnActivities(dependencies),
+  ...fileActivities(dependencies),
   ...placementActivities(dependencies),
   ...replicaActivities(dependencies),
   ...proxyActivities(dependencies),

@@ -9,6 +9,7 @@ import { renderTelling } from "../render/membership.ts";
 import { builtinProgram, renderProxy } from "../render/proxy.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { untilDrained } from "./drain.ts";
+import { uploadedFiles } from "./files.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { latestMs, startJobClock } from "./job-clock.ts";
 import { resolveSecrets } from "./secrets.ts";
@@ -44,6 +45,8 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
       startTimeoutS: builtin ? Math.min(spec.timeoutS, builtinStartMaxS) : spec.timeoutS,
       graceS: spec.stopGraceS,
       ...(telling ? { membership, telling } : {}),
+      // Our own proxy needs none of them, and its program lies in the working directory.
+      ...(builtin ? {} : await uploadedFiles(agent, spec, action)),
     };
     const nowMs = startJobClock();
     const startedMs = nowMs();

@@ -3,12 +3,13 @@ import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { incarnationName, rankName, replicaName } from "../domain/names.ts";
 import { defaultHealth } from "../domain/spec.ts";
-import type { Endpoint, JobSpec } from "../domain/spec.ts";
+import type { Bundle, Endpoint, JobSpec } from "../domain/spec.ts";
 import { nameOfRank } from "../plan/condemn.ts";
 import { replicaBundles } from "../plan/placement.ts";
 import type { Agent } from "../ray/agent.ts";
 import type { VerbResult } from "../ray/contract.ts";
 import { asksForProxyHost, enginePorts, renderEngine } from "../render/engine.ts";
+import { uploadedFiles } from "./files.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { resolveSecrets } from "./secrets.ts";
 
@@ -27,8 +28,9 @@ type Actor = VerbResult<"ensureReplica">;
 export async function startRanks(agent: Agent, input: StartInput): Promise<Endpoint> {
   const { spec, action } = input;
   const bundles = action.bundles ?? replicaBundles(spec, action.replica.role);
+  const files = await uploadedFiles(agent, spec, action);
   const actors = await Promise.all(
-    bundles.map((bundle, rank) => ensureRank(agent, input, { ...bundle, rank })),
+    bundles.map((bundle, rank) => ensureRank(agent, input, { ...bundle, ...files, rank })),
   );
   const leader = endpointOf(actors[0], input, 0);
   const running = actors.filter(({ state }) => state !== "idle").length;
@@ -52,7 +54,8 @@ async function ensureRank(
     rank,
     GPU = 0,
     CPU = 0,
-  }: { readonly rank: number; readonly GPU?: number; readonly CPU?: number },
+    ...files
+  }: { readonly rank: number; readonly package?: string } & Bundle,
 ): Promise<Actor> {
   const { replica, generation, bundles = [] } = action;
   const gang = bundles.length > 1 ? { rank, ranks: bundles.length } : undefined;
@@ -67,6 +70,7 @@ async function ensureRank(
       ports: enginePorts(spec, replica.role, undefined, gang),
       leaseS: spec.leaseS,
       graceS: spec.stopGraceS,
+      ...files,
     },
     { signal: cancellationSignal() },
   );

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { formatIssue, parseConfig } from "../config/parse.ts";
 import type { ConfigIssue } from "../config/parse.ts";
 import type { JobSpec } from "../domain/spec.ts";
@@ -16,7 +17,15 @@ export interface LoadedConfig {
 export function loadConfig(file: string, name?: string): LoadedConfig {
   const text = readText(file, jobAdvice);
   const parsed = parseConfig(text, { file, ...(name === undefined ? {} : { name }) });
-  return parsed.ok ? { spec: parsed.spec, issues: parsed.warnings } : { issues: parsed.issues };
+  return parsed.ok
+    ? { spec: withAbsolutePaths(parsed.spec, file), issues: parsed.warnings }
+    : { issues: parsed.issues };
+}
+
+/** A relative path means one beside the file, wherever the command is typed. */
+function withAbsolutePaths(spec: JobSpec, file: string): JobSpec {
+  if (spec.upload === undefined) return spec;
+  return { ...spec, upload: resolve(file === "-" ? "." : dirname(file), spec.upload) };
 }
 
 /** The spec, with warnings printed; every issue printed and exit 2 when there is none. */

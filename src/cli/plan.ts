@@ -18,6 +18,7 @@ import { Exit } from "./exit.ts";
 import { readNodes } from "./node-list.ts";
 import { columns, print, printJson, shellLine } from "./output.ts";
 import { membershipOf, printMembership } from "./plan-membership.ts";
+import { uploadNote, uploadPlanOf } from "./upload.ts";
 
 /** What is said when nobody told the nodes. */
 const assumption =
@@ -109,15 +110,18 @@ export function addPlan(program: Command): void {
       "after",
       '\nExamples:\n  pdjob-client plan job.yaml\n  echo \'{"prefill-0":{"host":"10.0.0.7","port":8100}}\' > at.json && pdjob-client plan job.yaml --endpoints at.json --json\n  pdjob-client plan job.yaml --nodes 2x8',
     )
-    .action((file: string, flags: { json?: boolean; nodes?: string; endpoints?: string }) => {
+    .action(async (file: string, flags: { json?: boolean; nodes?: string; endpoints?: string }) => {
       const spec = requireSpec(file);
       const plan = planOf(
         spec,
         flags.endpoints === undefined ? {} : readEndpoints(flags.endpoints, spec),
         flags.nodes === undefined ? undefined : readNodes(flags.nodes, spec),
       );
-      if (flags.json) printJson(plan);
+      const upload = await uploadPlanOf(spec);
+      if (flags.json) printJson(upload ? { ...plan, upload } : plan);
       else printPlan(plan);
+      const text = upload ? `uploads ${upload.text}` : uploadNote(spec);
+      if (text !== undefined && !flags.json) print(`\n${text}`);
       if (plan.unplaced?.some(({ feasible }) => !feasible)) throw new Exit(1);
     });
 }

@@ -10,6 +10,7 @@ import { follow } from "./follow.ts";
 import { interruption } from "./interrupt.ts";
 import { ownCommand } from "./invocation.ts";
 import { colour, print } from "./output.ts";
+import { uploadPlanOf } from "./upload.ts";
 
 interface StartFlags extends ConnectionFlags {
   readonly name?: string;
@@ -30,6 +31,8 @@ export function addStart(program: Command): void {
     )
     .action(async (file: string, flags: StartFlags) => {
       const spec = requireSpec(file, flags.name);
+      const upload = await uploadPlanOf(spec);
+      if (upload) print(`uploads ${upload.text}`);
       await withClient(flags, async (client) => {
         await client.start(spec);
         const ui = uiUrlOf(spec.name, client, flags);

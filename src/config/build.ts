@@ -30,6 +30,7 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
     gpusPerWorker: file.gpus_per_worker,
     numCpus: file.num_cpus ?? (isCpuJob ? 1 : 0),
     workingDir: file.working_dir ?? defaultWorkingDir(name),
+    ...(file.upload === undefined ? {} : { upload: file.upload }),
     envs: envsAt(reading, ["envs"]),
     engineCommand: words(file.engine.command),
     scheduler: schedulerOf(file),

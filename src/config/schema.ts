@@ -122,6 +122,15 @@ export const configFile = z
           "Folder in which engines and proxy run on each node, created if missing; default /tmp/pdjob-NAME.",
         )
         .optional(),
+      upload: text("a folder, such as ./deploy")
+        .regex(
+          /^(?!~)(?!.*:\/\/)/,
+          mustRead("a folder, such as ./deploy, with its path written out"),
+        )
+        .describe(
+          "Folder that engines and an external proxy find as their working directory on every node; relative to this file, read where the worker runs.",
+        )
+        .optional(),
       envs: envs.describe(
         "Environment of engines and proxy. env:NAME and file:/PATH are references to secrets, read where the worker runs.",
       ),

@@ -16,8 +16,14 @@ interface ForReplica {
   readonly reason: string;
 }
 
+interface ForFiles {
+  /** Ray's address of the uploaded files in which it is to run. */
+  readonly package?: string;
+}
+
 /** One thing to do next. Each is performed by one idempotent activity of the same name. */
 export type Action =
+  | { readonly kind: "uploadFiles"; readonly directory: string; readonly reason: string }
   | (ForReplica & {
       readonly kind: "reservePlacementGroup";
       readonly bundles: readonly Bundle[];
@@ -26,8 +32,8 @@ export type Action =
       readonly replaces: boolean;
       readonly deadlineMs?: number;
     })
-  | (ForReplica & ForRanks & { readonly kind: "startPrefill"; readonly kvIp?: string })
-  | (ForReplica & ForRanks & { readonly kind: "startDecode"; readonly kvIp?: string })
+  | (ForReplica & ForRanks & ForFiles & { readonly kind: "startPrefill"; readonly kvIp?: string })
+  | (ForReplica & ForRanks & ForFiles & { readonly kind: "startDecode"; readonly kvIp?: string })
   | (ForReplica & { readonly kind: "readKvIp" })
   | (ForReplica & ForRanks & { readonly kind: "waitHealthy"; readonly deadlineMs: number })
   | (ForReplica & {
@@ -54,6 +60,7 @@ export type Action =
       readonly kind: "runProxy";
       readonly generation: number;
       readonly command: ProxyCommand;
+      readonly package?: string;
       readonly deadlineMs: number;
       readonly reason: string;
     }
@@ -88,7 +95,7 @@ export function targetOf(action: Action): string {
   // A read beside whatever is done to the replica.
   if (action.kind === "readKvIp") return "kv-ip";
   if ("replica" in action) return replicaName(action.replica);
-  return action.kind === "sweep" ? "job" : "proxy";
+  return action.kind === "sweep" || action.kind === "uploadFiles" ? "job" : "proxy";
 }
 
 /** `waitHealthy prefill-0 g1`: names an action in status, in logs and in the set of actions in flight. */

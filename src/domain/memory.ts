@@ -39,6 +39,8 @@ export interface Memory {
   /** The running proxy could not be told of its members, so many times in a row; absent once it was. */
   readonly untold?: { readonly message: string; readonly atMs: number; readonly count: number };
   readonly kvIp?: string;
+  /** Ray's address of the files that were uploaded for this job: what runs later must see the same. */
+  readonly package?: string;
   readonly proxyCommand?: { readonly generation: number; readonly command: ProxyCommand };
   /** READY was reached once: from then on failures are healed instead of failing the job. */
   readonly served: boolean;

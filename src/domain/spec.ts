@@ -105,6 +105,8 @@ export interface JobSpec {
   /** CPUs reserved for each worker; a replica has max(1, numGpus / gpusPerWorker) workers. 0 reserves none. */
   readonly numCpus: number;
   readonly workingDir: string;
+  /** Folder of the worker's machine that becomes the working directory of engines and external proxy on every node. */
+  readonly upload?: string;
   /** Environment of the proxy (and, already merged into the roles, of the engines). */
   readonly envs: Readonly<Record<string, string>>;
   /** `engine.command`, split as a shell would. Default `vllm serve`. */

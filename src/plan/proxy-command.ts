@@ -1,5 +1,6 @@
 import type { Member } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
+import { lacksFiles, uploaded } from "./files.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { sameMembers } from "./world.ts";
 
@@ -10,6 +11,7 @@ export function renderThenRun(
   reason: string,
   replaces = false,
 ): ReplicaStep {
+  if (lacksFiles(input)) return undefined;
   const { memory, spec, nowMs } = input;
   const rendered = memory.proxyCommand;
   if (rendered && isRendered(members, input)) {
@@ -18,6 +20,7 @@ export function renderThenRun(
         kind: "runProxy",
         generation: rendered.generation,
         command: rendered.command,
+        ...uploaded(input),
         deadlineMs: nowMs + spec.timeoutS * 1_000,
         reason,
       },

@@ -4,6 +4,7 @@ import type { Member, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { describeExit, firstLine, isLongLost, lastLines } from "./condemn.ts";
 import { eligibleMembers, hasPair, isComplete, namesNoOther } from "./members.ts";
+import { lacksFiles, uploaded } from "./files.ts";
 import { stepMembership } from "./membership.ts";
 import { isRendered, renderThenRun } from "./proxy-command.ts";
 import type { ReplicaStep } from "./replica.ts";
@@ -89,7 +90,9 @@ function deploy(
 }
 
 /** An actor without a running process: the worker died between two steps of `runProxy`. */
-function resume(proxy: ObservedProxy, { memory, spec, nowMs }: PlanInput): ReplicaStep {
+function resume(proxy: ObservedProxy, input: PlanInput): ReplicaStep {
+  if (lacksFiles(input)) return undefined;
+  const { memory, spec, nowMs } = input;
   const command = memory.proxyCommand;
   if (command?.generation !== proxy.generation) return undefined;
   const deadlineMs = nowMs + spec.timeoutS * 1_000;
@@ -98,6 +101,7 @@ function resume(proxy: ObservedProxy, { memory, spec, nowMs }: PlanInput): Repli
       kind: "runProxy",
       generation: proxy.generation,
       command: command.command,
+      ...uploaded(input),
       deadlineMs,
       reason: "the proxy is not up yet",
     },

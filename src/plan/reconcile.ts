@@ -3,6 +3,7 @@ import type { Failure } from "../domain/errors.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
 import { condemned, isClusterFault, lostForMs } from "./condemn.ts";
 import { readyByMs } from "../domain/deadline.ts";
+import { stepFiles } from "./files.ts";
 import { condemnedProxy, stepProxy } from "./proxy.ts";
 import { stepUnwanted, stepWanted } from "./replica.ts";
 import type { ReplicaStep } from "./replica.ts";
@@ -35,6 +36,7 @@ function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
   if (failure) return { actions: [], cancel: [], view, failure };
 
   const steps = [
+    stepFiles(world, input),
     ...replicaSteps(world, input),
     ...proxySteps(world, input),
     ...kvIpStep(world, input),
@@ -70,6 +72,7 @@ function fatalFailure(world: World, input: PlanInput): Failure | undefined {
   const verdicts = [
     ...world.replicas.filter(isInUse).map((replica) => condemned(replica, input)),
     condemnedProxy(world, input),
+    input.memory.failures["job"],
   ];
   const fatal = verdicts.find((verdict) => verdict !== undefined && !isClusterFault(verdict));
   return fatal && { code: fatal.code, message: fatal.message };

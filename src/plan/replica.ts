@@ -7,6 +7,7 @@ import type { PlanInput } from "../domain/plan.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { condemned, firstLine } from "./condemn.ts";
 import { readyByMs } from "../domain/deadline.ts";
+import { lacksFiles, uploaded } from "./files.ts";
 import { isMislaid, layoutOf, layoutOfGroup } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
 import { gangBundles } from "./world.ts";
@@ -142,6 +143,7 @@ function remove(
 }
 
 function reserve({ id, name, current }: ReplicaWorld, input: PlanInput): ReplicaStep {
+  if (lacksFiles(input)) return undefined;
   const { spec, memory, nowMs } = input;
   const again = !current && isSpent(name, memory);
   if (again) {
@@ -181,8 +183,10 @@ function start(
   { id, name }: ReplicaWorld,
   current: Incarnation,
   world: World,
-  { memory, spec }: PlanInput,
+  input: PlanInput,
 ): ReplicaStep {
+  if (lacksFiles(input)) return undefined;
+  const { memory, spec } = input;
   const isFirst = id.role === "prefill" && id.index === 0;
   if (!isFirst && !isKvIpKnown(world, memory, spec)) return undefined;
   const rest = {
@@ -191,6 +195,7 @@ function start(
     ...ofGang(current),
     reason: `${name} has its placement group and no engine`,
     ...(memory.kvIp !== undefined && !isFirst ? { kvIp: memory.kvIp } : {}),
+    ...uploaded(input),
   };
   return {
     action:

@@ -37,7 +37,7 @@ export const whichCluster =
   'Which Ray cluster? Give --ray-address HOST:PORT or set RAY_ADDRESS (never "auto": it may find another cluster).';
 
 const projectRoot = new URL("../../", import.meta.url);
-const agentPath = fileURLToPath(new URL("agent", projectRoot));
+export const agentPath = fileURLToPath(new URL("agent", projectRoot));
 
 /** `PDJOB_PYTHON`, else the project's own environment, else whatever `python3` is. */
 export function findPython(): string {

@@ -88,6 +88,14 @@ const logPiece = z.object({
   path: z.string().optional(),
 });
 
+/** What of a folder is uploaded. */
+export const folderSurvey = z.object({
+  files: z.number(),
+  bytes: z.number(),
+  leftOut: z.array(z.string()),
+  secrets: z.array(z.string()),
+});
+
 /** Result of each verb. Its arguments are `VerbArgs` of verbs.ts. */
 export const verbResults = {
   ping: hello,
@@ -128,6 +136,10 @@ export const verbResults = {
     nodeProblem: z.string().optional(),
     portProblem: z.string().optional(),
   }),
+  upload: folderSurvey
+    .extend({ uploaded: z.boolean(), packedBytes: z.number() })
+    .partial()
+    .extend({ package: z.string() }),
   sweep: z.object({
     removed: z.array(z.object({ kind: z.enum(["actor", "placementGroup"]), name: z.string() })),
   }),

@@ -49,6 +49,8 @@ const {
   TELLING_TIMEOUT_S,
   LOOK_TIMEOUT_S,
 } = agentLimits;
+/** Half a gigabyte is read, packed, and sent to Ray's head node. */
+const uploadS = 500;
 
 /** After this long without an answer a call fails with AgentUnreachable. */
 export function callTimeoutMs<V extends Verb>(verb: V, args: VerbArgs[V]): number {
@@ -73,6 +75,8 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
       return GONE_TIMEOUT_S;
     case "startEngine":
       return FIRST_ANSWER_TIMEOUT_S;
+    case "upload":
+      return uploadS;
     case "logFile":
       return READ_TIMEOUT_S;
     case "setMembership":

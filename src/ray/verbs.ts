@@ -24,6 +24,8 @@ export interface VerbArgs {
     readonly ports: readonly PortRequest[];
     readonly leaseS: number;
     readonly graceS?: number;
+    /** Of `upload`: the actor's engine then runs in these files. */
+    readonly package?: string;
   };
   readonly startEngine: {
     readonly name: string;
@@ -64,6 +66,8 @@ export interface VerbArgs {
     /** What the proxy knows once it has started, for one that is told by HTTP or file. */
     readonly membership?: Membership;
     readonly telling?: Telling;
+    /** Of `upload`: the proxy then runs in these files. */
+    readonly package?: string;
   };
   readonly setMembership: {
     readonly name: string;
@@ -90,6 +94,11 @@ export interface VerbArgs {
   };
   /** The port of a built-in proxy. */
   readonly checkHead: { readonly port: number };
+  readonly upload: {
+    readonly directory: string;
+    /** That package and no other. */
+    readonly package?: string;
+  };
   readonly sweep: { readonly job: string; readonly dryRun: boolean };
 }
 

@@ -154,6 +154,7 @@ function launch(state: JobState, action: Action): void {
       const success = { result, job: state.spec.name, nowMs: Date.now() };
       state.memory = rememberSuccess(state.memory, action, success);
       noteLog(state, action, result);
+      if (result && "text" in result) note(state, result.text, Date.now());
     } catch (error) {
       // Once it was called off, even a timeout is no failure of its target: its worker may have died meanwhile.
       if (!isCalledOff && !isCancellation(error))

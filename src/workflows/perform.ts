@@ -58,6 +58,8 @@ export const watch = proxyActivities<Activities>({
 export async function perform(action: Action, spec: JobSpec): Promise<ActionResult> {
   const options: ActivityOptions = { summary: summaryOf(action) };
   switch (action.kind) {
+    case "uploadFiles":
+      return change.uploadFiles.executeWithOptions(options, [{ spec, action }]);
     case "reservePlacementGroup":
       return void (await wait.reservePlacementGroup.executeWithOptions(options, [
         { spec, action },

@@ -40,6 +40,7 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
       const known = { ...memory, generations: raised(memory, target, action.generation) };
       return action.failure ? rememberFailure(known, action, action.failure, nowMs) : known;
     }
+    case "uploadFiles":
     case "startPrefill":
     case "startDecode":
     case "readKvIp":
@@ -71,6 +72,12 @@ export function rememberSeen(memory: Memory, { replicas, proxy }: JobView): Memo
 export function rememberSuccess(memory: Memory, action: Action, success: Success): Memory {
   const { result, job, nowMs } = success;
   switch (action.kind) {
+    case "uploadFiles":
+      return {
+        ...memory,
+        failures: without(memory.failures, "job"),
+        package: (result as UploadedFiles).package,
+      };
     case "startPrefill":
     case "startDecode":
       // Undefined: its placement group was gone, and nothing was started.
@@ -129,10 +136,17 @@ interface Success {
   readonly nowMs: number;
 }
 
+export interface UploadedFiles {
+  readonly package: string;
+  /** For the job's events: what was uploaded, and how much, or that Ray had it. */
+  readonly text: string;
+}
+
 /** What activities hand back, as far as it is remembered. */
 export type ActionResult =
   | { readonly kvIp: string }
   | { readonly host?: string }
+  | UploadedFiles
   | ProxyCommand
   | Endpoint
   | undefined;

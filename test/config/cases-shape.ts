@@ -21,8 +21,27 @@ export const shapeCases: readonly Case[] = [
     name: "an unknown key near none",
     text: job({ 2: "colour: blue" }),
     messages: [
-      'job.yaml:2:1 colour: is not a known key: remove "colour", or use one of name, timeout, num_gpus, gpus_per_worker, num_cpus, working_dir, envs, engine, scheduler, general, prefill, decode, health, restart, drain, stop_grace, lease.',
+      'job.yaml:2:1 colour: is not a known key: remove "colour", or use one of name, timeout, num_gpus, gpus_per_worker, num_cpus, working_dir, upload, envs, engine, scheduler, general, prefill, decode, health, restart, drain, stop_grace, lease.',
     ],
+  },
+  {
+    name: "a folder to upload that is none",
+    text: job({ 2: "upload: s3://bucket/files.zip" }),
+    messages: [
+      "job.yaml:2:9 upload: must be a folder, such as ./deploy, with its path written out.",
+    ],
+  },
+  {
+    name: "a home folder that nobody would expand",
+    text: job({ 2: "upload: ~/deploy" }),
+    messages: [
+      "job.yaml:2:9 upload: must be a folder, such as ./deploy, with its path written out.",
+    ],
+  },
+  {
+    name: "a folder to upload without a name",
+    text: job({ 2: 'upload: ""' }),
+    messages: ["job.yaml:2:9 upload: must be a folder, such as ./deploy, not an empty text."],
   },
   {
     name: "a flag of the engine outside params",

@@ -72,6 +72,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     ],
     leaseS: 86_400,
     graceS: 30,
+    package: "gcs://_ray_pkg_0123.zip",
   },
   startEngine: {
     name: replica,
@@ -101,6 +102,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     graceS: 30,
     membership: { generation: 0, members: [member] },
     telling,
+    package: "gcs://_ray_pkg_0123.zip",
   },
   setMembership: {
     name: "demo-proxy-g1",
@@ -112,6 +114,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
   list: { job: "demo", leaseS: 86_400, nodes: true },
   jobs: {},
   logs: { name: replica, offset: 100, maxBytes: 65_536 },
+  upload: { directory: "$FIXTURES/upload", package: "gcs://_ray_pkg_0123.zip" },
   logFile: {
     name: replica,
     workingDir: "/tmp/pdjob-demo",

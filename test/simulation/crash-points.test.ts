@@ -32,7 +32,7 @@ interface Run {
 
 /** Plays a scenario; at the given boundary of its act, something strikes. */
 async function play(scenario: Scenario, at = -1, strike?: (world: World) => void): Promise<Run> {
-  const { prefill, decode, historyEventsMax, failsToBoot, act } = scenario;
+  const { prefill, decode, historyEventsMax, upload, failsToBoot, act } = scenario;
   const points: string[] = [];
   let isActing = false;
   const world = createWorld({
@@ -52,7 +52,11 @@ async function play(scenario: Scenario, at = -1, strike?: (world: World) => void
   if (failsToBoot) world.boots.set(`demo/${failsToBoot}`, [{ takesMs: 500, fails: true }]);
   isActing = act === undefined;
   const job = world.start(
-    makeSpec({ prefill: { replicas: prefill }, decode: { replicas: decode } }),
+    makeSpec({
+      prefill: { replicas: prefill },
+      decode: { replicas: decode },
+      ...(upload === undefined ? {} : { upload }),
+    }),
   )!;
   if (act) {
     await world.run(settleWithinMs, () => unsettled(world, job).length === 0);
@@ -81,6 +85,9 @@ for (const scenario of scenarios) {
       expect(calm.job.execution.status).toBe(scenario.ends ?? "running");
       expect(calm.job.execution.runs > 1).toBe(scenario.historyEventsMax !== undefined);
       expect(calm.points.length).toBeGreaterThan(10);
+      expect(calm.points.some((point) => point.includes("upload"))).toBe(
+        scenario.upload !== undefined,
+      );
       for (let at = 0; at < calm.points.length; at++) {
         const run = await play(scenario, at, strike);
         const expected = finalState(calm);

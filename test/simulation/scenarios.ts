@@ -9,6 +9,8 @@ export interface Scenario {
   readonly prefill: number;
   readonly decode: number;
   readonly historyEventsMax?: number;
+  /** Folder that is handed to every node first. */
+  readonly upload?: string;
   act?(world: World, job: Job): void;
   /** The first engine of this role does not come up. */
   readonly failsToBoot?: "prefill" | "decode";
@@ -17,7 +19,7 @@ export interface Scenario {
 }
 
 export const scenarios: readonly Scenario[] = [
-  { name: "deploy", prefill: 1, decode: 1 },
+  { name: "deploy", prefill: 1, decode: 1, upload: "/deploy" },
   {
     name: "scale up",
     prefill: 1,

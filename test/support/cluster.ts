@@ -144,6 +144,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
           proxies: observed.proxies.filter(({ generation }) => generation !== action.generation),
         };
         return;
+      case "uploadFiles":
       case "readKvIp":
       case "renderProxy":
       case "drainReplica":
@@ -206,6 +207,8 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
 export function resultOf(action: Action): ActionResult {
   if (action.kind === "readKvIp") return { kvIp: "10.0.0.1" };
   if (action.kind === "renderProxy") return { builtin: true, argv: [], members: action.members };
+  if (action.kind === "uploadFiles")
+    return { package: "gcs://_ray_pkg_1.zip", text: "uploaded 1 file" };
   const isStart = action.kind === "startPrefill" || action.kind === "startDecode";
   return isStart ? { host: "10.0.0.1", ports: { http: 1 } } : undefined;
 }

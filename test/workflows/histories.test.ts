@@ -7,6 +7,7 @@ import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { JobSpec } from "../../src/domain/spec.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
 import type { JobInput } from "../../src/workflows/messages.ts";
 import type { fakeCluster } from "../support/cluster.ts";
@@ -40,11 +41,13 @@ interface Operation {
   readonly name: string;
   readonly act: (stage: Stage) => Promise<void>;
   readonly input?: Partial<JobInput>;
+  readonly spec?: Partial<JobSpec>;
   readonly fails?: string;
 }
 
 const operations: readonly Operation[] = [
   { name: "start", act: async ({ ready }) => void (await ready(2)) },
+  { name: "upload", spec: { upload: "/deploy" }, act: async ({ ready }) => void (await ready(2)) },
   {
     name: "scale",
     act: async ({ handle, ready }) => {
@@ -114,8 +117,14 @@ const operations: readonly Operation[] = [
 ];
 
 /** Performs the operation on a job of its own, and answers with the history of each of its runs, oldest first. */
-async function live({ name, act, input, fails }: Operation): Promise<readonly History[]> {
-  const spec = makeSpec({ name });
+async function live({
+  name,
+  act,
+  input,
+  spec: more,
+  fails,
+}: Operation): Promise<readonly History[]> {
+  const spec = makeSpec({ name, ...more });
   const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
     before: ({ kind }) => {
       if (kind === fails)

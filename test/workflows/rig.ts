@@ -94,6 +94,7 @@ function fakeActivities(
       }
       return { changed: true };
     },
+    uploadFiles: performed,
     reservePlacementGroup: performed,
     removePlacementGroup: performed,
     startPrefill: performed,

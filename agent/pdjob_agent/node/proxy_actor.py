@@ -21,6 +21,7 @@ from .logs import Log, read_log
 from .membership import Stale, Told
 from .orphans import job_of, remove_unused_groups
 from .ports import port_problem
+from .uploaded import NotUnpacked, Unpacked
 
 PROBE_INTERVAL_S = 0.25
 CONNECT_TIMEOUT_S = 2.0
@@ -44,6 +45,7 @@ class ProxyActor:
         self._prober: Prober | None = None
         self._spec: dict[str, Any] = {}
         self._log: Log | None = None
+        self._unpacked = Unpacked()
         self._admin: str | None = None
         self._answer: dict[str, Any] | None = None
         self._told: Told | None = None
@@ -123,6 +125,8 @@ class ProxyActor:
             self._prober.stop()
         stopped = self._process.stop(grace_s) if self._process else True
         self._clear_socket()
+        if stopped:
+            self._unpacked.remove()
         return stopped
 
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
@@ -136,6 +140,7 @@ class ProxyActor:
         error = self._prepare(spec, env["PATH"])
         if error:
             return f"The proxy cannot be started on the head node {self._host}: {error}"
+        env = self._unpacked.environment(env)
         if spec["builtin"]:
             # The pid, so that a proxy that ends late cannot remove the socket of one that came after it.
             digest = hashlib.sha256(f"{cwd}\0{self._name}\0{os.getpid()}".encode()).hexdigest()[:12]
@@ -143,7 +148,7 @@ class ProxyActor:
             env["PDJOB_ADMIN_SOCKET"] = self._admin
         self._log = Log(cwd, self._name)
         process = GuardedProcess(self._name, self._guard_source)
-        process.start(spec["argv"], env, cwd, self._log.path, on_exit=self._clear_socket)
+        process.start(spec["argv"], env, self._unpacked.folder or cwd, self._log.path, on_exit=self._clear_socket)
         if process.error:
             return (
                 f"The proxy cannot be started on the head node {self._host}: {spec['argv'][0]}: {process.error}. "
@@ -157,13 +162,16 @@ class ProxyActor:
     def _prepare(self, spec: dict[str, Any], path: str) -> str | None:
         try:
             os.makedirs(spec["cwd"], exist_ok=True)
-            # Before the process starts, so that it finds its file.
+            self._unpacked.unpack(str(spec["cwd"]), self._name)
+            # Before the process starts, so that it finds its file, and where it runs.
             if spec.get("telling"):
-                self._told = Told(lambda: f"http://{self._reached}:{spec['port']}", spec["cwd"])
+                self._told = Told(
+                    lambda: f"http://{self._reached}:{spec['port']}", self._unpacked.folder or spec["cwd"]
+                )
                 self._told.start(spec["membership"], spec["telling"])
             for file in spec["files"]:
                 write_below(str(spec["cwd"]), str(file["path"]), str(file["text"]))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, NotUnpacked) as error:
             return f"the working directory {spec['cwd']} cannot be used: {error}."
         problem = node_problem(path) if spec["builtin"] else None
         taken = port_problem(spec["host"], spec["port"])

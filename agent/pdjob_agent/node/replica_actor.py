@@ -17,6 +17,7 @@ from .load import requests_in
 from .logs import Log, read_log
 from .orphans import job_of, remove_unused_groups
 from .ports import HeldPorts
+from .uploaded import NotUnpacked, Unpacked
 
 LAPSE_GRACE_S = 30.0
 
@@ -48,6 +49,7 @@ class ReplicaActor:
         self._prober: Prober | None = None
         self._log: Log | None = None
         self._files: list[str] = []
+        self._unpacked = Unpacked()
         self._spec_hash: str | None = None
         self._started_at_ms: int | None = None
         self._lock = threading.Lock()
@@ -112,6 +114,8 @@ class ReplicaActor:
         stopped = self._engine.stop(grace_s) if self._engine else True
         for place in self._files:
             remove(place)
+        if stopped:
+            self._unpacked.remove()
         return stopped
 
     def load(self) -> dict[str, Any]:
@@ -128,14 +132,16 @@ class ReplicaActor:
         try:
             os.makedirs(cwd, exist_ok=True)
             self._log = Log(cwd, self._name)
-        except OSError as error:
+            self._unpacked.unpack(cwd, self._name)
+        except (OSError, NotUnpacked) as error:
             return f"The working directory {cwd} cannot be used on {self._host}: {error}."
         held = self._held
         if held is None:
             return self._problem
         held.release()
         engine = GuardedProcess(self._name, self._guard_source)
-        engine.start(argv, engine_env(env), cwd, self._log.path, on_exit=lambda: None)
+        whole_env = self._unpacked.environment(engine_env(env))
+        engine.start(argv, whole_env, self._unpacked.folder or cwd, self._log.path, on_exit=lambda: None)
         if engine.error:
             return (
                 f"The engine of {self._name} cannot be started on {self._host}: {argv[0]}: {engine.error}. "

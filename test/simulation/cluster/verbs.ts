@@ -171,6 +171,10 @@ export const verbs: Verbs = {
     if (head) return { ip: head.ip };
     throw new PdjobError("RayUnreachable", "The cluster has no head node that is alive.");
   },
+  async upload(ray, { package: wanted }) {
+    await ray.nodes();
+    return { package: wanted ?? "gcs://_ray_pkg_0.zip" };
+  },
   sweep: (ray, { job, dryRun }) => sweep(ray, job, dryRun),
 };
 
