@@ -37,7 +37,7 @@ export const stores: readonly Connector[] = [
     // A file's name has the layer and the prompt, not the rank: ranks would write over each other's.
     tensorParallel: [{ rule: "one" }],
     remembersEngines: false,
-    checked: "checked by rendering only",
+    checked: "run for real",
   },
   {
     name: "MooncakeStoreConnector",
@@ -78,7 +78,7 @@ export const stores: readonly Connector[] = [
     name: "MultiConnector",
     about: "Several connectors at once: KV is saved to all, and loaded from the first that has it",
     order: "that of its connectors",
-    checked: "checked by rendering only",
+    checked: "run for real",
   },
   {
     ...local,
