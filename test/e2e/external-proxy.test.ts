@@ -155,11 +155,11 @@ await import("./toy-proxy.mjs");
   await endJob(rig, spec);
 });
 
-test("a proxy that prints without end is not held up, and its log stays below a size", async () => {
+test("a proxy that prints without end is not held up, and one that is told nothing is left alone", async () => {
   const spec = await jobOf(
     rig,
     "chatty",
-    `command: node ${support}toy-proxy.mjs ${lists} --chatter 90000000`,
+    `command: node ${support}toy-proxy.mjs ${lists} --chatter 90000000\nmembership: none`,
   );
   await rig.client.start(spec);
   await untilPhase(rig.client, "chatty", "READY");
@@ -167,5 +167,12 @@ test("a proxy that prints without end is not held up, and its log stays below a 
   const log = join(spec.workingDir, ".pdjob/logs/chatty-proxy-g1.log");
   await eventually("the log was turned", () => existsSync(`${log}.1`));
   expect(statSync(log).size).toBeLessThan(1_000_000);
+  const before = await proxyOf("chatty");
+  await rig.client.scale("chatty", { role: "decode", replicas: 2 });
+  await eventually("another decode is there", async () => {
+    const { phase, replicas } = await rig.client.status("chatty");
+    return phase === "READY" && replicas.length === 3;
+  });
+  expect((await proxyOf("chatty"))?.pid).toBe(before?.pid);
   await endJob(rig, spec);
 });
