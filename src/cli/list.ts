@@ -17,6 +17,7 @@ export function addList(program: Command): void {
     )
     .action(async (flags: ConnectionFlags & { json?: boolean; limit: number }) => {
       const { jobs, isCut } = await withClient(flags, (client) => client.list(flags.limit));
+      if (isCut) warn(`There are more than these ${jobs.length} jobs: see --limit.`);
       if (flags.json) return printJson(jobs);
       if (jobs.length === 0) return print("no jobs");
       print(
@@ -30,6 +31,5 @@ export function addList(program: Command): void {
           ]),
         ]),
       );
-      if (isCut) warn(`There are more than these ${jobs.length} jobs: see --limit.`);
     });
 }

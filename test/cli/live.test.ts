@@ -85,6 +85,9 @@ test("list --limit says that there are more", async () => {
   const { stdout, stderr } = await run("list", "--limit", "1");
   expect(stdout.split("\n").map((line) => line.split(/ +/, 1)[0])).toEqual(["JOB", "demo"]);
   expect(stderr).toBe("There are more than these 1 jobs: see --limit.");
+  const json = await run("list", "--limit", "1", "--json");
+  expect(JSON.parse(json.stdout)).toHaveLength(1);
+  expect(json.stderr).toBe(stderr);
   expect((await run("list", "--limit", "0")).exitCode).toBe(2);
 });
 
