@@ -16,18 +16,18 @@ function allKeys(path: readonly string[] = []): readonly string[] {
 
 interface JsonSchema {
   readonly description?: string;
+  readonly default?: unknown;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly anyOf?: readonly JsonSchema[];
 }
 
-function descriptionOf(path: string): string | undefined {
-  const node = path.split(".").reduce<JsonSchema | undefined>((schema, key) => {
+function schemaOf(path: string): JsonSchema | undefined {
+  return path.split(".").reduce<JsonSchema | undefined>((schema, key) => {
     const choices = schema === undefined ? [] : [schema, ...(schema.anyOf ?? [])];
     return choices
       .flatMap((choice) => [choice, ...(choice.anyOf ?? [])])
       .find(({ properties }) => properties?.[key] !== undefined)?.properties?.[key];
   }, configJsonSchema() as JsonSchema);
-  return node?.description;
 }
 
 test("the JSON Schema for editors is current (else: npx vitest run test/config/schema.test.ts -u)", async () => {
@@ -36,7 +36,7 @@ test("the JSON Schema for editors is current (else: npx vitest run test/config/s
 });
 
 test("every key has a description for editors to show", () => {
-  const bare = allKeys().filter((path) => descriptionOf(path) === undefined);
+  const bare = allKeys().filter((path) => schemaOf(path)?.description === undefined);
   expect(allKeys().length).toBeGreaterThan(40);
   expect(bare).toEqual([]);
 });
@@ -56,6 +56,21 @@ describe("docs/config.md", () => {
         );
     const missing = allKeys().filter((path) => !page.includes(`| \`${keyOf(path)}\` |`));
     expect(missing).toEqual([]);
+  });
+
+  test("shows the defaults that count", () => {
+    const cells = new Map(
+      [...page.matchAll(/^\| `([\w.]+)` \| `?([^|`]*)`? \|/gm)].map(
+        ([, key = "", cell = ""]) => [key, cell.trim()] as const,
+      ),
+    );
+    const defaults = allKeys().flatMap((path) => {
+      const value = schemaOf(path)?.default;
+      const isPlain = typeof value === "number" || typeof value === "string";
+      return isPlain ? [[path, String(value)] as const] : [];
+    });
+    expect(defaults.length).toBeGreaterThan(10);
+    expect(defaults.filter(([key, value]) => cells.get(key) !== value)).toEqual([]);
   });
 
   test("names every known connector", () => {
