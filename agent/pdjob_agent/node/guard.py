@@ -25,6 +25,7 @@ PR_SET_CHILD_SUBREAPER = 36
 ORPHAN_GRACE_S = 2.0
 # A process that SIGKILL does not end within this time hangs in the kernel: we report and leave.
 KILL_WAIT_S = 10.0
+KILL_POLL_S = 0.02
 
 
 def prctl(option: int, value: int) -> None:
@@ -211,7 +212,7 @@ def kill_descendants(engine: int = -1) -> "dict[str, object] | None":
         ended = reap(engine) or ended
         if not descendants(os.getpid()):
             break
-        time.sleep(0.02)
+        time.sleep(KILL_POLL_S)
     return ended
 
 

@@ -19,6 +19,7 @@ TREE_MARKER = "PDJOB_TREE"
 START_WAIT_S = 10.0
 # A hung kernel call can keep a SIGKILLed process; past this we report the exit anyway.
 SWEEP_WAIT_S = 5.0
+SWEEP_POLL_S = 0.05
 
 
 class GuardedProcess:
@@ -118,7 +119,7 @@ def kill_marked(tree: str) -> None:
                 continue
         if not found:
             return
-        time.sleep(0.05)
+        time.sleep(SWEEP_POLL_S)
 
 
 def _is_marked(pid: str, wanted: bytes) -> bool:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 
 CHECK_S = 1.0
+# Of the engine or proxy that a lapse stops.
+LAPSE_GRACE_S = 30.0
 
 
 class Lease:

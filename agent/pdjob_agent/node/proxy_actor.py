@@ -16,7 +16,7 @@ from .environment import engine_env
 from .files import write_below
 from .guarded import GuardedProcess, exit_in_words
 from .health import Prober, accepts_tcp
-from .lease import Lease
+from .lease import LAPSE_GRACE_S, Lease
 from .logs import Log, read_log
 from .membership import Stale, Told
 from .orphans import job_of, remove_unused_groups
@@ -27,7 +27,8 @@ PROBE_INTERVAL_S = 0.25
 CONNECT_TIMEOUT_S = 2.0
 # Where external proxies listen unless told otherwise; our own node address then refuses.
 LOOPBACK = "127.0.0.1"
-LAPSE_GRACE_S = 30.0
+# For an answer that is on its way.
+LAST_ANSWER_S = 0.5
 NODE_MIN = (20, 19)
 NODE_ANSWER_S = 10.0
 
@@ -216,7 +217,7 @@ class ProxyActor:
         self.stop(LAPSE_GRACE_S)
         with contextlib.suppress(Exception):  # Whatever is wrong with Ray, this actor must go.
             remove_unused_groups(job_of(self._name))
-        time.sleep(0.5)
+        time.sleep(LAST_ANSWER_S)
         os._exit(0)
 
 

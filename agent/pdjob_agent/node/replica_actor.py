@@ -12,14 +12,15 @@ from .environment import engine_env
 from .files import empty_below, remove, write_below
 from .guarded import GuardedProcess
 from .health import FAILURES_MAX, Prober, answers_http
-from .lease import Lease
+from .lease import LAPSE_GRACE_S, Lease
 from .load import requests_in
 from .logs import Log, read_log
 from .orphans import job_of, remove_unused_groups
 from .ports import HeldPorts
 from .uploaded import NotUnpacked, Unpacked
 
-LAPSE_GRACE_S = 30.0
+# Removing its group ends an actor within this time, or it ends itself.
+REMOVAL_WAIT_S = 2.0
 
 
 class ReplicaActor:
@@ -176,5 +177,5 @@ class ReplicaActor:
         group = ray.util.get_current_placement_group()
         if group is not None:
             ray.util.remove_placement_group(group)
-        time.sleep(2)
+        time.sleep(REMOVAL_WAIT_S)
         os._exit(0)
