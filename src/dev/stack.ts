@@ -1,12 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { setTimeout as sleep } from "node:timers/promises";
 import { defaultTaskQueue } from "../domain/names.ts";
-import { startGuarded } from "./guarded.ts";
 import type { Guarded } from "./guarded.ts";
+import { keepWorker } from "./keep-worker.ts";
+import type { WorkerKeeping } from "./keep-worker.ts";
 import { takeLock } from "./lock.ts";
-import { ownEnv } from "./own-env.ts";
 import { freePort } from "./ports.ts";
 import { startRay } from "./ray.ts";
 import type { LocalRay, RayNode } from "./ray.ts";
@@ -14,16 +12,11 @@ import { defaultStateDir, readDevState, removeDevState, writeDevState } from "./
 import { collectTempDirs } from "./temp-dirs.ts";
 import { startTemporal } from "./temporal.ts";
 
-const workerStopGraceS = 12;
 const temporalStopGraceS = 5;
-/** A worker that dies at once is restarted ever more slowly. */
-const backoffMinMs = 200;
-const backoffMaxDefaultMs = 10_000;
 const wantedPort = 7_233;
 const wantedUiPort = 8_233;
-const workerPath = fileURLToPath(new URL("../../bin/pdjob-worker", import.meta.url));
 
-export interface StackOptions {
+export interface StackOptions extends WorkerKeeping {
   /** Simulated-GPU nodes beside the head. Default 2. */
   readonly nodes?: number;
   readonly gpusPerNode?: number;
@@ -35,12 +28,6 @@ export interface StackOptions {
   readonly inMemory?: boolean;
   /** Ends a start that is under way: what has started is stopped, then it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** The program that is run as the worker, for tests of its death. Default: the worker. */
-  readonly workerProgram?: string;
-  /** A worker that keeps dying is restarted this late at most. Default 10 s. */
-  readonly workerBackoffMaxMs?: number;
-  /** Added to the worker's environment. */
-  readonly workerEnv?: Readonly<Record<string, string>>;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -150,54 +137,4 @@ async function sideBySide<T>(
   await Promise.allSettled(both);
   either.throwIfAborted();
   return both[1];
-}
-
-async function keepWorker(
-  where: { temporalAddress: string; rayAddress: string; taskQueue: string },
-  logDir: string,
-  options: StackOptions,
-) {
-  const { workerProgram = workerPath, workerEnv = {} } = options;
-  const { workerBackoffMaxMs = backoffMaxDefaultMs } = options;
-  const argv = [
-    process.execPath,
-    workerProgram,
-    "--no-profile",
-    "--address",
-    where.temporalAddress,
-    "--ray-address",
-    where.rayAddress,
-    "--task-queue",
-    where.taskQueue,
-  ];
-  const env = { ...ownEnv(), ...workerEnv };
-  const start = (): Promise<Guarded> =>
-    startGuarded({ argv, env, cwd: "/", log: join(logDir, "worker.log") });
-  let current = await start();
-  let stopping = false;
-
-  async function supervise(): Promise<void> {
-    let backoffMs = backoffMinMs;
-    while (!stopping) {
-      const startedMs = Date.now();
-      await current.exited;
-      if (Date.now() - startedMs > workerBackoffMaxMs) backoffMs = backoffMinMs;
-      if (!stopping) await sleep(backoffMs);
-      backoffMs = Math.min(backoffMs * 2, workerBackoffMaxMs);
-      if (!stopping) current = await start();
-      // Somebody may have asked for the end while it started.
-      if (stopping) await current.stop(workerStopGraceS);
-    }
-  }
-  const supervision = supervise();
-
-  return {
-    pid: () => (current.isRunning() ? current.pid : undefined),
-    kill: () => void process.kill(current.pid, "SIGKILL"),
-    async stop(): Promise<void> {
-      stopping = true;
-      await current.stop(workerStopGraceS);
-      await supervision;
-    },
-  };
 }
