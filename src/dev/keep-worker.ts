@@ -18,30 +18,25 @@ export interface WorkerKeeping {
   readonly workerBackoffMaxMs?: number;
   /** Added to the worker's environment. */
   readonly workerEnv?: Readonly<Record<string, string>>;
+  readonly onProgress?: (text: string) => void;
 }
 
-/** Runs a worker, and another one whenever it has died. */
-export async function keepWorker(
-  where: { temporalAddress: string; rayAddress: string; taskQueue: string },
-  logDir: string,
-  options: WorkerKeeping,
-) {
-  const { workerProgram = workerPath, workerEnv = {} } = options;
+interface Where {
+  readonly temporalAddress: string;
+  readonly rayAddress: string;
+  readonly taskQueue: string;
+}
+
+/** Runs a worker, and another one whenever it has died. Fails when the first one cannot be started. */
+export async function keepWorker(where: Where, logDir: string, options: WorkerKeeping) {
+  const { workerProgram = workerPath, workerEnv = {}, onProgress } = options;
   const { workerBackoffMaxMs = backoffMaxDefaultMs } = options;
-  const argv = [
-    process.execPath,
-    workerProgram,
-    "--no-profile",
-    "--address",
-    where.temporalAddress,
-    "--ray-address",
-    where.rayAddress,
-    "--task-queue",
-    where.taskQueue,
-  ];
+  const argv = [process.execPath, workerProgram, ...workerFlags(where)];
   const env = { ...ownEnv(), ...workerEnv };
   const start = (): Promise<Guarded> =>
     startGuarded({ argv, env, cwd: "/", log: join(logDir, "worker.log") });
+  const noneStarted = ({ message }: Error): void =>
+    onProgress?.(`the worker could not be started, and is tried again: ${message}`);
   let current = await start();
   let stopping = false;
 
@@ -53,7 +48,7 @@ export async function keepWorker(
       if (Date.now() - startedMs > workerBackoffMaxMs) backoffMs = backoffMinMs;
       if (!stopping) await sleep(backoffMs);
       backoffMs = Math.min(backoffMs * 2, workerBackoffMaxMs);
-      if (!stopping) current = await start();
+      if (!stopping) current = (await start().catch(noneStarted)) ?? current;
       // Somebody may have asked for the end while it started.
       if (stopping) await current.stop(workerStopGraceS);
     }
@@ -70,3 +65,11 @@ export async function keepWorker(
     },
   };
 }
+
+const workerFlags = ({ temporalAddress, rayAddress, taskQueue }: Where): readonly string[] => {
+  const flags = { address: temporalAddress, "ray-address": rayAddress, "task-queue": taskQueue };
+  return [
+    "--no-profile",
+    ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+  ];
+};

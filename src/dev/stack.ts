@@ -28,7 +28,6 @@ export interface StackOptions extends WorkerKeeping {
   readonly inMemory?: boolean;
   /** Ends a start that is under way: what has started is stopped, then it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  readonly onProgress?: (text: string) => void;
 }
 
 export interface Stack {
