@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pdjob_agent import node
-from pdjob_agent.node.proxy_actor import ProxyActor
+from pdjob_agent.node.proxy_actor import ProxyActor, node_problem
 
 from .no_ray import without_ray
 from .processes import within
@@ -75,3 +75,32 @@ def test_members_for_a_process_that_hangs_may_be_tried_again(actor: ProxyActor, 
 
 def test_members_for_a_proxy_that_was_never_started_are_refused_for_good(actor: ProxyActor) -> None:
     assert error_of(actor.set_membership(MEMBERSHIP))[0] == "ProxyNotStarted"
+
+
+ADVICE = "Install Node.js 20.19 or newer there (nodejs.org, or your system's packages), or set `scheduler.command`."
+
+
+def test_a_built_in_proxy_without_node_says_how_to_get_it(actor: ProxyActor, tmp_path: Path) -> None:
+    spec: dict[str, Any] = {"argv": ["node", "x"], "env": {"PATH": str(tmp_path)}, "cwd": str(tmp_path), "files": []}
+    spec |= {"host": "127.0.0.1", "port": free_port(), "builtin": True, "specHash": "s"}
+    code, text = error_of(actor.start(spec))
+    assert code == "ProxyNotStarted"
+    assert text.endswith(f": Node.js is not on its PATH, and the built-in proxy needs it. {ADVICE}")
+
+
+@pytest.mark.parametrize(
+    ("script", "what"),
+    [
+        ("echo v20.18.3", "v20.18.3"),
+        ("echo hello", "hello"),
+        ("exit 1", "broken"),
+        ("echo v20.19.0", None),
+        ("echo v24.1.0", None),
+    ],
+)
+def test_a_node_that_is_too_old_or_none_at_all_is_no_node(tmp_path: Path, script: str, what: str | None) -> None:
+    program = tmp_path / "node"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    problem = f"its Node.js ({program}) is {what}. {ADVICE}" if what else None
+    assert node_problem(str(tmp_path)) == problem
