@@ -91,7 +91,48 @@ test("list --limit says that there are more", async () => {
   expect((await run("list", "--limit", "0")).exitCode).toBe(2);
 });
 
+test("status shows the replicas, the proxy and what is being done", async () => {
+  await eventually("demo is READY", async () => (await client.status("demo")).phase === "READY");
+  const { exitCode, stdout } = await run("status", "demo");
+  const [first, ...rest] = stdout.split("\n");
+  expect(first).toMatch(/^demo  READY  \d prefill and \d decode replicas serve$/);
+  expect(rest[1]).toMatch(/^proxy: READY  built-in  http:\/\//);
+  expect(rest[3]?.split(/ +/)).toEqual(["REPLICA", "GEN", "STATE", "ADDRESS", "NOTE"]);
+  expect(rest[4]).toMatch(/^prefill-0 +g1 +READY +http:\/\/[\d.]+:\d+$/);
+  expect(rest).toContain("doing: nothing");
+  expect(exitCode).toBe(0);
+});
+
+test("restart --wait ends when the next generation serves", async () => {
+  const { exitCode, stdout } = await run("restart", "demo", "decode-0", "--wait");
+  expect(stdout.split("\n", 1)).toEqual(["demo: decode-0 is replaced, g1 makes way"]);
+  expect(exitCode).toBe(0);
+  const { phase, replicas } = await client.status("demo");
+  expect(phase).toBe("READY");
+  expect(replicas.find(({ name }) => name === "decode-0")?.generation).toBe(2);
+  const odd = await run("restart", "demo", "decode-9");
+  expect([odd.exitCode, odd.stderr]).toEqual([
+    1,
+    expect.stringContaining("Job demo has no decode-9. A restart request is"),
+  ]);
+});
+
+test("stop waits until everything is released, and a job that has ended is not stopped again", async () => {
+  const stopped = await run("stop", "demo");
+  expect([stopped.exitCode, stopped.stderr]).toEqual([0, ""]);
+  expect(stopped.stdout.split("\n").at(-1)).toBe("demo: stopped; its GPUs are free");
+  const again = await run("stop", "demo");
+  expect([again.exitCode, again.stderr]).toEqual([4, "Job demo has ended already."]);
+  const nobody = await run("stop", "nobody");
+  expect([nobody.exitCode, nobody.stderr]).toEqual([
+    4,
+    "There is no job nobody. See pdjob-client list.",
+  ]);
+});
+
 test("the status of a job that was terminated says so, and is watched no longer", async () => {
+  await client.start(makeSpec({ name: "demo" }));
+  await eventually("demo is back", async () => (await client.status("demo")).phase === "READY");
   await client.terminate("demo", "a test");
   const abandoned =
     "Job demo was terminated: no workflow looks after it any more, and nothing was cleaned up. Remove what it left in Ray: pdjob-client cleanup demo";
