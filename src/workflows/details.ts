@@ -5,6 +5,7 @@ import type { JobStatus } from "../domain/status.ts";
 const eventsShown = 12;
 const noteLength = 160;
 const replicasShown = 40;
+const actionsShown = 20;
 /** Characters of the log of what is down. */
 const tailLength = 2_000;
 
@@ -38,12 +39,18 @@ export function renderDetails({
     ...rows,
     ...more,
     "",
-    `In flight: ${inFlight.length > 0 ? inFlight.join(", ") : "nothing"}`,
+    `In flight: ${listed(inFlight)}`,
     "",
     ...events
       .slice(-eventsShown)
       .map(({ atMs, text }) => `- ${new Date(atMs).toISOString()} ${cell(text)}`),
   ].join("\n");
+}
+
+function listed(actions: readonly string[]): string {
+  const more = actions.length - actionsShown;
+  const shown = actions.slice(0, actionsShown).join(", ") || "nothing";
+  return more > 0 ? `${shown}, … ${more} more` : shown;
 }
 
 /** The last lines of its log, as a block of code. */

@@ -4,7 +4,7 @@ import { completeMemory, emptyMemory } from "../domain/memory.ts";
 import type { Desired, Memory } from "../domain/memory.ts";
 import type { JobView } from "../domain/plan.ts";
 import { forgive } from "../domain/restart.ts";
-import { logPath, replicaName } from "../domain/names.ts";
+import { actorName, logPath, replicaName } from "../domain/names.ts";
 import { scaleLimits } from "../domain/scale.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import type { JobEvent, JobStatus, LogPlace } from "../domain/status.ts";
@@ -119,7 +119,7 @@ export function noteLog(state: JobState, action: Action, result: ActionResult): 
   if (!host) return;
   const { name: job, workingDir } = state.spec;
   const place = (name: string, generation: number): LogPlace => {
-    const path = logPath(workingDir, `${job}-${name}-g${generation}`);
+    const path = logPath(workingDir, actorName(job, name, generation));
     return { name, generation, host, path };
   };
   const added =

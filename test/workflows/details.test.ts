@@ -71,7 +71,9 @@ test("the block of the largest job with the longest words is one that the server
     failure,
   }));
   const events = Array.from({ length: 40 }, (_, atMs) => ({ atMs, text: long }));
-  const text = renderDetails({ ...ready, reason: long, replicas, events, failure });
+  const inFlight = replicas.map(({ name }) => `reservePlacementGroup ${name} g1`);
+  const text = renderDetails({ ...ready, reason: long, replicas, events, failure, inFlight });
   expect(Buffer.byteLength(text)).toBeLessThan(serverLimit);
   expect(text).toContain("| … 472 more | | | | |");
+  expect(text).toContain("decode-19 g1, … 492 more");
 });
