@@ -4,10 +4,12 @@ import { parseArgs } from "node:util";
 import { main, setUp } from "./setup.mjs";
 import { at } from "./steps.mjs";
 
-const usage = `npm run faults -- [--seed N] [--count M]
+const usage = `npm run faults -- [--seed N] [--count M] [--steps S]
 
-Runs M jobs (default 1), each with the operations and faults of its seed (N, N+1, …; default 1). A failing seed does the
-same again: npm run faults -- --seed 17
+Runs M jobs (default 1), each with S operations and faults (default 6) of its seed (N, N+1, …; default 1). A failing seed
+does the same again: npm run faults -- --seed 17
+
+--figures measures instead how long healing takes, a few times for each way to die.
 
 Examples:
   npm run faults -- --count 50
@@ -17,25 +19,29 @@ const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     count: { type: "string", default: "1" },
+    steps: { type: "string", default: "6" },
+    figures: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 const isCount = (text) => /^[1-9]\d*$/.test(text);
 
 if (values.help) process.stdout.write(`${usage}\n`);
-else if (!isCount(values.seed) || !isCount(values.count)) {
-  process.stderr.write(`--seed and --count are whole numbers from 1.\n\n${usage}\n`);
+else if (![values.seed, values.count, values.steps].every(isCount)) {
+  process.stderr.write(`--seed, --count and --steps are whole numbers from 1.\n\n${usage}\n`);
   process.exitCode = 2;
 } else {
   await main(setUp);
+  const file = values.figures ? "test/faults/figures.test.ts" : "test/faults/faults.test.ts";
   const env = {
     ...process.env,
     PDJOB_FAULT_SEED: values.seed,
     PDJOB_FAULT_COUNT: values.count,
+    PDJOB_FAULT_STEPS: values.steps,
   };
   const child = spawn(
     process.execPath,
-    [at("node_modules", "vitest", "vitest.mjs"), "run", "--project", "faults"],
+    [at("node_modules", "vitest", "vitest.mjs"), "run", "--project", "faults", file],
     { cwd: at(), env, stdio: ["ignore", "inherit", "inherit"] },
   );
   child.on("close", (code) => (process.exitCode = code ?? 1));

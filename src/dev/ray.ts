@@ -25,6 +25,8 @@ export interface RayOptions {
   readonly nodes: number;
   readonly gpusPerNode: number;
   readonly cpusPerNode: number;
+  /** Ray's tables survive its head, in RocksDB. */
+  readonly keepTables: boolean;
   readonly logDir: string;
   readonly onProgress: (text: string) => void;
   readonly signal: AbortSignal;
@@ -57,7 +59,11 @@ export async function startRay(options: RayOptions): Promise<LocalRay> {
     rmSync(tempDir, { recursive: true, force: true, maxRetries: 3 });
   };
   try {
-    const head = await startNode(`${subnet}.254`, headArgs(port, tempDir), "ray-head", 0, options);
+    const env = options.keepTables ? tablesBelow(tempDir) : {};
+    const head = await startNode(
+      { ip: `${subnet}.254`, args: headArgs(port, tempDir), name: "ray-head", index: 0, env },
+      options,
+    );
     started.push(head);
     await untilUp(head, "ray-head", options, () => accepts(head.ip, port));
     await startNodes(options, { address, subnet, head }, started);
@@ -84,7 +90,7 @@ async function startNodes(
       const name = `ray-node-${index}`;
       const resources = [`--num-cpus=${options.cpusPerNode}`, `--num-gpus=${options.gpusPerNode}`];
       const args = [`--address=${address}`, ...resources];
-      const node = await startNode(`${subnet}.${index}`, args, name, index, options);
+      const node = await startNode({ ip: `${subnet}.${index}`, args, name, index }, options);
       started.push(node);
       await untilUp(node, name, options, () => hasNodes(agent, index + 1));
       options.onProgress(`Ray node ${node.ip} with ${options.gpusPerNode} declared GPUs`);
@@ -104,11 +110,21 @@ const headArgs = (port: number, tempDir: string): readonly string[] => [
   `--temp-dir=${tempDir}`,
 ];
 
+const tablesBelow = (tempDir: string): Readonly<Record<string, string>> => ({
+  RAY_gcs_storage: "rocksdb",
+  RAY_gcs_storage_path: join(tempDir, "tables"),
+});
+
+interface NodeStart {
+  readonly ip: string;
+  readonly args: readonly string[];
+  readonly name: string;
+  readonly index: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 async function startNode(
-  ip: string,
-  args: readonly string[],
-  name: string,
-  index: number,
+  { ip, args, name, index, env = {} }: NodeStart,
   { logDir }: RayOptions,
 ): Promise<RayNode> {
   const first = workerPortsFrom + (process.pid % 7) * 1_200 + index * workerPortsPerNode;
@@ -126,7 +142,7 @@ async function startNode(
   const argv = [findPython(), "-m", "ray.scripts.scripts", ...common, ...args];
   const process_ = await startGuarded({
     argv,
-    env: nodeEnv(),
+    env: { ...nodeEnv(), ...env },
     cwd: "/",
     log: join(logDir, `${name}.log`),
   });

@@ -28,6 +28,8 @@ export interface StackOptions extends WorkerKeeping {
   readonly inMemory?: boolean;
   /** Ends a start that is under way: what has started is stopped, then it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Ray's tables survive its head, for tests of its death. */
+  readonly keepTables?: boolean;
 }
 
 export interface Stack {
@@ -95,8 +97,9 @@ async function bringUp(
     onProgress(`Temporal at ${where.temporalAddress}, Web UI at ${where.uiUrl}`);
   };
   const serveRay = async (signal: AbortSignal): Promise<LocalRay> => {
-    const { nodes = 2, gpusPerNode = 8, cpusPerNode = 4 } = options;
-    const ray = await startRay({ nodes, gpusPerNode, cpusPerNode, logDir, onProgress, signal });
+    const { nodes = 2, gpusPerNode = 8, cpusPerNode = 4, keepTables = false } = options;
+    const size = { nodes, gpusPerNode, cpusPerNode, keepTables };
+    const ray = await startRay({ ...size, logDir, onProgress, signal });
     stops.push(ray.stop);
     return ray;
   };

@@ -9,6 +9,7 @@ import { runSeed } from "./run.ts";
 const fixedSeeds = [1, 2, 3];
 const first = Number(process.env["PDJOB_FAULT_SEED"] ?? Number.NaN);
 const count = Number(process.env["PDJOB_FAULT_COUNT"] ?? 1);
+const steps = Number(process.env["PDJOB_FAULT_STEPS"] ?? 6);
 const seeds = Number.isNaN(first)
   ? fixedSeeds
   : Array.from({ length: count }, (_, at) => first + at);
@@ -25,7 +26,7 @@ afterAll(async () => {
 });
 
 test.each(seeds)("whatever seed %i does to a job, every promise holds", async (seed) => {
-  const { story, violations, requests } = await runSeed(rig, respawner, seed);
+  const { story, violations, requests } = await runSeed(rig, respawner, { seed, steps });
   process.stdout.write(
     `seed ${seed}: ${requests.ok} requests served, ${requests.error} ended in an explained error\n${story.map((line) => `  ${line}\n`).join("")}`,
   );

@@ -3,17 +3,24 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { Role } from "../../src/domain/role.ts";
 import type { ScaleRequest } from "../../src/domain/scale.ts";
-import { childrenOf, holderOfGuard, parentOf } from "../support/processes.ts";
-import { rigSpec } from "../support/rig.ts";
+import { leftOf, rigSpec } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
+import { temporalPid } from "./respawn.ts";
 import type { Respawner } from "./respawn.ts";
 import type { Step } from "./schedule.ts";
+import {
+  agentPid,
+  freeze,
+  partOfNode,
+  pidsOfEngine,
+  proxyPid,
+  stealProxyPort,
+  strike,
+} from "./strike.ts";
 
-/** The worker is frozen for less, and for more, than its activities' heartbeat timeout of 6 s. */
-const freezeMs = [2_000, 9_000] as const;
 const slowBootMs = 6_000;
-/** How long another job holds GPUs that this one may want. */
-const stolenForMs = 5_000;
+/** How long other jobs hold GPUs that this one may want. */
+const raceForMs = 5_000;
 
 export interface Target {
   readonly rig: Rig;
@@ -25,86 +32,90 @@ export interface Target {
   readonly respawner: Respawner;
   /** Sends `scaleTo`, again and again while the server is away. */
   readonly signal: (request: ScaleRequest) => Promise<void>;
+  /** What a step itself finds broken. */
+  readonly violations: string[];
 }
 
 /** Does one step to the real stack. What it wants to hit may be gone by then: that is no error. */
-export async function perform({ kind, pick }: Step, target: Target): Promise<string> {
-  const { rig, spec, wanted } = target;
+export async function perform(step: Step, target: Target): Promise<string> {
+  const { kind, pick } = step;
+  const { rig, respawner } = target;
+  const node = pick % rig.stack.nodes.length;
+  const engine = (): ReturnType<typeof pidsOfEngine> => pidsOfEngine(target, pick);
   switch (kind) {
     case "scaleDecode":
-    case "scalePrefill": {
-      const role = kind === "scaleDecode" ? "decode" : "prefill";
-      wanted[role] = 1 + (pick % 3);
-      await target.signal({ role, replicas: wanted[role] });
-      return `${role}=${wanted[role]}`;
-    }
-    case "restartReplica": {
-      const replica = pick % 2 === 0 ? "prefill-0" : "decode-0";
-      await rig.client.restart(spec.name, replica).catch(ignore);
-      return replica;
-    }
+    case "scalePrefill":
+      return scale(kind === "scaleDecode" ? "decode" : "prefill", 1 + (pick % 3), target);
+    case "restartReplica":
+      return restart(pick % 2 === 0 ? "prefill-0" : "decode-0", target);
     case "restartProxy":
-      await rig.client.restart(spec.name, "proxy").catch(ignore);
-      return "proxy";
+      return restart("proxy", target);
     case "killEngine":
-      return hit(await enginePid(target, pick), "SIGKILL");
+      return strike((await engine()).engine, "SIGKILL");
     case "killEngineCore":
-      return hit(childrenOf(await enginePid(target, pick))[0]?.pid, "SIGKILL");
+      return strike((await engine()).core, "SIGKILL");
     case "hangEngine":
-      return hit(await enginePid(target, pick), "SIGSTOP");
+      return strike((await engine()).engine, "SIGSTOP");
     case "killGuard":
-      return hit(parentOf(await enginePid(target, pick)), "SIGKILL");
-    case "killActor": {
-      const engine = await enginePid(target, pick);
-      return hit(engine === undefined ? undefined : holderOfGuard(engine), "SIGKILL");
-    }
-    case "killProxy": {
-      const seen = await rig.agent.call("list", { job: spec.name }).catch(ignore);
-      return hit(seen?.proxies[0]?.pid, "SIGKILL");
-    }
+      return strike((await engine()).guard, "SIGKILL");
+    case "freezeGuard":
+      return freeze((await engine()).guard, pick);
+    case "killActor":
+      return strike((await engine()).actor, "SIGKILL");
+    case "freezeActor":
+      return freeze((await engine()).actor, pick);
+    case "killProxy":
+      return strike(await proxyPid(target), "SIGKILL");
+    case "freezeProxy":
+      return freeze(await proxyPid(target), pick);
+    case "stealProxyPort":
+      return stealProxyPort(target);
     case "killNode":
-      return target.respawner.node(pick % rig.stack.nodes.length);
+      return respawner.node(node);
+    case "freezeRaylet":
+      return freeze(partOfNode(respawner.pids.nodes[node] ?? 0, "raylet"), pick);
+    case "freezeGcs":
+      return freeze(partOfNode(respawner.pids.head, "gcs_server"), pick);
+    case "loseRay":
+      return respawner.ray();
     case "killAgent":
-      return hit(
-        childrenOf(rig.stack.workerPid()).find(({ command }) => command.includes("pdjob_agent"))
-          ?.pid,
-        "SIGKILL",
-      );
+      return strike(agentPid(target), "SIGKILL");
+    case "freezeAgent":
+      return freeze(agentPid(target), pick);
     case "killWorker":
-      return hit(rig.stack.workerPid(), "SIGKILL");
-    case "freezeWorker": {
-      const pid = rig.stack.workerPid();
-      hit(pid, "SIGSTOP");
-      await sleep(freezeMs[pick % 2] ?? 0);
-      return hit(pid, "SIGCONT");
-    }
+      return strike(rig.stack.workerPid(), "SIGKILL");
+    case "freezeWorker":
+      return freeze(rig.stack.workerPid(), pick);
     case "killTemporal":
-      return target.respawner.temporal();
-    case "stealGpus":
-      return stealGpus(target, pick);
+      return respawner.temporal();
+    case "freezeTemporal":
+      return freeze(temporalPid(rig), pick);
+    case "raceForGpus":
+      return raceForGpus(pick, target);
     case "failNextBoot":
       return control(target, "export PDJOB_SIM_BOOT_FAILURE='CUDA out of memory (pretended)'");
     case "slowNextBoot":
       return control(target, `export PDJOB_SIM_BOOT_MS=${slowBootMs}`);
+    case "stealNextPort":
+      return control(target, "steal_port=yes");
+    case "fullDiskForNextLog":
+      return control(target, "full_disk=yes");
   }
 }
 
-const ignore = (): undefined => undefined;
-
-function hit(pid: number | undefined, signal: NodeJS.Signals): string {
-  if (pid === undefined || pid === 0) return "nothing there";
-  try {
-    process.kill(pid, signal);
-    return `${signal} to ${pid}`;
-  } catch {
-    return "it had just ended";
-  }
+async function scale(role: Role, replicas: number, { wanted, signal }: Target): Promise<string> {
+  wanted[role] = replicas;
+  await signal({ role, replicas });
+  return `${role}=${replicas}`;
 }
 
-async function enginePid({ rig, spec }: Target, pick: number): Promise<number | undefined> {
-  const seen = await rig.agent.call("list", { job: spec.name }).catch(ignore);
-  const running = seen?.replicas.flatMap(({ pid }) => pid ?? []) ?? [];
-  return running[pick % Math.max(1, running.length)];
+/** Refused while the server is away: a user would try again, or not. */
+async function restart(what: string, { rig, spec }: Target): Promise<string> {
+  const refusal = await rig.client.restart(spec.name, what).then(
+    () => "",
+    (error: Error) => ` refused: ${error.message}`,
+  );
+  return `${what}${refusal}`;
 }
 
 function control({ controlFile }: Target, text: string): string {
@@ -112,16 +123,28 @@ function control({ controlFile }: Target, text: string): string {
   return text;
 }
 
-/** Another job takes what is free, for a while: a scale-up of ours then waits. */
-async function stealGpus({ rig }: Target, pick: number): Promise<string> {
-  const name = `thief-${pick}`;
-  const spec = await rigSpec(rig, name, {
-    numGpus: 8,
-    prefill: { replicas: 1, numGpus: 4 },
-    decode: { replicas: 1, numGpus: 4 },
-  });
-  await rig.client.start(spec).catch(ignore);
-  await sleep(stolenForMs);
-  await rig.client.stop(name).catch(ignore);
-  return name;
+/** Two jobs at once want GPUs that cannot be enough for both, and maybe for a scale-up of ours. Neither may leave anything. */
+async function raceForGpus(
+  pick: number,
+  { rig, spec: { name: job }, violations }: Target,
+): Promise<string> {
+  const [one, other] = await Promise.all(
+    ["left", "right"].map((side) =>
+      rigSpec(rig, `${side}-${job}-${pick}`, {
+        prefill: { replicas: 1, numGpus: 4 },
+        decode: { replicas: 1, numGpus: 4 },
+      }),
+    ),
+  );
+  const racers = [one, other].filter((spec) => spec !== undefined);
+  await Promise.all(racers.map((spec) => rig.client.start(spec)));
+  await sleep(raceForMs);
+  const phases = await Promise.all(
+    racers.map(async ({ name }) => (await rig.client.status(name)).phase),
+  );
+  await Promise.all(racers.map(({ name }) => rig.client.stop(name)));
+  await Promise.all(racers.map(({ name }) => rig.client.result(name)));
+  const left = (await Promise.all(racers.map((spec) => leftOf(rig, spec)))).flat();
+  violations.push(...left.map((what) => `a racer left ${what}`));
+  return `${phases.join(" and ")}, stopped`;
 }

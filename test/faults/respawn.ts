@@ -1,45 +1,85 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync, rmSync } from "node:fs";
+import { createConnection } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { startGuarded } from "../../src/dev/guarded.ts";
-import type { Guarded } from "../../src/dev/guarded.ts";
+import type { Guarded, GuardedCommand } from "../../src/dev/guarded.ts";
 import { eventually } from "../support/eventually.ts";
-import { allProcesses } from "../support/processes.ts";
+import { allProcesses, treeOf } from "../support/processes.ts";
 import type { Rig } from "../support/rig.ts";
 
 const stopGraceS = 0.5;
+const nodeJoinsWithinMs = 90_000;
+/** Ray's `gcs_rpc_server_reconnect_timeout_s` is 60 s. */
+const rayletGivesUpMs = 180_000;
 
-/** Kills parts of the embedded stack and starts them again with the very command that they ran. */
+/** Kills parts of the embedded stack and starts them again with the very command that they ran, as a supervisor would. */
 export function createRespawner(rig: Rig) {
   const started: Guarded[] = [];
-  const nodes = rig.stack.nodes.map(({ process: { pid } }) => pid);
+  const pids = {
+    head: rig.stack.head.process.pid,
+    nodes: rig.stack.nodes.map(({ process: { pid } }) => pid),
+  };
+  const commands = { head: readCommand(pids.head), nodes: pids.nodes.map(readCommand) };
 
-  async function respawn(pid: number, log: string): Promise<Guarded> {
-    const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-    const env = Object.fromEntries(
-      readFileSync(`/proc/${pid}/environ`, "utf8")
-        .split("\0")
-        .filter(Boolean)
-        .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
-    );
-    const cwd = readlinkSync(`/proc/${pid}/cwd`);
-    process.kill(pid, "SIGKILL");
-    await eventually(`${pid} is gone`, () => !isRunning(pid));
-    const next = await startGuarded({ argv, env, cwd, log: join(rig.stack.logDir, log) });
+  async function start(command: Command): Promise<number> {
+    const log = join(rig.stack.logDir, `again-${started.length}.log`);
+    const next = await startGuarded({ ...command, log });
     started.push(next);
-    return next;
+    return next.pid;
   }
 
   return {
+    /** Pid of the `ray start` that holds the head, or a node, now. */
+    pids,
     /** The node's engines die with it; a new raylet with the same address and GPUs joins. */
     async node(index: number): Promise<string> {
-      const next = await respawn(nodes[index] ?? 0, `ray-node-again-${started.length}.log`);
-      nodes[index] = next.pid;
-      return `node ${index} is now ${next.pid}`;
+      await killTrees([pids.nodes[index]]);
+      const command = commands.nodes[index];
+      if (command) pids.nodes[index] = await start(command);
+      return `node ${index} is now ${pids.nodes[index]}`;
     },
-    /** On the same database. */
-    async temporal(): Promise<string> {
+    /** The node's engines die with it, and it does not come back. */
+    loseNode: (index: number): Promise<void> => killTrees([pids.nodes[index]]),
+    /** The head alone, and with it the proxy. Whether its tables are kept depends on how it was started. */
+    async head(): Promise<void> {
+      await killTrees([pids.head]);
+      forgetAddress(commands.head);
+      pids.head = await start(commands.head);
+      await eventually("the GCS listens again", () => accepts(rig.stack.rayAddress));
+    },
+    /** As a supervisor of each node does, once its raylet gave up the head that it had. */
+    async nodesThatEnd(): Promise<void> {
+      await Promise.all(
+        commands.nodes.map(async (command, index) => {
+          const pid = pids.nodes[index] ?? 0;
+          await eventually(`node ${index} has ended`, () => !isRunning(pid), rayletGivesUpMs);
+          pids.nodes[index] = await start(command);
+        }),
+      );
+    },
+    /** Head and nodes, and with them everything in Ray's tables. What comes back at the same address is empty. */
+    async ray(): Promise<string> {
+      await killTrees([pids.head, ...pids.nodes]);
+      const tables = commands.head.env["RAY_gcs_storage_path"];
+      if (tables !== undefined) rmSync(tables, { recursive: true, force: true });
+      pids.head = await start(commands.head);
+      await eventually("the new GCS listens", () => accepts(rig.stack.rayAddress));
+      for (const [index, command] of commands.nodes.entries()) {
+        pids.nodes[index] = await start(command);
+        await untilNodesAre(rig, index + 2);
+      }
+      return `Ray ${rig.stack.rayAddress} is back, empty`;
+    },
+    /** On the same database, or, when it was lost, on an empty one. */
+    async temporal({ downMs = 0, databaseLost = false } = {}): Promise<string> {
       const pid = temporalPid(rig);
-      await respawn(pid, "temporal-again.log");
+      const command = readCommand(pid);
+      await killTrees([pid]);
+      if (databaseLost) removeDatabase(command.argv);
+      await sleep(downMs);
+      await start(command);
+      await eventually("Temporal listens", () => accepts(rig.stack.temporalAddress));
       return `Temporal ${pid} is back`;
     },
     async stop(): Promise<void> {
@@ -50,6 +90,50 @@ export function createRespawner(rig: Rig) {
 
 export type Respawner = ReturnType<typeof createRespawner>;
 
+const untilNodesAre = (rig: Rig, count: number): Promise<unknown> =>
+  eventually(
+    `Ray has ${count} nodes, the head included`,
+    async () => {
+      const { nodes } = await rig.agent.call("nodes", {});
+      return nodes.filter(({ alive }) => alive).length === count;
+    },
+    nodeJoinsWithinMs,
+  );
+
+type Command = Omit<GuardedCommand, "log">;
+
+function readCommand(pid: number): Command {
+  const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  const env = Object.fromEntries(
+    readFileSync(`/proc/${pid}/environ`, "utf8")
+      .split("\0")
+      .filter(Boolean)
+      .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+  );
+  return { argv, env, cwd: readlinkSync(`/proc/${pid}/cwd`) };
+}
+
+/** Or a head refuses to start on a machine where nodes of it still run, which are elsewhere in earnest. */
+function forgetAddress({ argv }: Command): void {
+  const word = argv.find((one) => one.startsWith("--temp-dir="));
+  if (word !== undefined) rmSync(join(word.slice("--temp-dir=".length), "ray_current_cluster"));
+}
+
+function removeDatabase(argv: readonly string[]): void {
+  const file = argv[argv.indexOf("--db-filename") + 1];
+  if (file === undefined) throw new Error("the server has no database file");
+  for (const part of ["", "-wal", "-shm"]) rmSync(`${file}${part}`, { force: true });
+}
+
+/** Their guards take the rest of each tree along. */
+async function killTrees(roots: readonly (number | undefined)[]): Promise<void> {
+  const trees = roots.map((root) => (root === undefined ? [] : treeOf(root)));
+  for (const [first] of trees) if (first) process.kill(first.pid, "SIGKILL");
+  await eventually(`the trees of ${roots.join(", ")} are gone`, () =>
+    trees.flat().every(({ pid }) => !isRunning(pid)),
+  );
+}
+
 const isRunning = (pid: number): boolean => {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
@@ -58,8 +142,17 @@ const isRunning = (pid: number): boolean => {
   }
 };
 
+function accepts(address: string): Promise<boolean> {
+  const [host = "", port] = address.split(":");
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port: Number(port) });
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
+}
+
 /** The server whose database is in the rig's folder. */
-function temporalPid({ dir }: Rig): number {
+export function temporalPid({ dir }: Rig): number {
   const found = allProcesses().find(
     ({ command }) =>
       command.includes("start-dev") && command.includes(dir) && !command.includes("guard"),

@@ -13,11 +13,10 @@ import type { Outcome } from "./load.ts";
 import { perform } from "./perform.ts";
 import type { Target } from "./perform.ts";
 import type { Respawner } from "./respawn.ts";
-import { harmsRequests, scheduleOf } from "./schedule.ts";
+import { mayCostRequests, scheduleOf } from "./schedule.ts";
 import type { Step } from "./schedule.ts";
-import { watchInvariants } from "./watch.ts";
+import { oddities, watchInvariants } from "./watch.ts";
 
-const stepsPerRun = 6;
 /** After a harmful step, what it broke may still show in requests for this long: noticing, membership, retries. */
 const harmLastsMs = 20_000;
 /** From the last step to READY with the wanted counts. */
@@ -33,7 +32,11 @@ export interface Report {
 }
 
 /** One job from start to stop, with everything that the seed says happening to it under load. */
-export async function runSeed(rig: Rig, respawner: Respawner, seed: number): Promise<Report> {
+export async function runSeed(
+  rig: Rig,
+  respawner: Respawner,
+  { seed, steps }: { readonly seed: number; readonly steps: number },
+): Promise<Report> {
   const name = `seed-${seed}`;
   const controlFile = join(rig.dir, `switches-${seed}`);
   const spec = await rigSpec(rig, name, {
@@ -48,12 +51,13 @@ export async function runSeed(rig: Rig, respawner: Respawner, seed: number): Pro
   await untilPhase(rig.client, name, "READY", settleMs);
   const wanted = { prefill: 2, decode: 2 };
   const signal = (request: ScaleRequest) => sendScale(rig, name, request);
-  const target: Target = { rig, spec, controlFile, wanted, respawner, signal };
+  const violations: string[] = [];
+  const target: Target = { rig, spec, controlFile, wanted, respawner, signal, violations };
   const watch = watchInvariants(rig, spec);
   const load = startLoad(spec);
   const story: string[] = [];
   const harms: Harm[] = [];
-  for (const step of scheduleOf(seed, stepsPerRun)) {
+  for (const step of scheduleOf(seed, steps)) {
     await sleep(step.afterMs);
     harms.push(await performAndNote(step, target, story));
   }
@@ -61,10 +65,11 @@ export async function runSeed(rig: Rig, respawner: Respawner, seed: number): Pro
     () => [],
     (error: Error) => [error.message],
   );
+  const settledMs = Date.now();
   const outcomes = await load.stop();
-  const broken = [...(await watch.stop()), ...unsettled, ...judge(outcomes, harms)];
-  const left = await stopAndLook(target);
-  return { seed, story, violations: [...broken, ...left], requests: count(outcomes) };
+  violations.push(...(await watch.stop()), ...unsettled, ...judge(outcomes, harms, settledMs));
+  violations.push(...(await stopAndLook(target)));
+  return { seed, story, violations, requests: count(outcomes) };
 }
 
 /** As an ops script does: the temporal CLI, until the server has taken it. */
@@ -87,9 +92,12 @@ async function performAndNote(step: Step, target: Target, story: string[]): Prom
   const fromMs = Date.now();
   const done = await perform(step, target).catch((error: Error) => `failed: ${error.message}`);
   story.push(`${new Date(fromMs).toISOString()} ${step.kind}: ${done}`);
-  return { fromMs, untilMs: harmsRequests(step) ? Date.now() + harmLastsMs : fromMs };
+  const lasts = { never: 0, while: harmLastsMs, until: Number.POSITIVE_INFINITY };
+  const harm = mayCostRequests(step);
+  return { fromMs, untilMs: harm === "never" ? fromMs : Date.now() + lasts[harm] };
 }
 
+/** READY with what was asked for last, and in truth: in Ray, in the proxy and among the processes. */
 const settled = ({ rig, spec, wanted }: Target): Promise<unknown> =>
   eventually(
     `READY with prefill=${wanted.prefill} decode=${wanted.decode}`,
@@ -97,20 +105,27 @@ const settled = ({ rig, spec, wanted }: Target): Promise<unknown> =>
       const status = await rig.client.status(spec.name);
       const isWanted = roles.every((role) => status.ready[role] === wanted[role]);
       const count = wanted.prefill + wanted.decode;
-      if (status.phase === "READY" && isWanted && status.replicas.length === count) return true;
+      const isSaid = status.phase === "READY" && isWanted && status.replicas.length === count;
+      const odd = await oddities(rig, spec, wanted);
+      if (isSaid && odd.length === 0) return true;
       throw new Error(
-        `${status.phase}: ${status.reason}; in flight: ${status.inFlight.join(", ")}`,
+        `${status.phase}: ${status.reason}; in flight: ${status.inFlight.join(", ")}; ${odd.join(", ")}`,
       );
     },
     settleMs,
   );
 
 /** Nothing is ever cut short in silence; an explicit error needs a harmful step that explains it. */
-function judge(outcomes: readonly Outcome[], harms: readonly Harm[]): readonly string[] {
+function judge(
+  outcomes: readonly Outcome[],
+  harms: readonly Harm[],
+  settledMs: number,
+): readonly string[] {
   return outcomes.flatMap(({ kind, text, startedMs, endedMs }) => {
     if (kind === "ok") return [];
     const isExplained = harms.some(
-      ({ fromMs, untilMs }) => untilMs > fromMs && startedMs <= untilMs && endedMs >= fromMs,
+      ({ fromMs, untilMs }) =>
+        untilMs > fromMs && startedMs <= Math.min(untilMs, settledMs) && endedMs >= fromMs,
     );
     if (kind === "error" && isExplained) return [];
     const word = kind === "silent" ? "cut short in silence" : "failed without a reason";

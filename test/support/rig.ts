@@ -32,7 +32,10 @@ const lookEveryMs = 1_000;
 
 /** Real Temporal, real Ray (a head and two nodes with 8 declared GPUs each), a real worker. */
 export async function startRig(
-  options: Pick<StackOptions, "workerEnv" | "workerProgram" | "workerBackoffMaxMs"> = {},
+  options: Pick<
+    StackOptions,
+    "keepTables" | "workerEnv" | "workerProgram" | "workerBackoffMaxMs"
+  > = {},
 ): Promise<Rig> {
   const dir = mkdtempSync(join(tmpdir(), "pdjob-rig-"));
   const stack = await startStack({ stateDir: dir, ...options, port: 17_233, uiPort: 18_233 });
