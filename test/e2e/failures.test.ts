@@ -1,6 +1,9 @@
 import { createServer } from "node:http";
+import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findTemporal } from "../../src/dev/temporal.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
+import { eventually } from "../support/eventually.ts";
 import { leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
 import type { makeSpec } from "../support/spec.ts";
@@ -130,18 +133,52 @@ describe("a job that cannot start ends FAILED, releases everything and says why:
   });
 });
 
-test("stopping a job while it boots releases everything", async () => {
-  const spec = await rigSpec(rig, "early", {
-    ...single,
-    prefill: { replicas: 1, envs: { PDJOB_SIM_BOOT_MS: "60000" } },
-  });
-  await rig.client.start(spec);
-  await expect
-    .poll(async () => (await rig.agent.call("list", { job: "early" })).replicas.length, {
-      timeout: 20_000,
-    })
-    .toBe(2);
-  await rig.client.stop("early");
-  await rig.client.result("early");
-  expect(await leftOf(rig, spec)).toEqual([]);
+describe("a job that held every GPU leaves nothing, and the next start has them at once, after", () => {
+  const whole = {
+    prefill: { replicas: 2, numGpus: 4 },
+    decode: { replicas: 2, numGpus: 4 },
+  } as const;
+
+  /** Starts it as far as `reached` says, ends it, and waits until nothing is left. */
+  async function endedBy(
+    end: (name: string) => Promise<unknown>,
+    reached: (name: string) => Promise<unknown>,
+    overrides: Parameters<typeof makeSpec>[0] = {},
+  ): Promise<void> {
+    const spec = await rigSpec(rig, "whole", { ...whole, ...overrides });
+    await rig.client.start(spec);
+    await reached("whole");
+    const startedMs = Date.now();
+    await end("whole");
+    await eventually("nothing is left", async () => (await leftOf(rig, spec)).length === 0, 30_000);
+    process.stdout.write(`released ${((Date.now() - startedMs) / 1_000).toFixed(1)} s later\n`);
+    await rig.client.result("whole").catch(() => undefined); // Of some ends it tells the reason by failing.
+  }
+
+  const ready = (name: string) => untilPhase(rig.client, name, "READY");
+  const booting = (name: string) =>
+    eventually("its engines boot", async () => {
+      const { replicas } = await rig.agent.call("list", { job: name });
+      return replicas.filter(({ state }) => state === "starting").length === 4;
+    });
+  const envs = { PDJOB_SIM_BOOT_MS: "60000" };
+  const slow = { prefill: { ...whole.prefill, envs }, decode: { ...whole.decode, envs } };
+
+  const stop = (name: string) => rig.client.stop(name);
+  const cancel = async (name: string) => {
+    const { path } = await findTemporal();
+    const words = ["--address", rig.stack.temporalAddress, "workflow", "cancel", "-w"];
+    await execa(path, [...words, `pdjob-${name}`]);
+  };
+
+  test("stop", () => endedBy(stop, ready));
+  test("a cancellation", () => endedBy(cancel, ready));
+  test("stop while it boots", () => endedBy(stop, booting, slow));
+  test("a cancellation while it boots", () => endedBy(cancel, booting, slow));
+  test("a start that failed", () =>
+    endedBy(
+      () => Promise.resolve(),
+      (name) => untilPhase(rig.client, name, "FAILED"),
+      { decode: { ...whole.decode, envs: { PDJOB_SIM_BOOT_FAILURE: "out of memory" } } },
+    ));
 });
