@@ -185,6 +185,28 @@ def test_a_replacement_sees_the_files_of_the_start_although_ray_lost_them_and_th
     assert cluster.packages == {package: before}
 
 
+def test_a_file_that_changes_while_it_is_packed_makes_another_package(
+    deploy: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = FakeCluster()
+    before = send(cluster, deploy)["package"]
+    cluster.packages.clear()
+    shutil.rmtree(cache)
+    pack = upload.pack
+
+    def late(found: folder.Survey, target: str) -> str:
+        (deploy / "proxy.py").write_text("changed")
+        return pack(found, target)
+
+    monkeypatch.setattr(upload, "pack", late)
+    after = send(cluster, deploy)["package"]
+    assert after != before
+    assert list(cluster.packages) == [after]
+    (deploy / "proxy.py").write_text("print('proxy')\n")
+    assert "have changed since" in refused(cluster, deploy, package=before)
+    assert list(cluster.packages) == [after]
+
+
 def test_a_package_that_ray_has_costs_no_look_at_the_folder(deploy: Path) -> None:
     cluster = FakeCluster()
     package = send(cluster, deploy)["package"]
@@ -203,6 +225,17 @@ def test_copies_kept_on_the_workers_machine_are_few_and_readable_by_their_owner_
         os.utime(cache / packages[-1], (number, number))
     assert sorted(os.listdir(cache)) == sorted(packages[-upload.PACKAGES_KEPT :])
     assert cache.stat().st_mode & 0o077 == 0
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_what_to_do(deploy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    cluster = FakeCluster()
+    assert refused(cluster, deploy) == (
+        f"upload: the package of {deploy} cannot be kept where the worker runs "
+        "([Errno 20] Not a directory: '/dev/null/pdjob'). "
+        "Make room there, or have XDG_CACHE_HOME name a folder that can be written."
+    )
+    assert cluster.packages == {}
 
 
 def test_what_would_be_uploaded_can_be_asked_without_a_cluster(deploy: Path) -> None:
