@@ -49,7 +49,7 @@ stop_grace: 2
 restart: {max_restarts: 3}
 ${rest}
 engine: {command: ./engine.sh serve}
-scheduler: {port: ${port}, command: "node proxy.mjs {PORT} $PREFILL_URLS $DECODE_URLS"}
+scheduler: {port: ${port}, command: "node proxy.mjs {PORT}", file: {path: conf/members.json}}
 general: {params: {model: sim/tiny, served_model_name: sim}}
 prefill: {num_gpus: 8, replicas: 1, params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_producer}}}
 decode: {num_gpus: 8, replicas: 1, params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_consumer}}}
@@ -68,10 +68,10 @@ test("a folder beside the config is what engines and proxy run in, on every node
   const { stdout, exitCode, stderr } = await client("start", join(rig.dir, "files", "job.yaml"));
   expect(exitCode, stderr).toBe(0);
   const deploy = join(rig.dir, "files", "deploy");
-  const told = new RegExp(`3 files, \\d+ bytes,? .*of ${deploy}, without node_modules\\.`);
-  expect(stdout.split("\n")[0]).toMatch(told);
+  const uploads = new RegExp(`3 files, \\d+ bytes,? .*of ${deploy}, without node_modules\\.`);
+  expect(stdout.split("\n")[0]).toMatch(uploads);
   const { events, logs } = await rig.client.status("upload");
-  expect(events.map(({ text }) => text)).toContainEqual(expect.stringMatching(told));
+  expect(events.map(({ text }) => text)).toContainEqual(expect.stringMatching(uploads));
 
   const { replicas, proxies } = await rig.agent.call("list", { job: "upload" });
   const processes = [...replicas, ...proxies];
@@ -83,6 +83,9 @@ test("a folder beside the config is what engines and proxy run in, on every node
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toContain(`PYTHONPATH=${folder}`);
   }
   for (const { path } of logs ?? []) expect(path).toContain(join(rig.dir, "upload", ".pdjob/logs"));
+  // A relative path is where the proxy runs.
+  const told = readFileSync(join(folderOf(proxies[0]?.pid), "conf/members.json"), "utf8");
+  for (const { endpoint } of replicas) expect(told).toContain(`:${endpoint?.ports["http"]}`);
   const again = await rig.agent.call("upload", { directory: deploy });
   expect(again.uploaded).toBe(false);
   const answer = await request(`http://127.0.0.1:${port}/`);
