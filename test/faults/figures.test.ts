@@ -21,9 +21,11 @@ let respawner: Respawner;
 beforeAll(async () => {
   rig = await startRig();
   respawner = createRespawner(rig);
+  const envs = { PDJOB_SIM_BOOT_MS: String(bootMs) };
   spec = await rigSpec(rig, job, {
     timeoutS: 120,
-    envs: { PDJOB_SIM_BOOT_MS: String(bootMs) },
+    prefill: { envs },
+    decode: { envs },
     // So short a window that no round waits because of the one before.
     restart: { restartsMax: 50, windowS: 1 },
     health: { intervalS: 1, timeoutS: 1, failures: 3 },
