@@ -38,6 +38,9 @@ def nodes(cluster: Cluster, _args: Json) -> Json:
 def ensure_placement_group(cluster: Cluster, args: Json) -> Json:
     name = replica_name(args["name"])
     bundles = [{kind: float(n) for kind, n in bundle.items()} for bundle in args["bundles"]]
+    # Whoever asks again may not know yet that its job is gone: it must neither make anything nor fence a successor.
+    if args.get("mustExist") and find_group(cluster, name.full) is None:
+        raise AgentError("PlacementPending", f"Placement group {name.full} is gone.")
     fence(cluster, name, args)
     if find_group(cluster, name.full) is None:
         cluster.create_group(name.full, bundles, args.get("strategy", "STRICT_PACK" if len(bundles) == 1 else "SPREAD"))
@@ -97,6 +100,8 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
     name = parse_proxy(args["name"])
     if name is None:
         raise AgentError("BadRequest", f"{args['name']!r} is no proxy's name.")
+    if args.get("mustExist") and name.full not in cluster.actor_names():
+        raise AgentError("ClusterChanged", f"The proxy's actor {name.full} is gone.")
     fence(cluster, name, args)
     if name.full not in cluster.actor_names():
         cluster.create_proxy(name.full, args["leaseS"], args.get("package"))

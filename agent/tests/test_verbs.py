@@ -61,6 +61,19 @@ def test_a_newer_generation_stops_and_removes_the_older_one_first() -> None:
     assert [group["name"] for group in cluster.groups()] == ["a-prefill-1-g1", "a-prefill-0-g2"]
 
 
+def test_what_must_exist_is_not_made_again_and_fences_nobody() -> None:
+    cluster = FakeCluster()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU, mustExist=True)
+    call(cluster, "ensureProxy", **PROXY)
+    call(cluster, "ensureProxy", **PROXY, mustExist=True)
+    cluster.calls.clear()
+    late = {"name": "a-prefill-0-g2", "bundles": GPU, "mustExist": True}
+    assert code_of(cluster, "ensurePlacementGroup", **late) == "PlacementPending"
+    assert code_of(cluster, "ensureProxy", **{**PROXY, "name": "a-proxy-g2"}, mustExist=True) == "ClusterChanged"
+    assert cluster.calls == []
+
+
 def test_an_older_generation_is_refused() -> None:
     cluster = FakeCluster()
     call(cluster, "ensurePlacementGroup", name="a-prefill-0-g2", bundles=GPU)

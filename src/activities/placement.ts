@@ -25,7 +25,7 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
       const name = incarnationName(spec.name, action.replica, action.generation);
       const jobNowMs = startJobClock();
       let infeasibleSinceMs: number | undefined;
-      for (;;) {
+      for (let mustExist = false; ; mustExist = true) {
         const group = await agent.call(
           "ensurePlacementGroup",
           {
@@ -33,6 +33,8 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
             bundles: action.bundles,
             ...(action.strategy ? { strategy: action.strategy } : {}),
             graceS: spec.stopGraceS,
+            // A worker that Temporal has lost does not hear that the job has ended: it must not reserve anything again.
+            mustExist,
           },
           { signal: cancellationSignal() },
         );

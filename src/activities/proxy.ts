@@ -50,12 +50,13 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     };
     const nowMs = startJobClock();
     const startedMs = nowMs();
-    for (;;) {
+    for (let mustExist = false; ; mustExist = true) {
       // The agent waits a few seconds at a time, and fails with ProxyTimeout when the last of them is over.
       const elapsedS = (nowMs() - startedMs) / 1_000;
       const proxy = await agent.call(
         "ensureProxy",
-        { ...wanted, elapsedS },
+        // As with a placement group, what was stopped meanwhile is not for this attempt to start again.
+        { ...wanted, elapsedS, mustExist },
         { signal: cancellationSignal() },
       );
       if (proxy.state !== "starting") return proxy;

@@ -12,6 +12,8 @@ export interface VerbArgs {
     readonly strategy?: Strategy;
     /** Of what an older generation left behind; default 5 s. */
     readonly graceS?: number;
+    /** It was there when this was asked before: nothing is changed when it is gone. */
+    readonly mustExist?: boolean;
   };
   readonly removePlacementGroup: { readonly name: string };
   readonly ensureReplica: {
@@ -63,6 +65,8 @@ export interface VerbArgs {
     /** Seconds of `startTimeoutS` that earlier calls have waited; default 0. */
     readonly elapsedS?: number;
     readonly graceS?: number;
+    /** As of a placement group. */
+    readonly mustExist?: boolean;
     /** What the proxy knows once it has started, for one that is told by HTTP or file. */
     readonly membership?: Membership;
     readonly telling?: Telling;

@@ -50,6 +50,11 @@ test("a proxy that is still starting is asked for again, with the time it has ha
   expect(elapsed[2]).toBeGreaterThan(elapsed[1] ?? 1);
 });
 
+test("only the first call may start it: what is gone afterwards was stopped by somebody", async () => {
+  const { asked } = await run(false, 600, ["starting", "starting", "healthy"]);
+  expect(asked.map(({ mustExist }) => mustExist)).toEqual([false, true, true]);
+});
+
 test("the agent's verdict ends it", async () => {
   const late = new PdjobError("ProxyTimeout", "too late");
   expect((await run(false, 600, ["starting", late])).outcome).toBe("too late");

@@ -58,6 +58,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     bundles: [{ GPU: 2, CPU: 1 }],
     strategy: "STRICT_PACK",
     graceS: 30,
+    mustExist: false,
   },
   removePlacementGroup: { name: replica },
   ensureReplica: {
@@ -100,6 +101,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     startTimeoutS: 0.05,
     elapsedS: 0,
     graceS: 30,
+    mustExist: false,
     membership: { generation: 0, members: [member] },
     telling,
     package: "gcs://_ray_pkg_0123.zip",
