@@ -1,13 +1,20 @@
 import type { Clock, Timer } from "./clock.ts";
 
-/** After a change, everything is polled as it is in truth for this long: longer than any poll takes. */
-const busyForMs = 5_000;
 /** A lease must be renewed although nothing changes. */
 export const idleMaxMs = 10_000;
 
+/** A wait between two looks at the cluster. */
+export interface Pause {
+  readonly tickMs: number;
+  /** When the look that found nothing new began. */
+  readonly lookedAtMs: number;
+  /** Look again by then although nothing changed: a deadline is over, for instance. */
+  readonly atLatestMs?: number | undefined;
+}
+
 /**
- * Lets a poll that would see nothing new sleep on, tick by tick, until something was touched: most polls of a quiet
- * job need not be simulated, and it is them that a simulation would spend its time on.
+ * Lets whoever would look again and see nothing new sleep on, tick by tick, until something was touched: most looks at a
+ * quiet job need not be simulated, and it is them that a simulation would spend its time on.
  */
 export function createIdling(clock: Clock) {
   let touchedAtMs = clock.nowMs();
@@ -24,10 +31,12 @@ export function createIdling(clock: Clock) {
     touch,
     touches: () => touches,
     touchAfter: (delayMs: number) => void clock.after(delayMs, touch),
-    pause(tickMs: number, event: () => void): Timer {
-      if (clock.nowMs() - touchedAtMs < busyForMs) return clock.after(tickMs, event);
+    pause({ tickMs, lookedAtMs, atLatestMs = Infinity }: Pause, event: () => void): Timer {
+      // What changed while it looked it may have missed.
+      if (touchedAtMs >= lookedAtMs) return clock.after(tickMs, event);
       const sinceMs = clock.nowMs();
-      let timer = clock.after(Math.ceil(idleMaxMs / tickMs) * tickMs, () => {
+      const longestMs = Math.min(idleMaxMs, atLatestMs - sinceMs);
+      let timer = clock.after(Math.max(1, Math.ceil(longestMs / tickMs)) * tickMs, () => {
         sleepers.delete(wake);
         event();
       });

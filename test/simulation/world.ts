@@ -14,6 +14,7 @@ import { createRay } from "./cluster/ray.ts";
 import type { Node } from "./cluster/ray.ts";
 import { createIdling } from "./idle.ts";
 import { createJob } from "./job.ts";
+import { looksAgainMs } from "./looks.ts";
 import type { Job } from "./job.ts";
 import { allOracles } from "./oracles/all.ts";
 import type { Oracle, Violation } from "./oracles/oracle.ts";
@@ -152,8 +153,11 @@ export function createWorld(setup: WorldSetup): World {
           await new Promise<void>((resolve) => worker.resume(resolve));
         },
       ),
-      pause: ({ task }, delayMs, event) =>
-        task.type === "watchJob" ? pause(delayMs, event) : clock.after(delayMs, event),
+      pause: (attempt, tickMs, event) => {
+        const atLatestMs = looksAgainMs(attempt, clock.nowMs());
+        if (atLatestMs === undefined) return clock.after(tickMs, event);
+        return pause({ tickMs, lookedAtMs: attempt.awakeSinceMs, atLatestMs }, event);
+      },
       serverIsUp: server.isUp,
       onSilent: server.missed,
       onConnected: server.workerCame,

@@ -187,6 +187,7 @@ export function createRay(clock: Clock, random: Random, nodes: readonly Node[], 
       for (const node of nodes)
         clock.after(node.isHead ? 0 : random.between(500, 5_000), () => {
           if (node.state === "up") node.isDead = false;
+          touch();
           placeSoon();
         });
     });

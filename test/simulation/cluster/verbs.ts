@@ -7,7 +7,7 @@ import type {
 import type { Bundle } from "../../../src/domain/spec.ts";
 import type { Verb, VerbResult } from "../../../src/ray/contract.ts";
 import type { VerbArgs } from "../../../src/ray/verbs.ts";
-import type { RayClient } from "./client.ts";
+import type { ListedGroup, RayClient } from "./client.ts";
 import { parseName } from "./names.ts";
 import type { Name } from "./names.ts";
 import { fence, replicaName, stopProxy, stopReplica, sweep } from "./removal.ts";
@@ -29,8 +29,10 @@ export const verbs: Verbs = {
   ping: async (ray) => hello(ray),
   nodes: async (ray) => ({ nodes: [...(await ray.nodes())] }),
 
-  async ensurePlacementGroup(ray, { name: full, bundles, strategy, graceS }) {
+  async ensurePlacementGroup(ray, { name: full, bundles, strategy, graceS, mustExist }) {
     const name = replicaName(full);
+    if (mustExist && !(await findGroup(ray, full)))
+      throw new PdjobError("PlacementPending", `Placement group ${full} is gone.`);
     await fence(ray, name, graceS);
     if (!(await findGroup(ray, full))) {
       const fallback = bundles.length === 1 ? "STRICT_PACK" : "SPREAD";
@@ -84,6 +86,8 @@ export const verbs: Verbs = {
     const name = parseName(args.name);
     if (!name || name.replica)
       throw new PdjobError("SpecInvalid", `${args.name} is no proxy's name.`);
+    if (args.mustExist && !(await ray.actorNames()).includes(name.full))
+      throw new PdjobError("ClusterChanged", `The proxy's actor ${name.full} is gone.`);
     await fence(ray, name, args.graceS);
     if (!(await ray.actorNames()).includes(name.full))
       await ray.createProxy(name.full, args.leaseS);
@@ -127,7 +131,8 @@ export const verbs: Verbs = {
     );
     const of = new Map(answers.map(({ name, value }) => [name, value]));
     const present = own.filter(({ full }) => of.has(full));
-    const groups = (await ray.groups()).filter(({ name }) => parseName(name)?.job === job);
+    const seen = nodes ? await ray.groupsAndNodes() : { groups: await ray.groups() };
+    const groups = seen.groups.filter(({ name }) => parseName(name)?.job === job);
     const statusOf = (name: Name) => of.get(name.full) ?? lost(name);
     return {
       session: ray.session(),
@@ -135,7 +140,7 @@ export const verbs: Verbs = {
       replicas: present.filter(({ replica, rank }) => replica && rank === 0).map(statusOf),
       proxies: present.filter(({ replica }) => !replica).map(statusOf),
       followers: present.filter(({ rank }) => rank > 0).map(statusOf),
-      ...(nodes ? { nodes: await ray.nodes() } : {}),
+      ...("nodes" in seen ? { nodes: seen.nodes } : {}),
     } as VerbResult<"list">;
   },
   async jobs(ray) {
@@ -222,8 +227,6 @@ async function answerOf<T>(
 
 const findGroup = async (ray: RayClient, wanted: string) =>
   (await ray.groups()).find(({ name }) => name === wanted);
-
-type ListedGroup = Awaited<ReturnType<RayClient["groups"]>>[number];
 
 const shown = ({ name, state, nodes, schedulingState, bundles }: ListedGroup) =>
   ({

@@ -2,6 +2,7 @@ import type { ActionInput } from "../../../src/domain/action.ts";
 import { incarnationName, parseIncarnation } from "../../../src/domain/names.ts";
 import { answers } from "../cluster/engine.ts";
 import { parseName } from "../cluster/names.ts";
+import type { Task } from "../temporal/activities.ts";
 import { isOutOfReach, liveEngines, replicaOf, wasHurt } from "../truth.ts";
 import { idleMaxMs } from "../idle.ts";
 import type { World } from "../world.ts";
@@ -11,7 +12,7 @@ import type { Oracle } from "./oracle.ts";
 const stopLateMs = 180_000;
 
 /** A lease was renewed at most this long before its job was looked at last: looks that would see nothing new are left out. */
-const renewalMs = idleMaxMs + 1_000;
+const renewalMs = idleMaxMs + 2_000;
 
 /** Two engines of one replica never run side by side where both can be reached. */
 export const oneEngine = ({ cluster }: World): Oracle => ({
@@ -36,22 +37,26 @@ const areRanks = (one: string, other: string): boolean =>
 
 /**
  * A generation is started once, and only upwards. Only its own start, while it is still being tried, may find that the
- * actor of an earlier try is gone, and make another of that name.
+ * actor of an earlier try is gone, and make another of that name; and so may a job that was started anew.
  */
 export function freshGenerations(): Oracle {
-  const newest = new Map<string, number>();
-  const starting = new Set<string>();
+  /** By replica or rank: its newest generation, and what had it started. */
+  const newest = new Map<string, { readonly generation: number; readonly by: Task | undefined }>();
+  const starting = new Map<string, Task>();
   return {
     name: "generations are never reused",
     onStart(job, isGone) {
-      for (const name of newest.keys())
-        if (parseName(name)?.job === job && isGone(name)) newest.delete(name);
+      for (const [name, { generation }] of newest) {
+        if (parseName(name)?.job !== job) continue;
+        if (isGone(name)) newest.delete(name);
+        else newest.set(name, { generation: generation - 1, by: undefined });
+      }
     },
-    onTask({ input }, change) {
-      const { spec, action } = input as Partial<ActionInput<"startPrefill" | "startDecode">>;
+    onTask(task, change) {
+      const { spec, action } = task.input as Partial<ActionInput<"startPrefill" | "startDecode">>;
       if (!spec || !action || !action.kind.startsWith("start")) return undefined;
       const name = incarnationName(spec.name, action.replica, action.generation);
-      if (change === "opened") starting.add(name);
+      if (change === "opened") starting.set(name, task);
       else starting.delete(name);
       return undefined;
     },
@@ -60,11 +65,13 @@ export function freshGenerations(): Oracle {
       const { name } = event.process;
       const { generation = 0 } = parseIncarnation(name) ?? {};
       const key = name.replace(/-g\d+/, "-g1");
-      const before = newest.get(key) ?? 0;
-      newest.set(key, Math.max(before, generation));
-      const isTriedAgain = starting.has(parseName(name)?.whole ?? "");
-      const isFresh = generation > before || (generation === before && isTriedAgain);
-      return isFresh ? undefined : `${name} starts after generation ${before}`;
+      const before = newest.get(key) ?? { generation: 0, by: undefined };
+      const by = starting.get(parseName(name)?.whole ?? "");
+      if (generation >= before.generation) newest.set(key, { generation, by });
+      const isTriedAgain = by !== undefined && by === before.by;
+      const isFresh =
+        generation > before.generation || (generation === before.generation && isTriedAgain);
+      return isFresh ? undefined : `${name} starts after generation ${before.generation}`;
     },
   };
 }
@@ -113,7 +120,8 @@ export const leaseOnlyOrphans = ({ cluster, jobs, clock, watchedAtMs }: World): 
     const { job, name } = event.process;
     const unwatchedMs = clock.nowMs() - (watchedAtMs.get(job) ?? 0);
     const leaseMs = (jobs.get(job)?.spec.leaseS ?? 0) * 1_000;
-    return !isOutOfReach(event.process, cluster) && unwatchedMs < leaseMs - renewalMs
+    // One whose node was cut off for a while was not reached by every look.
+    return !wasHurt(cluster, event.process) && unwatchedMs < leaseMs - renewalMs
       ? `the lease of ${name} ended ${unwatchedMs} ms after its job was last watched`
       : undefined;
   },

@@ -10,9 +10,11 @@ import type { Worker } from "./worker.ts";
 const dispatchMs = [2, 30] as const;
 /** A worker heartbeats once a second, so its last sign of life is up to that old. */
 const heartbeatEveryMs = 1_000;
+/** A server that is back fires the timers that are over. */
+const restartedServerMs = 1_000;
 
 export type Outcome =
-  | { readonly kind: "done"; readonly json: string | undefined }
+  | { readonly kind: "done"; readonly result: unknown }
   | { readonly kind: "failed"; readonly failure: Failure; readonly retryable: boolean }
   | { readonly kind: "timedOut"; readonly message: string; readonly cause?: Failure }
   | { readonly kind: "cancelled" };
@@ -20,9 +22,8 @@ export type Outcome =
 /** One activity of a workflow, over all its attempts. */
 export interface Task {
   readonly type: string;
-  /** What the workflow handed over. For oracles: an attempt gets a copy, as history has it. */
+  /** What the workflow handed over. Nobody changes it, so nobody needs a copy; what a run hands to the next is copied. */
   readonly input: unknown;
-  readonly argsJson: string;
   readonly policy: ActivityPolicy;
   readonly scheduledAtMs: number;
   readonly settle: (outcome: Outcome) => void;
@@ -43,6 +44,9 @@ export interface Attempt {
   readonly worker: Worker;
   readonly controller: AbortController;
   readonly scheduledAtMs: number;
+  readonly beganAtMs: number;
+  /** Since when it has not slept: when its newest look at the cluster began. */
+  awakeSinceMs: number;
   nowMs(): number;
   elapsedMs(): number;
 }
@@ -50,18 +54,23 @@ export interface Attempt {
 /** Told when a workflow schedules an activity, and when the server closes it. */
 export type OnTask = (task: Task, change: "opened" | "closed") => void;
 
+interface Surroundings {
+  /** Those that can be given something to do. */
+  readonly workers: () => readonly Worker[];
+  /** Is the server there to notice that a time is over? */
+  readonly isUp: () => boolean;
+  readonly onTask: OnTask;
+}
+
 /** The server's table of activities: dispatch, heartbeat and other timeouts, retries, cancellation. */
 export function createActivityTable(
   clock: Clock,
   random: Random,
-  workers: () => readonly Worker[],
-  onTask: OnTask,
+  { workers, isUp, onTask }: Surroundings,
 ) {
   const waiting = new Set<Task>();
 
-  function schedule(
-    request: Pick<Task, "type" | "input" | "argsJson" | "policy" | "settle">,
-  ): Task {
+  function schedule(request: Pick<Task, "type" | "input" | "policy" | "settle">): Task {
     const task: Task = {
       ...request,
       scheduledAtMs: clock.nowMs(),
@@ -72,7 +81,19 @@ export function createActivityTable(
     };
     onTask(task, "opened");
     offer(task, 0);
+    if (task.policy.scheduleToCloseMs < Infinity) expireAfter(task, task.policy.scheduleToCloseMs);
     return task;
+  }
+
+  /** Whether it is being performed, or waits for a worker. */
+  function expireAfter(task: Task, delayMs: number): void {
+    clock.after(delayMs, () => {
+      if (!task.isOpen) return;
+      if (!isUp()) return expireAfter(task, restartedServerMs);
+      const { current } = task;
+      close(task, timedOut(task, "schedule-to-close"));
+      if (current) abandon(current);
+    });
   }
 
   function offer(task: Task, delayMs: number): void {
@@ -92,6 +113,8 @@ export function createActivityTable(
       worker,
       controller: new AbortController(),
       scheduledAtMs: task.dueAtMs,
+      beganAtMs: clock.nowMs(),
+      awakeSinceMs: clock.nowMs(),
       nowMs: worker.nowMs,
       elapsedMs: clock.nowMs,
     };
@@ -136,12 +159,7 @@ export function createActivityTable(
   }
 
   function timeOut(attempt: Attempt, which: string): void {
-    const { type, lastFailure: cause } = attempt.task;
-    report(attempt, {
-      kind: "timedOut",
-      message: `${type}: ${which} timeout`,
-      ...(cause && { cause }),
-    });
+    report(attempt, timedOut(attempt.task, which));
     abandon(attempt);
   }
 
@@ -192,6 +210,10 @@ export function createActivityTable(
 }
 
 export type ActivityTable = ReturnType<typeof createActivityTable>;
+
+function timedOut({ type, lastFailure: cause }: Task, which: string): Outcome {
+  return { kind: "timedOut", message: `${type}: ${which} timeout`, ...(cause && { cause }) };
+}
 
 const abort = ({ controller }: Attempt): void =>
   controller.abort(new CancelledFailure("the activity was cancelled"));

@@ -90,7 +90,6 @@ export function createRun({ clock, activities, workflow, inputJson, onEvent, onE
         const task = activities.schedule({
           type,
           input: args[0],
-          argsJson: JSON.stringify(args),
           policy: policyOf(options),
           settle: (outcome) =>
             receive(() => {
@@ -168,7 +167,7 @@ function settle(
   reject: (error: Error) => void,
 ): void {
   if (outcome.kind === "done") {
-    return resolve(outcome.json === undefined ? undefined : JSON.parse(outcome.json));
+    return resolve(outcome.result);
   }
   const cause =
     outcome.kind === "cancelled"

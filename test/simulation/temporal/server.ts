@@ -26,7 +26,11 @@ export function createServer(clock: Clock, random: Random, onTask: OnTask) {
   let isUp = true;
   const workers: Worker[] = [];
   const ready = (): readonly Worker[] => workers.filter((worker) => worker.isConnected());
-  const activities = createActivityTable(clock, random, ready, onTask);
+  const activities = createActivityTable(clock, random, {
+    workers: ready,
+    isUp: () => isUp,
+    onTask,
+  });
   const open = new Map<string, ReturnType<typeof createHost>>();
 
   function createHost(id: string, workflow: (input: never) => Promise<unknown>, input: unknown) {

@@ -91,19 +91,24 @@ export function createWorker({ name, clock, performers, pause, ...server }: Work
           attempts.delete(attempt);
           report(outcome);
         });
-      const [input] = JSON.parse(attempt.task.argsJson) as never[];
       void runAt(attempt, async () => {
         try {
           if (!run) throw new Error(`no activity is called ${attempt.task.type}`);
-          const result = await run(input as never);
-          end({ kind: "done", json: JSON.stringify(result) });
+          const result = await run(attempt.task.input as never);
+          end({ kind: "done", result });
         } catch (error) {
           end(outcomeOf(error, attempt));
         }
       });
     },
     after: (delayMs, event) => clock.after(delayMs, () => resume(event)),
-    pause: (attempt, delayMs, event) => pause(attempt, delayMs, () => resume(event)),
+    pause: (attempt, delayMs, event) =>
+      pause(attempt, delayMs, () =>
+        resume(() => {
+          attempt.awakeSinceMs = clock.nowMs();
+          event();
+        }),
+      ),
     resume,
     whenConnected,
     kill() {
