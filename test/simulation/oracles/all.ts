@@ -7,8 +7,21 @@ import {
   onlyUnwanted,
 } from "./engines.ts";
 import type { Oracle } from "./oracle.ts";
-import { drainedFirst, membersReady, membershipForward, nothingToStopped } from "./proxy.ts";
-import { noSpinning, oneActionPerTarget, readyIsTrue, servesOn, withinBudget } from "./workflow.ts";
+import {
+  drainedFirst,
+  membersReady,
+  membershipForward,
+  nothingToStopped,
+  oneProxy,
+} from "./proxy.ts";
+import {
+  noSpinning,
+  oneActionPerTarget,
+  oneWatch,
+  readyIsTrue,
+  servesOn,
+  withinBudget,
+} from "./workflow.ts";
 
 /** Everything that must hold at every moment of every run. */
 export const allOracles: readonly ((world: World) => Oracle)[] = [
@@ -17,11 +30,13 @@ export const allOracles: readonly ((world: World) => Oracle)[] = [
   freshPorts,
   onlyUnwanted,
   leaseOnlyOrphans,
+  oneProxy,
   membershipForward,
   membersReady,
   nothingToStopped,
   drainedFirst,
   oneActionPerTarget,
+  oneWatch,
   withinBudget,
   noSpinning,
   readyIsTrue,

@@ -1,4 +1,4 @@
-import type { Member } from "../../../src/domain/observed.ts";
+import type { Member, Membership } from "../../../src/domain/observed.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { answers, hasServed } from "../cluster/engine.ts";
 import type { Process } from "../cluster/engine.ts";
@@ -12,19 +12,35 @@ import type { Oracle } from "./oracle.ts";
 /** Deadlines are counted from when the planner saw the change, so they are never early by more than rounding. */
 const earlyMs = 50;
 
-/** An old list of members never takes the place of a newer one, and each list has its own number. */
-export const membershipForward = (): Oracle => ({
-  name: "a membership's generation never goes back",
+/** Two proxies of one job never run side by side where clients can reach both. */
+export const oneProxy = ({ cluster }: World): Oracle => ({
+  name: "one proxy for each job",
   onEvent(event) {
-    if (event.kind !== "membership") return undefined;
-    const { process, before, after } = event;
-    const isRepeat =
-      after.generation === before.generation && JSON.stringify(before) === JSON.stringify(after);
-    return after.generation > before.generation || isRepeat
-      ? undefined
-      : `${process.name} takes membership ${after.generation} after ${before.generation}`;
+    if (event.kind !== "proxyStarted") return undefined;
+    const { process } = event;
+    const other = liveProxies(cluster, process.job).find((proxy) => proxy !== process);
+    return other && `${process.name} starts while ${other.name} runs`;
   },
 });
+
+/** An old list of members never takes the place of a newer one, and each list has its own number. */
+export function membershipForward(): Oracle {
+  const newest = new Map<ProxyProcess, Membership>();
+  return {
+    name: "a membership's generation never goes back",
+    onEvent(event) {
+      if (event.kind !== "membership") return undefined;
+      const { process, after } = event;
+      const before = newest.get(process) ?? { generation: 0, members: [] };
+      newest.set(process, after);
+      const isRepeat =
+        after.generation === before.generation && JSON.stringify(before) === JSON.stringify(after);
+      return after.generation > before.generation || isRepeat
+        ? undefined
+        : `${process.name} takes membership ${after.generation} after ${before.generation}`;
+    },
+  };
+}
 
 /** The proxy learns only of engines that have answered, and never of two generations of one replica. */
 export const membersReady = ({ cluster }: World): Oracle => ({

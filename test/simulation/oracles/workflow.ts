@@ -45,6 +45,22 @@ export function oneActionPerTarget(): Oracle {
   };
 }
 
+/** A watch that is not called off has the job to itself: each costs a look twice a second. */
+export function oneWatch(): Oracle {
+  const open = new Set<Task>();
+  const jobOf = ({ input }: Task): string => (input as Performed).spec.name;
+  return {
+    name: "one watch for each job",
+    onTask(task, change) {
+      if (task.type !== "watchJob") return undefined;
+      if (change === "closed") return void open.delete(task);
+      const other = [...open].find((one) => !one.isCancelRequested && jobOf(one) === jobOf(task));
+      open.add(task);
+      return other && `a watch of ${jobOf(task)} starts beside another`;
+    },
+  };
+}
+
 /** Replacements wait longer each time, and end with the budget. */
 export function withinBudget({ clock, jobs }: World): Oracle {
   const replacedAtMs = new Map<string, number[]>();
