@@ -47,7 +47,12 @@ export type Action =
       readonly graceS: number;
       readonly failure?: Failure;
     })
-  | (ForReplica & { readonly kind: "removePlacementGroup"; readonly failure?: Failure })
+  | (ForReplica & {
+      readonly kind: "removePlacementGroup";
+      readonly failure?: Failure;
+      /** The replica stays wanted, so what is remembered of it stays: its restarts above all. */
+      readonly isWanted?: true;
+    })
   | {
       readonly kind: "renderProxy";
       readonly generation: number;

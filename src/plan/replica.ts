@@ -130,16 +130,17 @@ export const inFlightOf = (name: string, proxy: ObservedProxy | undefined): numb
 
 /** The verdict travels with the action, so that the failure is remembered once nothing is left to observe. */
 function remove(
-  { id }: ReplicaWorld,
+  { id, wanted, retired }: ReplicaWorld,
   { actor, followers, generation }: Incarnation,
   { spec }: PlanInput,
   reason: string,
   verdict?: Failure,
 ): Action {
   const failure = verdict ? { failure: { code: verdict.code, message: verdict.message } } : {};
+  const stays = wanted && !retired && !verdict ? ({ isWanted: true } as const) : {};
   return actor || followers.length > 0
     ? { kind: "stopReplica", replica: id, generation, graceS: spec.stopGraceS, reason, ...failure }
-    : { kind: "removePlacementGroup", replica: id, generation, reason, ...failure };
+    : { kind: "removePlacementGroup", replica: id, generation, reason, ...failure, ...stays };
 }
 
 function reserve({ id, name, current }: ReplicaWorld, input: PlanInput): ReplicaStep {

@@ -101,7 +101,7 @@ export function rememberSuccess(memory: Memory, action: Action, success: Success
     case "drainProxy":
       return { ...memory, drained: [...memory.drained, "proxy"] };
     case "removePlacementGroup":
-      return action.failure
+      return action.failure || action.isWanted
         ? memory
         : forget(memory, targetOf(action), incarnationName(job, action.replica, action.generation));
     case "sweep":

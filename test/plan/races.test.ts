@@ -149,4 +149,19 @@ describe("races", () => {
     cluster.setState("demo-decode-0-g1", "starting");
     expect(cluster.turn().failure).toBeUndefined();
   });
+
+  test("a replica that stays wanted keeps its restarts when its group is cut anew or an old one is cleared away", () => {
+    const spec = makeSpec({ decode: { replicas: 1 } });
+    const cluster = fakeCluster(spec);
+    cluster.settle();
+    const left = { name: "demo-decode-0-g0", state: "CREATED", nodeIps: ["10.0.0.1"] } as const;
+    const { observed } = cluster.state;
+    cluster.state.observed = { ...observed, placementGroups: [...observed.placementGroups, left] };
+    cluster.state.memory = { ...cluster.state.memory, restarts: { "decode-0": [1, 2, 3] } };
+    const [clear] = cluster.turn().actions;
+    expect(clear).toMatchObject({ kind: "removePlacementGroup", generation: 0, isWanted: true });
+    cluster.run(clear!);
+    expect(cluster.state.memory.restarts).toEqual({ "decode-0": [1, 2, 3] });
+    expect(cluster.state.memory.started["decode-0"]).toBe(1);
+  });
 });
