@@ -143,7 +143,7 @@ export function createRayClient(cluster: Cluster, { isDead, boundary, verb }: Cl
       ray.addActor(
         node.state === "up"
           ? createReplicaActor(cluster, node, args)
-          : stuck(args.name, node, args.placementGroup),
+          : unheard(node, args, () => createReplicaActor(cluster, node, args)),
       );
     },
     async createProxy(name: string, leaseS: number): Promise<void> {
@@ -186,10 +186,15 @@ export type ListedGroup = Group & { readonly schedulingState?: string | undefine
 
 export type RayClient = ReturnType<typeof createRayClient>;
 
-/** An actor that Ray wants to start on a node that does not hear it: it has a name, and nothing else. */
-const stuck = (name: string, node: Node, group: string): Actor => ({
+/** An actor that Ray wants to start on a node that does not hear it: until it does, it has a name and nothing else. */
+const unheard = (
+  node: Node,
+  { name, placementGroup }: VerbArgs["ensureReplica"],
+  begin: () => Actor,
+): Actor => ({
   name,
   node,
-  group,
+  group: placementGroup,
   process: { call: () => new Promise<never>(() => undefined), end: () => undefined },
+  begin,
 });

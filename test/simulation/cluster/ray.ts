@@ -41,6 +41,8 @@ export interface Actor {
   readonly node: Node;
   readonly group?: string;
   readonly process: ActorProcess;
+  /** Present in one that its node has not heard of yet: what it becomes once the node does. */
+  readonly begin?: () => Actor;
 }
 
 /** Ray's tables. All changes are synchronous; who calls them takes the time. */
@@ -166,6 +168,8 @@ export function createRay(clock: Clock, random: Random, nodes: readonly Node[], 
         actor.process.end("SIGKILL");
       });
     }
+    for (const { name, node: place, begin } of actors.values())
+      if (place === node && begin) actors.set(name, begin());
     placeSoon();
   }
 
