@@ -12,6 +12,10 @@ class Cluster(Protocol):
 
     def nodes(self) -> list[Json]: ...
 
+    def probe_engine(self, node_id: str, args: Json) -> Json:
+        """What the engine's command says of its version on that node: {code, output, error?}."""
+        ...
+
     def groups(self) -> list[Json]:
         """Every placement group that is not removed: {name, state, schedulingState?, nodeIps, bundles}."""
         ...

@@ -28,6 +28,7 @@ from .names import parse_proxy, parse_replica
 from .node.logs import read_left_log
 from .node.looking import look_at_node
 from .node.orphans import PRESENT_STATES, group_handle
+from .node.probe import probe_engine
 from .node.proxy_actor import ProxyActor
 from .node.replica_actor import ReplicaActor
 from .ray_tasks import on_nodes
@@ -35,6 +36,8 @@ from .ray_tasks import on_nodes
 # Long enough for a slow GCS, short enough that a verb never hangs.
 GONE_TIMEOUT_S = 15.0
 POLL_S = 0.05
+# A task's process imports Ray and our code first, on a node that may be busy, and asks for metadata.
+WORKER_START_S = 40.0
 # status, start, stop and logs at the same time, from more than one agent.
 ACTOR_CONCURRENCY = 16
 HEAD_RESOURCE = "node:__internal_head__"
@@ -74,6 +77,19 @@ class RayCluster:
             }
             for one in ray.nodes()
         ]
+
+    def probe_engine(self, node_id: str, args: Json) -> Json:
+        limit: float = args["timeoutS"]
+        strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        task = ray.remote(num_cpus=0, max_retries=0)(probe_engine).options(scheduling_strategy=strategy)
+        asked: Any = task.remote(args, self._guard_source)
+        try:
+            return ray.get(asked, timeout=limit + WORKER_START_S)
+        except GetTimeoutError:
+            ray.cancel(asked, force=True)
+            return {"code": None, "output": "", "error": f"the node did not answer within {limit + WORKER_START_S} s"}
+        except RayError as error:
+            return {"code": None, "output": "", "error": f"the node cannot be asked: {type(error).__name__}"}
 
     def groups(self) -> list[Json]:
         ips = {one["NodeID"]: one["NodeManagerAddress"] for one in ray.nodes()}

@@ -35,6 +35,10 @@ def nodes(cluster: Cluster, _args: Json) -> Json:
     return {"nodes": cluster.nodes()}
 
 
+def probe_engine(cluster: Cluster, args: Json) -> Json:
+    return cluster.probe_engine(args["nodeId"], args)
+
+
 def ensure_placement_group(cluster: Cluster, args: Json) -> Json:
     name = replica_name(args["name"])
     bundles = [{kind: float(n) for kind, n in bundle.items()} for bundle in args["bundles"]]
@@ -190,6 +194,7 @@ def logs(cluster: Cluster, args: Json) -> Json:
 VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "ping": ping,
     "nodes": nodes,
+    "probeEngine": probe_engine,
     "ensurePlacementGroup": ensure_placement_group,
     "removePlacementGroup": remove_placement_group,
     "ensureReplica": ensure_replica,

@@ -26,6 +26,7 @@ class FakeCluster:
         self._nodes: list[Json] = given.get("nodes", [])
         self._logs: dict[str, Json] = given.get("logs", {})
         self._looks: dict[str, Json] = given.get("looks", {})
+        self._commands: dict[str, Json] = given.get("commands", {})
         self._status_of_new: Json = given.get("statusOfNew", {"state": "idle"})
 
     def hello(self) -> Json:
@@ -33,6 +34,10 @@ class FakeCluster:
 
     def nodes(self) -> list[Json]:
         return self._nodes
+
+    def probe_engine(self, node_id: str, args: Json) -> Json:
+        self.calls.append(f"probe_engine {node_id} {args['argv']}")
+        return self._commands[node_id]
 
     def groups(self) -> list[Json]:
         return list(self.placed.values())

@@ -11,6 +11,7 @@ from pdjob_agent.node.health import Prober, answers_http
 from pdjob_agent.node.lease import Lease
 from pdjob_agent.node.load import requests_in
 from pdjob_agent.node.ports import FIRST_PORT, LAST_PORT, HeldPorts, held_port, port_problem
+from pdjob_agent.node.probe import interpreter_of
 
 from .processes import within
 
@@ -154,3 +155,26 @@ def test_nothing_outside_of_the_working_directory_is_written_or_removed(tmp_path
         with pytest.raises(ValueError, match="is not below it"):
             change()
     assert sorted(os.listdir(tmp_path)) == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("text", "python"),
+    [
+        ("#!/env/bin/python\nimport x", "/env/bin/python"),
+        ("#! /env/bin/python3.12\nimport x", "/env/bin/python3.12"),
+        ('#!/bin/sh\n@exec\' "/a path/bin/python3" "$0" "$@"\n\' @\nimport x', "/a path/bin/python3"),
+        ('#!/bin/sh\n@exec\' /env/bin/python "$0" "$@"\n\' @\nimport x', "/env/bin/python"),
+        ("#!/usr/bin/env python3\nimport x", None),
+        ("#!/bin/sh\nexec /env/bin/python -m vllm", None),
+        ("\x7fELF\xff", None),
+    ],
+)
+def test_the_python_of_an_installed_script_is_what_its_first_lines_say(
+    tmp_path: Path, text: str, python: str | None
+) -> None:
+    (tmp_path / "vllm").write_bytes(text.replace("@", "'" * 3).encode("latin-1"))
+    (tmp_path / "vllm").chmod(0o755)
+    assert interpreter_of(["vllm", "--version"], f"/nowhere:{tmp_path}", "/") == python
+    assert interpreter_of(["./vllm", "--version"], "/nowhere", str(tmp_path)) == python
+    assert interpreter_of(["nice", "vllm", "--version"], str(tmp_path), "/") is None
+    assert interpreter_of(["other", "--version"], str(tmp_path), "/") is None

@@ -185,6 +185,34 @@ def test_an_engine_that_cannot_be_executed_says_why(agent: Agent, tmp_path: Path
     assert caught.value.code == "EngineNotStarted"
 
 
+def test_a_command_is_asked_on_a_node_without_gpus_and_leaves_no_process(agent: Agent, tmp_path: Path) -> None:
+    node = next(one["id"] for one in agent("nodes")["nodes"] if one["total"]["GPU"] == 8)
+
+    def probe(argv: list[str], package: str, timeout_s: float = 20, node_id: str = node) -> Any:
+        rest: Json = {"env": {"A": "1"}, "cwd": str(tmp_path), "timeoutS": timeout_s}
+        return agent("probeEngine", nodeId=node_id, argv=argv, package=package, **rest)
+
+    def ask(script: str, timeout_s: float = 20, node_id: str = node) -> Any:
+        argv = ["bash", "-c", script]
+        return probe(argv, "vllm", timeout_s, node_id)
+
+    told = ask('echo warning >&2; echo "0.32.0+cpu $A $PWD [$CUDA_VISIBLE_DEVICES]"')
+    assert told == {"code": 0, "output": f"warning\n0.32.0+cpu 1 {tmp_path} []\n"}
+    assert ask("exit 3") == {"code": 3, "output": ""}
+    hung = ask("echo begun; sleep 1000 & sleep 1000", timeout_s=1)
+    assert hung == {"code": None, "output": "begun\n", "error": "it did not end within 1 s"}
+    assert all_gone("pdjob-probe")
+    missing = probe(["no-such-vllm"], "vllm")
+    assert missing == {"code": None, "output": "", "error": "No such file or directory"}
+    script = tmp_path / "vllm"
+    script.write_text(f"#!{sys.executable}\nprint('ran')\n")
+    script.chmod(0o755)
+    assert probe([str(script), "--version"], "ray") == {"code": 0, "output": f"{ray.__version__}\n"}
+    assert probe([str(script), "--version"], "no-such-package") == {"code": 0, "output": "ran\n"}
+    gone = ask("true", node_id="0" * 56)
+    assert (gone["code"], gone["error"].startswith("the node cannot be asked")) == (None, True)
+
+
 def test_an_engine_finds_its_files_and_an_empty_folder_and_its_files_go_with_it(agent: Agent, tmp_path: Path) -> None:
     left = tmp_path / ".pdjob" / "kv" / "a" / "left"
     left.parent.mkdir(parents=True)

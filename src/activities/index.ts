@@ -1,6 +1,7 @@
 import type { Agent } from "../ray/agent.ts";
 import { fileActivities } from "./files.ts";
 import { placementActivities } from "./placement.ts";
+import { probeActivities } from "./probe.ts";
 import { proxyActivities } from "./proxy.ts";
 import { replicaActivities } from "./replica.ts";
 import { sweepActivities } from "./sweep.ts";
@@ -16,6 +17,7 @@ export interface ActivityDependencies {
 export const createActivities = (dependencies: ActivityDependencies) => ({
   ...turnActivities(dependencies),
   ...fileActivities(dependencies),
+  ...probeActivities(dependencies),
   ...placementActivities(dependencies),
   ...replicaActivities(dependencies),
   ...proxyActivities(dependencies),

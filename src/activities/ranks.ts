@@ -1,5 +1,6 @@
 import { cancellationSignal } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
+import { parseVersion } from "../domain/connectors/version.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { incarnationName, rankName, replicaName } from "../domain/names.ts";
 import { defaultHealth } from "../domain/spec.ts";
@@ -67,7 +68,7 @@ async function ensureRank(
       ...(gang ? { bundle: rank } : {}),
       gpus: GPU,
       cpus: CPU,
-      ports: enginePorts(spec, replica.role, undefined, gang),
+      ports: enginePorts(spec, replica.role, versionOf(action), gang),
       leaseS: spec.leaseS,
       graceS: spec.stopGraceS,
       ...files,
@@ -82,12 +83,14 @@ async function startRank(
   { rank, gang, ...endpoint }: RankPlace,
 ): Promise<void> {
   const { replica, generation, kvIp } = action;
+  const version = versionOf(action);
   const { argv, env, files, emptied } = renderEngine(spec, {
     replica,
     generation,
     ...endpoint,
     kvIp: kvIp ?? gang?.leader.host ?? endpoint.host,
-    ...(asksForProxyHost(spec, replica.role, undefined) ? { proxyHost: await headIp(agent) } : {}),
+    ...(asksForProxyHost(spec, replica.role, version) ? { proxyHost: await headIp(agent) } : {}),
+    ...(version ? { version } : {}),
     ...(gang ? { gang } : {}),
   });
   const call = {
@@ -108,6 +111,9 @@ async function startRank(
       throw gang && isOther ? rankLost(action) : error;
     });
 }
+
+const versionOf = ({ engineVersion }: StartInput["action"]) =>
+  engineVersion === undefined ? undefined : parseVersion(engineVersion);
 
 /** Proxies run on the head node. */
 async function headIp(agent: Agent): Promise<string> {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { formatIssue, parseConfig } from "../config/parse.ts";
-import type { ConfigIssue } from "../config/parse.ts";
+import type { ConfigIssue, ParseOptions } from "../config/parse.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { Exit } from "./exit.ts";
 import { colour, warn } from "./output.ts";
@@ -14,9 +14,8 @@ export interface LoadedConfig {
 }
 
 /** Reads and parses a file; a file that cannot be read is an issue like any other. */
-export function loadConfig(file: string, name?: string): LoadedConfig {
-  const text = readText(file, jobAdvice);
-  const parsed = parseConfig(text, { file, ...(name === undefined ? {} : { name }) });
+export function loadConfig(file: string, more: Omit<ParseOptions, "file"> = {}): LoadedConfig {
+  const parsed = parseConfig(readText(file, jobAdvice), { file, ...more });
   return parsed.ok
     ? { spec: withAbsolutePaths(parsed.spec, file), issues: parsed.warnings }
     : { issues: parsed.issues };
@@ -29,8 +28,8 @@ function withAbsolutePaths(spec: JobSpec, file: string): JobSpec {
 }
 
 /** The spec, with warnings printed; every issue printed and exit 2 when there is none. */
-export function requireSpec(file: string, name?: string): JobSpec {
-  const { spec, issues } = loadConfig(file, name);
+export function requireSpec(file: string, more: Omit<ParseOptions, "file"> = {}): JobSpec {
+  const { spec, issues } = loadConfig(file, more);
   printIssues(issues);
   if (spec) return spec;
   const errors = issues.filter(({ severity }) => severity === "error").length;

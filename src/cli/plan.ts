@@ -1,5 +1,7 @@
 import type { Command } from "commander";
 import { actionKey } from "../domain/action.ts";
+import { parseVersion } from "../domain/connectors/version.ts";
+import type { Version } from "../domain/connectors/version.ts";
 import { httpUrl, incarnationName, rankName, replicaName } from "../domain/names.ts";
 import type { ObservedNode } from "../domain/observed.ts";
 import { roles } from "../domain/role.ts";
@@ -8,6 +10,7 @@ import type { Bundle, JobSpec } from "../domain/spec.ts";
 import { unplaced } from "../plan/packing.ts";
 import { layoutOf } from "../plan/placement.ts";
 import { rehearse } from "../plan/rehearse.ts";
+import { connectorAdvice } from "../render/advice.ts";
 import { renderEngine, unknownTarget } from "../render/engine.ts";
 import type { EngineCommand, EngineTarget } from "../render/engine.ts";
 import { renderProxy } from "../render/proxy.ts";
@@ -19,6 +22,8 @@ import { readNodes } from "./node-list.ts";
 import { columns, print, printJson, shellLine } from "./output.ts";
 import { membershipOf, printMembership } from "./plan-membership.ts";
 import { uploadNote, uploadPlanOf } from "./upload.ts";
+import { versionOption, withVersion } from "./vllm-version.ts";
+import type { VersionFlag } from "./vllm-version.ts";
 
 /** What is said when nobody told the nodes. */
 const assumption =
@@ -29,7 +34,8 @@ export function planOf(spec: JobSpec, endpoints: Endpoints = {}, nodes?: readonl
   const ids = roles.flatMap((role) =>
     Array.from({ length: spec.roles[role].replicas }, (_, index): ReplicaId => ({ role, index })),
   );
-  const targets = ids.map((id) => targetOf(spec, id, endpoints));
+  const version = spec.engineVersion === undefined ? undefined : parseVersion(spec.engineVersion);
+  const targets = ids.map((id) => targetOf(spec, id, endpoints, version));
   const members = targets.map(({ replica, generation, host, ports: { http, ...ports } }) => ({
     name: incarnationName(spec.name, replica, generation),
     role: replica.role,
@@ -40,6 +46,7 @@ export function planOf(spec: JobSpec, endpoints: Endpoints = {}, nodes?: readonl
   const left = nodes ? unplaced(spec, nodes) : [];
   return {
     job: spec.name,
+    connectors: connectorAdvice(spec, version),
     replicas: targets.map((target) => {
       const { bundles, strategy } = layoutOf(spec, target.replica.role, nodes);
       return {
@@ -77,17 +84,22 @@ function rankTarget(
   gang: { readonly rank: number; readonly ranks: number },
 ): EngineTarget {
   if (gang.ranks === 1) return target;
-  const { replica, generation, kvIp, host } = target;
-  const unknown = unknownTarget(spec, replica, { generation, gang });
+  const { replica, generation, kvIp, host, version } = target;
+  const unknown = unknownTarget(spec, replica, { generation, version, gang });
   const leader = { host, ports: { ...unknown.gang?.leader.ports, ...target.ports } };
   const place = gang.rank === 0 ? leader : { host: unknown.host, ports: unknown.ports };
   return { ...unknown, ...place, kvIp, gang: { ...gang, leader } };
 }
 
-function targetOf(spec: JobSpec, replica: ReplicaId, endpoints: Endpoints): EngineTarget {
+function targetOf(
+  spec: JobSpec,
+  replica: ReplicaId,
+  endpoints: Endpoints,
+  version: Version | undefined,
+): EngineTarget {
   const given = endpoints[replicaName(replica)];
   const generation = given?.generation ?? 1;
-  const unknown = unknownTarget(spec, replica, { generation });
+  const unknown = unknownTarget(spec, replica, { generation, ...(version ? { version } : {}) });
   const kvIp = endpoints["prefill-0"]?.host ?? unknown.kvIp;
   if (!given) return { ...unknown, kvIp };
   return {
@@ -98,20 +110,25 @@ function targetOf(spec: JobSpec, replica: ReplicaId, endpoints: Endpoints): Engi
   };
 }
 
+interface PlanFlags extends VersionFlag {
+  readonly json?: boolean;
+  readonly nodes?: string;
+  readonly endpoints?: string;
+}
+
 export function addPlan(program: Command): void {
-  program
-    .command("plan")
+  withVersion(program.command("plan"))
     .description("show what `start` would do: bundles, every command, the steps; no server needed")
     .argument("<config>", "YAML file, or - for standard input")
-    .option("--json", "print {job, replicas, proxy, steps} as JSON")
+    .option("--json", "print {job, connectors, replicas, proxy, steps} as JSON")
     .option("--nodes <list>", "the cluster: COUNTxGPUS or COUNTxGPUSxCPUS, separated by commas")
     .option("--endpoints <file>", "JSON or YAML: replica name → {host, port, ports?}")
     .addHelpText(
       "after",
-      '\nExamples:\n  pdjob-client plan job.yaml\n  echo \'{"prefill-0":{"host":"10.0.0.7","port":8100}}\' > at.json && pdjob-client plan job.yaml --endpoints at.json --json\n  pdjob-client plan job.yaml --nodes 2x8',
+      '\nExamples:\n  pdjob-client plan job.yaml\n  echo \'{"prefill-0":{"host":"10.0.0.7","port":8100}}\' > at.json && pdjob-client plan job.yaml --endpoints at.json --json\n  pdjob-client plan job.yaml --nodes 2x8\n  pdjob-client plan job.yaml --vllm-version 0.24',
     )
-    .action(async (file: string, flags: { json?: boolean; nodes?: string; endpoints?: string }) => {
-      const spec = requireSpec(file);
+    .action(async (file: string, flags: PlanFlags) => {
+      const spec = requireSpec(file, versionOption(flags));
       const plan = planOf(
         spec,
         flags.endpoints === undefined ? {} : readEndpoints(flags.endpoints, spec),
@@ -137,6 +154,7 @@ function printFiles({ files, emptied }: EngineCommand): void {
 
 function printPlan({
   job,
+  connectors,
   replicas,
   proxy,
   steps,
@@ -144,6 +162,11 @@ function printPlan({
   note,
 }: ReturnType<typeof planOf>): void {
   print(`job ${job}`);
+  for (const { name, handOver, before, order } of connectors) {
+    print(`\n${name}${handOver === null ? "" : `: hands KV over by ${handOver}`}`);
+    for (const what of before) print(`  needs ${what}`);
+    print(`  order: ${order}`);
+  }
   for (const { name, bundles, strategy, ranks, ...command } of replicas) {
     const spread = strategy === "STRICT_SPREAD" ? ", each on a node of its own" : "";
     print(`\n${name}: reserves ${describeBundles(bundles)}${ranks ? spread : ""}`);

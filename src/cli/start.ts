@@ -30,7 +30,7 @@ export function addStart(program: Command): void {
       "\nCtrl-C stops following; the job goes on.\n\nExamples:\n  pdjob-client start job.yaml\n  pdjob-client start job.yaml --name blue --detach",
     )
     .action(async (file: string, flags: StartFlags) => {
-      const spec = requireSpec(file, flags.name);
+      const spec = requireSpec(file, flags.name === undefined ? {} : { name: flags.name });
       const upload = await uploadPlanOf(spec);
       if (upload) print(`uploads ${upload.text}`);
       await withClient(flags, async (client) => {

@@ -33,6 +33,7 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
     ...(file.upload === undefined ? {} : { upload: file.upload }),
     envs: envsAt(reading, ["envs"]),
     engineCommand: words(file.engine.command),
+    ...(file.engine.version === undefined ? {} : { engineVersion: file.engine.version }),
     scheduler: schedulerOf(file),
     roles: {
       prefill: roleOf(reading, file, "prefill"),

@@ -8,6 +8,7 @@ import { offsetOf } from "./node.ts";
 import { pathText, problem } from "./problem.ts";
 import type { Finding, Problem } from "./problem.ts";
 import { checkShape } from "./reading.ts";
+import type { Reading } from "./reading.ts";
 import { checkRules } from "./rules.ts";
 import { legalName } from "./schema.ts";
 
@@ -32,6 +33,8 @@ export interface ParseOptions {
   readonly file: string;
   /** The job's name, over what the file says. */
   readonly name?: string;
+  /** The engines' vLLM, over what the file says. A legal version. */
+  readonly engineVersion?: string;
 }
 
 /**
@@ -43,10 +46,11 @@ export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
   const { root, findings } = readDocument(body);
   const inFile = toIssues(body, options.file);
   if (root === undefined) return { ok: false, issues: inFile(findings) };
-  const { reading, problems } = checkShape(
+  const { reading: inItself, problems } = checkShape(
     root,
     findings.map(({ path }) => path),
   );
+  const reading = withVersion(inItself, options.engineVersion);
   const all = [...problems, ...nameProblems(options.name), ...checkRules(reading)];
   const issues = inFile([
     ...findings,
@@ -64,6 +68,16 @@ export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
 export function formatIssue({ file, line, col, path, message, severity }: ConfigIssue): string {
   const where = `${file}:${line}:${col}${path === "" ? "" : ` ${path}`}`;
   return `${where}: ${severity === "warning" ? "warning: " : ""}${message}`;
+}
+
+function withVersion(reading: Reading, version: string | undefined): Reading {
+  if (version === undefined) return reading;
+  const { draft, file } = reading;
+  return {
+    ...reading,
+    draft: { ...draft, engine: { ...draft.engine, version } },
+    ...(file ? { file: { ...file, engine: { ...file.engine, version } } } : {}),
+  };
 }
 
 function nameProblems(name: string | undefined): readonly Problem[] {

@@ -1,4 +1,6 @@
 import type { z } from "zod";
+import { parseVersion } from "../domain/connectors/version.ts";
+import type { Version } from "../domain/connectors/version.ts";
 import { unknownKey } from "./keys.ts";
 import { plainValue } from "./node.ts";
 import type { ConfigNode } from "./node.ts";
@@ -24,6 +26,10 @@ export interface Reading {
   /** What stands at this path, or above it, is missing or wrong, and that was already reported. */
   readonly isBroken: (path: Path) => boolean;
 }
+
+/** The engines' vLLM as far as the user says which it is. */
+export const declaredVersion = ({ draft }: Reading): Version | undefined =>
+  draft.engine?.version === undefined ? undefined : parseVersion(draft.engine.version);
 
 /** `faulty`: paths of which something is known to be wrong already; nothing more is said of them. */
 export function checkShape(

@@ -10,6 +10,7 @@ import * as numbers from "./rules/numbers.ts";
 import * as proxyPlaceholders from "./rules/proxy-placeholders.ts";
 import * as resources from "./rules/resources.ts";
 import * as scheduler from "./rules/scheduler.ts";
+import { versionHasTheConnector } from "./rules/version.ts";
 
 type Rule = (reading: Reading) => readonly Problem[];
 
@@ -28,6 +29,7 @@ const rules: readonly Rule[] = [
   connector.engineIdsAreFresh,
   handOver.kvIsHandedOver,
   handOver.proxyServesTheConnector,
+  versionHasTheConnector,
   flags.paramsAreFlags,
   flags.extraParamsAreArguments,
   flags.booleansAreWritten,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { drainQuietS } from "../domain/membership.ts";
 import { jobNamePattern } from "../domain/names.ts";
+import { versionPattern } from "../domain/connectors/version.ts";
 import { replicasMax } from "../domain/scale.ts";
 import { defaultHealth, restartsMax } from "../domain/spec.ts";
 import { anything, mapping, mustBe, mustRead, seconds, text, whole } from "./expect.ts";
@@ -15,6 +16,8 @@ import { scheduler } from "./schema-scheduler.ts";
 
 /** What `jobNamePattern` allows, in words. */
 export const legalName = "1 to 40 lower-case letters, digits and inner dashes";
+
+const legalVersion = 'a version of vLLM in quotes, such as "0.32"';
 
 export const defaultEngineCommand = "vllm serve";
 
@@ -142,6 +145,13 @@ export const configFile = z
               .describe(
                 "Command that starts an engine, split as a shell would; flags are added to it.",
               ),
+            version: z
+              .string(mustBe(legalVersion))
+              .regex(versionPattern, mustRead(legalVersion))
+              .describe(
+                "The engines' vLLM, such as 0.32; asked on the nodes before anything starts, so only needed where that cannot tell.",
+              )
+              .optional(),
           },
           mapping,
         )

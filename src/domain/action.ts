@@ -21,9 +21,16 @@ interface ForFiles {
   readonly package?: string;
 }
 
+interface ForStart extends ForReplica, ForRanks, ForFiles {
+  readonly kvIp?: string;
+  /** The engines' vLLM; unknown = the newest. */
+  readonly engineVersion?: string;
+}
+
 /** One thing to do next. Each is performed by one idempotent activity of the same name. */
 export type Action =
   | { readonly kind: "uploadFiles"; readonly directory: string; readonly reason: string }
+  | { readonly kind: "probeEngine"; readonly reason: string }
   | (ForReplica & {
       readonly kind: "reservePlacementGroup";
       readonly bundles: readonly Bundle[];
@@ -32,8 +39,8 @@ export type Action =
       readonly replaces: boolean;
       readonly deadlineMs?: number;
     })
-  | (ForReplica & ForRanks & ForFiles & { readonly kind: "startPrefill"; readonly kvIp?: string })
-  | (ForReplica & ForRanks & ForFiles & { readonly kind: "startDecode"; readonly kvIp?: string })
+  | (ForStart & { readonly kind: "startPrefill" })
+  | (ForStart & { readonly kind: "startDecode" })
   | (ForReplica & { readonly kind: "readKvIp" })
   | (ForReplica & ForRanks & { readonly kind: "waitHealthy"; readonly deadlineMs: number })
   | (ForReplica & {
@@ -95,11 +102,12 @@ export interface ActionInput<K extends ActionKind> {
   readonly action: ActionOf<K>;
 }
 
-/** What an action works on: `prefill-0`, `proxy`, `kv-ip` or `job`. At most one action per target runs at a time. */
+/** What an action works on: `prefill-0`, `proxy`, `kv-ip`, `engine` or `job`. At most one action per target runs at a time. */
 export function targetOf(action: Action): string {
   // A read beside whatever is done to the replica.
   if (action.kind === "readKvIp") return "kv-ip";
   if ("replica" in action) return replicaName(action.replica);
+  if (action.kind === "probeEngine") return "engine";
   return action.kind === "sweep" || action.kind === "uploadFiles" ? "job" : "proxy";
 }
 

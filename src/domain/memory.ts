@@ -1,4 +1,5 @@
 import type { ProxyCommand } from "./action.ts";
+import type { EngineVersion } from "./engine-version.ts";
 import type { Failure } from "./errors.ts";
 import type { Role } from "./role.ts";
 
@@ -41,6 +42,8 @@ export interface Memory {
   readonly kvIp?: string;
   /** Ray's address of the files that were uploaded for this job: what runs later must see the same. */
   readonly package?: string;
+  /** What the engines' command told of their vLLM. Absent in jobs that were begun before it was asked. */
+  readonly engine?: EngineVersion;
   readonly proxyCommand?: { readonly generation: number; readonly command: ProxyCommand };
   /** READY was reached once: from then on failures are healed instead of failing the job. */
   readonly served: boolean;

@@ -111,6 +111,8 @@ export interface JobSpec {
   readonly envs: Readonly<Record<string, string>>;
   /** `engine.command`, split as a shell would. Default `vllm serve`. */
   readonly engineCommand: readonly string[];
+  /** `engine.version`: the engines' vLLM as the user says, for where they cannot tell it themselves. */
+  readonly engineVersion?: string;
   readonly scheduler: SchedulerSpec;
   readonly roles: Readonly<Record<Role, RoleSpec>>;
   readonly restart: RestartBudget;

@@ -1,4 +1,5 @@
 import type { Action } from "../domain/action.ts";
+import { isRetryable } from "../domain/errors.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
 import { condemned, isClusterFault, lostForMs } from "./condemn.ts";
@@ -37,9 +38,9 @@ function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
 
   const steps = [
     stepFiles(world, input),
-    ...replicaSteps(world, input),
-    ...proxySteps(world, input),
-    ...kvIpStep(world, input),
+    ...(isUnprobed(world, input)
+      ? probeStep(world, input)
+      : [...replicaSteps(world, input), ...proxySteps(world, input), ...kvIpStep(world, input)]),
   ];
   const wakes = [
     ...steps.flatMap((step) => (step && "wakeAtMs" in step ? [step.wakeAtMs] : [])),
@@ -69,7 +70,8 @@ function tearDown(world: World, input: PlanInput, view: Plan["view"]): Omit<Plan
 /** Until the job has served once, an engine or proxy that cannot run ends it: a wrong config should not retry for ever. */
 function fatalFailure(world: World, input: PlanInput): Failure | undefined {
   if (input.memory.served) return undefined;
-  const verdicts = [
+  const verdicts: readonly (Failure | undefined)[] = [
+    refusedEngine(input),
     ...world.replicas.filter(isInUse).map((replica) => condemned(replica, input)),
     condemnedProxy(world, input),
     input.memory.failures["job"],
@@ -99,6 +101,24 @@ function lostActors({ observed, memory, nowMs }: PlanInput): Plan["lostSinceMs"]
   const lost = [...replicas, ...followers, ...proxies].filter(({ state }) => state === "lost");
   return Object.fromEntries(lost.map(({ name }) => [name, memory.lostSinceMs[name] ?? nowMs]));
 }
+
+/** What the engines' version has against the job. That it could not be asked is no verdict: it is asked again. */
+const refusedEngine = ({ memory }: PlanInput): Failure | undefined => {
+  const failure = memory.failures["engine"];
+  return failure && !isRetryable[failure.code] ? failure : undefined;
+};
+
+/** Before anything is reserved, or done to what was adopted. A job that has begun without it goes on so. */
+const isUnprobed = (world: World, { memory }: PlanInput): boolean =>
+  memory.engine === undefined &&
+  (world.busy.has("engine") || Object.keys(memory.generations).length === 0);
+
+const probeStep = (world: World, { spec }: PlanInput): readonly ReplicaStep[] => {
+  if (world.busy.has("engine")) return [];
+  const command = spec.engineCommand[0] ?? "the engine";
+  const reason = `what is rendered depends on the version of ${command}`;
+  return [{ action: { kind: "probeEngine", reason } }];
+};
 
 const replicaSteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>
   world.replicas

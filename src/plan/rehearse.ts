@@ -68,6 +68,8 @@ function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observ
   switch (action.kind) {
     case "uploadFiles":
       return { memory: { ...remembered, package: "<package>" }, observed };
+    case "probeEngine":
+      return { memory: { ...remembered, engine: { notes: [] } }, observed };
     case "reservePlacementGroup": {
       const name = incarnationName(spec.name, action.replica, action.generation);
       const { bundles } = action;

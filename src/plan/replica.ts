@@ -190,6 +190,7 @@ function start(
   const { memory, spec } = input;
   const isFirst = id.role === "prefill" && id.index === 0;
   if (!isFirst && !isKvIpKnown(world, memory, spec)) return undefined;
+  const engineVersion = memory.engine?.version ?? spec.engineVersion;
   const rest = {
     replica: id,
     generation: current.generation,
@@ -197,6 +198,7 @@ function start(
     reason: `${name} has its placement group and no engine`,
     ...(memory.kvIp !== undefined && !isFirst ? { kvIp: memory.kvIp } : {}),
     ...uploaded(input),
+    ...(engineVersion === undefined ? {} : { engineVersion }),
   };
   return {
     action:

@@ -5,7 +5,7 @@ import type { ResultPromise } from "execa";
 import { PdjobError, isErrorCode } from "../domain/errors.ts";
 import { answer, greeting, verbResults } from "./contract.ts";
 import type { Verb, VerbResult } from "./contract.ts";
-import { callTimeoutMs, readVerbs } from "./timeouts.ts";
+import { callTimeoutMs, isDroppable } from "./timeouts.ts";
 import type { CallOptions, VerbArgs } from "./verbs.ts";
 
 /** Importing Ray and joining a cluster takes 1 to 3 s; the agent itself gives up after 30 s. */
@@ -73,7 +73,7 @@ export function createChannel(options: ChannelOptions) {
       const fail = (error: Error) =>
         finish(() => reject(signal?.aborted ? (signal.reason as Error) : error));
       // The agent goes on with what it has begun. Whoever gave up on a change may undo it next, so it has to be over first.
-      const onAbort = () => void (readVerbs.has(verb) && settle(undefined));
+      const onAbort = () => void (isDroppable(verb) && settle(undefined));
       const timer = setTimeout(() => fail(silence(verb, timeoutMs)), timeoutMs);
       signal?.addEventListener("abort", onAbort, { once: true });
       pending.set(id, { settle, fail });

@@ -100,6 +100,11 @@ export const folderSurvey = z.object({
 export const verbResults = {
   ping: hello,
   nodes: z.object({ nodes: z.array(node) }),
+  probeEngine: z.object({
+    code: z.number().nullable(),
+    output: z.string(),
+    error: z.string().optional(),
+  }),
   ensurePlacementGroup: observedPlacementGroup,
   removePlacementGroup: z.object({ removed: z.boolean() }),
   ensureReplica: observedReplica,

@@ -21,12 +21,14 @@ export const agentLimits = {
   TELLING_TIMEOUT_S: 40,
   /** Of the head node, for what a proxy needs there. */
   LOOK_TIMEOUT_S: 20,
+  /** A task's process, which runs what is asked of a node, and its first question. */
+  WORKER_START_S: 40,
 } as const;
 
 /** Ray's own calls, a busy machine, the way here and back. */
 const marginS = 20;
 
-/** Verbs that change nothing: nobody needs to hear their answers once they are not wanted any more. */
+/** Short verbs that change nothing: nobody needs to hear their answers once they are not wanted any more. */
 export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   "ping",
   "nodes",
@@ -39,6 +41,9 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   "checkHead",
 ]);
 
+/** The answer may be dropped when its caller is gone. */
+export const isDroppable = (verb: Verb): boolean => readVerbs.has(verb) || verb === "probeEngine";
+
 const {
   SHORT_GRACE_S,
   STOP_MARGIN_S,
@@ -48,13 +53,16 @@ const {
   READ_TIMEOUT_S,
   TELLING_TIMEOUT_S,
   LOOK_TIMEOUT_S,
+  WORKER_START_S,
 } = agentLimits;
 /** Half a gigabyte is read, packed, and sent to Ray's head node. */
 const uploadS = 500;
 
 /** After this long without an answer a call fails with AgentUnreachable. */
 export function callTimeoutMs<V extends Verb>(verb: V, args: VerbArgs[V]): number {
-  return (worstCaseS(verb, "graceS" in args ? args.graceS : undefined) + marginS) * 1_000;
+  const graceS = "graceS" in args ? args.graceS : undefined;
+  const commandS = "timeoutS" in args ? args.timeoutS : 0;
+  return (commandS + worstCaseS(verb, graceS) + marginS) * 1_000;
 }
 
 function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
@@ -73,8 +81,11 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
       return stopS;
     case "removePlacementGroup":
       return GONE_TIMEOUT_S;
+    case "probeEngine":
+      return WORKER_START_S;
     case "startEngine":
-      return FIRST_ANSWER_TIMEOUT_S;
+      // Files first, if there are any.
+      return 2 * FIRST_ANSWER_TIMEOUT_S;
     case "upload":
       return uploadS;
     case "logFile":

@@ -6,6 +6,16 @@ import type { Bundle, PortRequest, Strategy } from "../domain/spec.ts";
 export interface VerbArgs {
   readonly ping: Record<string, never>;
   readonly nodes: Record<string, never>;
+  /** Asks an engine's command for its version on a node; reserves nothing there. */
+  readonly probeEngine: {
+    readonly nodeId: string;
+    readonly argv: readonly string[];
+    /** Whose metadata tells the same, and at once, where the command is an installed script. */
+    readonly package: string;
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+    readonly timeoutS: number;
+  };
   readonly ensurePlacementGroup: {
     readonly name: string;
     readonly bundles: readonly Bundle[];

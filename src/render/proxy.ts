@@ -1,6 +1,5 @@
 import type { ProxyCommand } from "../domain/action.ts";
 import { handOverBy } from "../domain/connectors/children.ts";
-import type { Version } from "../domain/connectors/version.ts";
 import { PdjobError } from "../domain/errors.ts";
 import type { Member } from "../domain/observed.ts";
 import {
@@ -22,17 +21,13 @@ export const builtinProgram = ".pdjob/pdjob-proxy.mjs";
  * several words, inside a word it is joined by commas, and a word that names each member is there once for each.
  * Fails with SpecInvalid for an index that no member has.
  */
-export function renderProxy(
-  spec: JobSpec,
-  members: readonly Member[],
-  version?: Version,
-): ProxyCommand {
+export function renderProxy(spec: JobSpec, members: readonly Member[]): ProxyCommand {
   const { command, port } = spec.scheduler;
   if (!command) {
     const argv = ["node", builtinProgram, "--port", String(port), "--job", spec.name];
     // What its guard gives it, so that it is not killed while it still drains.
     argv.push("--drain-timeout", String(spec.stopGraceS));
-    return { builtin: true, argv: [...argv, ...handOverWords(spec, version)], members };
+    return { builtin: true, argv: [...argv, ...handOverWords(spec)], members };
   }
   const argv = command.flatMap((word) =>
     fillWords(fillPort(word, port), members, "scheduler.command"),
@@ -46,8 +41,8 @@ const fillPort = (word: string, port: number): string =>
   );
 
 /** Engines of a connector that is not vLLM's own are taken to answer with parameters, as most do. */
-function handOverWords({ roles: { prefill } }: JobSpec, version: Version | undefined): string[] {
-  const found = handOverBy(prefill.kvTransfer, version);
+function handOverWords({ roles: { prefill } }: JobSpec): string[] {
+  const found = handOverBy(prefill.kvTransfer, undefined);
   return typeof found === "object" && found.kind === "store" ? ["--hand-over", "store"] : [];
 }
 

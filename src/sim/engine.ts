@@ -10,9 +10,7 @@ import { isProblem } from "./problem.ts";
 import { readRequest } from "./request.ts";
 import type { Phase } from "./running.ts";
 import { createServing } from "./serving.ts";
-
-/** Of the vLLM that is imitated. */
-const version = "0.32.0";
+import { simulatedVersion as version } from "./version.ts";
 
 export interface Engine {
   readonly kv: Kv;

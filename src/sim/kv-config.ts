@@ -1,4 +1,5 @@
 import { UsageError } from "./command-line.ts";
+import { isBefore } from "./version.ts";
 
 /** One connector, as far as the simulation acts upon it. */
 export interface KvConnector {
@@ -17,17 +18,23 @@ export interface KvConfig {
   readonly engineId?: string;
 }
 
-/** Of vLLM 0.32. Earlier ones also had kv_rank, kv_parallel_size, kv_ip and kv_buffer_size. */
 const keys: ReadonlySet<string> = new Set(
-  "kv_connector engine_id kv_buffer_device kv_role kv_port kv_connector_extra_config kv_connector_module_path enable_permute_local_kv kv_load_failure_policy".split(
-    " ",
-  ),
+  [
+    "kv_connector engine_id kv_buffer_device kv_role kv_port kv_connector_extra_config kv_connector_module_path enable_permute_local_kv kv_load_failure_policy",
+    ...(isBefore("0.32") ? ["kv_buffer_size kv_rank kv_parallel_size kv_ip"] : []),
+  ]
+    .join(" ")
+    .split(" "),
 );
 
 const connectors: ReadonlySet<string> = new Set(
-  "ExampleConnector ExampleHiddenStatesConnector LMCacheConnectorV1 LMCacheMPConnector NixlConnector NixlPullConnector NixlPushConnector MultiConnector HiSparseConnector MoRIIOConnector OffloadingConnector DecodeBenchConnector MooncakeConnector MooncakeStoreConnector FlexKVConnectorV1 SimpleCPUOffloadConnector HF3FSKVConnector".split(
-    " ",
-  ),
+  [
+    isBefore("0.13") ? "SharedStorageConnector" : "ExampleConnector",
+    ...(isBefore("0.24") ? ["P2pNcclConnector"] : []),
+    "ExampleHiddenStatesConnector LMCacheConnectorV1 LMCacheMPConnector NixlConnector NixlPullConnector NixlPushConnector MultiConnector MoRIIOConnector OffloadingConnector DecodeBenchConnector MooncakeConnector MooncakeStoreConnector FlexKVConnectorV1 SimpleCPUOffloadConnector HF3FSKVConnector HiSparseConnector",
+  ]
+    .join(" ")
+    .split(" "),
 );
 
 const roles = ["kv_producer", "kv_both", "kv_consumer"] as const;

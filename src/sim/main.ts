@@ -11,6 +11,7 @@ import type { Kv } from "./kv.ts";
 import { parseOptions } from "./options.ts";
 import type { EngineOptions } from "./options.ts";
 import type { Phase } from "./running.ts";
+import { simulatedVersion } from "./version.ts";
 
 /** Pace and faults of the simulation, from the environment; times in ms. */
 const switches = {
@@ -48,6 +49,7 @@ type End = (code: number) => never;
 const log = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function main(): Promise<void> {
+  if (["--version", "-v"].includes(process.argv[2] ?? "")) return log(simulatedVersion);
   const options = readOptions();
   const { host, port, gang } = options;
   const what = gang.headless ? `rank ${gang.rank}, headless` : `http://${host}:${port}`;

@@ -155,6 +155,8 @@ function launch(state: JobState, action: Action): void {
       state.memory = rememberSuccess(state.memory, action, success);
       noteLog(state, action, result);
       if (result && "text" in result) note(state, result.text, Date.now());
+      if (result && "notes" in result)
+        for (const text of result.notes) note(state, text, Date.now());
     } catch (error) {
       // Once it was called off, even a timeout is no failure of its target: its worker may have died meanwhile.
       if (!isCalledOff && !isCancellation(error))

@@ -60,6 +60,8 @@ export async function perform(action: Action, spec: JobSpec): Promise<ActionResu
   switch (action.kind) {
     case "uploadFiles":
       return change.uploadFiles.executeWithOptions(options, [{ spec, action }]);
+    case "probeEngine":
+      return begin.probeEngine.executeWithOptions(options, [{ spec, action }]);
     case "reservePlacementGroup":
       return void (await wait.reservePlacementGroup.executeWithOptions(options, [
         { spec, action },

@@ -1,5 +1,6 @@
 import type { Action, ProxyCommand } from "../domain/action.ts";
 import { targetOf } from "../domain/action.ts";
+import type { EngineVersion } from "../domain/engine-version.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
 import type { JobView } from "../domain/plan.ts";
@@ -48,6 +49,7 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
     case "drainReplica":
     case "runProxy":
     case "drainProxy":
+    case "probeEngine":
     case "sweep":
       return memory;
   }
@@ -77,6 +79,12 @@ export function rememberSuccess(memory: Memory, action: Action, success: Success
         ...memory,
         failures: without(memory.failures, "job"),
         package: (result as UploadedFiles).package,
+      };
+    case "probeEngine":
+      return {
+        ...memory,
+        engine: result as EngineVersion,
+        failures: without(memory.failures, "engine"),
       };
     case "startPrefill":
     case "startDecode":
@@ -147,6 +155,7 @@ export type ActionResult =
   | { readonly kvIp: string }
   | { readonly host?: string }
   | UploadedFiles
+  | EngineVersion
   | ProxyCommand
   | Endpoint
   | undefined;

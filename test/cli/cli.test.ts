@@ -173,7 +173,7 @@ describe("plan", () => {
     );
     expect(exitCode).toBe(0);
     const plan = JSON.parse(stdout);
-    expect(Object.keys(plan)).toEqual(["job", "replicas", "proxy", "steps", "note"]);
+    expect(Object.keys(plan)).toEqual(["job", "connectors", "replicas", "proxy", "steps", "note"]);
     expect(Object.keys(plan.replicas[0])).toEqual([
       "name",
       "role",
@@ -199,7 +199,58 @@ describe("plan", () => {
       "<decode-1.port>",
     ]);
     expect(plan.proxy.builtin).toBe(true);
-    expect(plan.steps[0].step).toBe("reservePlacementGroup prefill-0 g1");
+    expect(plan.connectors).toEqual([
+      {
+        name: "NixlConnector",
+        handOver: "params",
+        before: ["nixl installed beside vLLM"],
+        order: "any: decode looks for prefill with the first request",
+      },
+    ]);
+    expect(plan.steps[0].step).toBe("probeEngine engine");
+    expect(plan.steps[1].step).toBe("reservePlacementGroup prefill-0 g1");
+  });
+
+  test("judges and renders for the version that it is told, without a cluster", async () => {
+    const text = readFileSync(join(root, "examples/quickstart.yaml"), "utf8");
+    const withConnector = (name: string) =>
+      file(`${name}.yaml`, text.replaceAll("NixlConnector", name));
+    const push = withConnector("NixlPushConnector");
+    const old = await run("validate", "--vllm-version", "0.23", push);
+    expect(old.exitCode).toBe(2);
+    expect(old.stderr).toContain("NixlPushConnector is not in vLLM 0.23: it came with 0.24.");
+
+    const shared = withConnector("SharedStorageConnector");
+    const plan = async (version: string) =>
+      (await run("plan", shared, "--vllm-version", version)).stdout;
+    expect(await plan("0.12")).toContain("\nSharedStorageConnector: hands KV over by store\n");
+    const today = await plan("0.32");
+    expect(today).toContain("\nExampleConnector: hands KV over by store\n");
+    expect(today).toContain("  needs a filesystem that all nodes share, at shared_storage_path\n");
+    expect(today).toContain("  empties .pdjob/kv/quickstart\n");
+    expect(today).toMatch(/ 1\. +probeEngine engine +what is rendered depends on/);
+
+    const wrong = await run("plan", shared, "--vllm-version", "latest");
+    expect([wrong.exitCode, wrong.stderr]).toEqual([
+      2,
+      expect.stringContaining("expected a version of vLLM, such as 0.32."),
+    ]);
+  });
+
+  test("shows the files that an engine finds", async () => {
+    const text = readFileSync(join(root, "examples/quickstart.yaml"), "utf8")
+      .replaceAll("NixlConnector", "LMCacheConnectorV1")
+      .replace(
+        "  port: 8021\n",
+        "  port: 8021\n  command: python disagg_proxy_server.py --port {PORT}\n",
+      );
+    const { stdout, exitCode } = await run("plan", file("lmcache.yaml", text));
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(
+      "  writes .pdjob/files/quickstart-decode-1-g1/lmcache.yaml:\n    local_cpu: False\n",
+    );
+    expect(stdout).toContain("    pd_peer_init_port: [<decode-1.pd_init>]\n");
+    expect(stdout).toContain('    pd_proxy_host: "<head.host>"\n');
   });
 
   const expected =

@@ -33,7 +33,7 @@ esac
 
   test.each([
     ["verbs", ["st"], "start status stop"],
-    ["the flags of a verb", ["plan", "--"], "--json --nodes --endpoints --help"],
+    ["the flags of a verb", ["plan", "--"], "--vllm-version --json --nodes --endpoints --help"],
     ["the names of jobs", ["stop", "''"], "blue demo"],
     ["the names of jobs", ["scale", "b"], "blue"],
     ["no names of jobs where none is taken", ["doctor", "blue"], ""],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { formatIssue, parseConfig } from "../../src/config/parse.ts";
-import { connectorsCases } from "./cases-connectors.ts";
+import { connectorsCases, versionCases, versionWarnings } from "./cases-connectors.ts";
 import { membershipCases } from "./cases-membership.ts";
 import { rulesCases } from "./cases-rules.ts";
 import { schedulerCases } from "./cases-scheduler.ts";
@@ -17,6 +17,7 @@ const refused: Readonly<Record<string, readonly Case[]>> = {
   proxies: schedulerCases,
   "way of telling its proxy": membershipCases,
   connectors: connectorsCases,
+  "engines' version": versionCases,
 };
 
 describe.each(Object.entries(refused))("a file is refused for its %s", (_, cases) => {
@@ -27,7 +28,7 @@ describe.each(Object.entries(refused))("a file is refused for its %s", (_, cases
 });
 
 describe("a file is accepted with a warning", () => {
-  test.each(warningsCases)("$name", ({ text, messages }) => {
+  test.each([...warningsCases, ...versionWarnings])("$name", ({ text, messages }) => {
     const parsed = parseConfig(text, { file: "job.yaml" });
     expect(parsed.ok ? parsed.warnings.map(formatIssue) : parsed.issues).toEqual(messages);
   });

@@ -249,6 +249,7 @@ export const rulesCases: readonly Case[] = [
   {
     name: "unknown placeholders",
     text: job({
+      2: 'engine: {version: "0.31"}',
       4: "envs: {A: '{HOSTS}'}",
       6: "  params: {model: '{MODEL}'}",
       10: '  params: {kv_transfer_config: \'{"kv_connector":"NixlConnector","kv_role":"kv_producer","kv_ip":"{KV_IPS}"}\'}',

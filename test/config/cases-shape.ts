@@ -176,6 +176,7 @@ export const shapeCases: readonly Case[] = [
   {
     name: "values of a KV config that no connector can use",
     text: job({
+      2: 'engine: {version: "0.31"}',
       10: `  params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_producer, kv_port: abc, kv_buffer_size: -3, kv_rank: 1.5, kv_parallel_size: 0, kv_ip: 5, kv_load_failure_policy: retry}}`,
     }),
     messages: [

@@ -17,8 +17,9 @@ const packagesIn = (actions: readonly Action[]): readonly string[] =>
 
 test("files are uploaded before any GPU is taken, and everything that runs is given them", () => {
   const steps = rehearse(spec);
-  expect(steps.map(actionKey).slice(0, 2)).toEqual([
+  expect(steps.map(actionKey).slice(0, 3)).toEqual([
     "uploadFiles job",
+    "probeEngine engine",
     "reservePlacementGroup prefill-0 g1",
   ]);
   expect(packagesIn(steps)).toEqual([

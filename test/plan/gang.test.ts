@@ -18,7 +18,13 @@ const two = [{ GPU: 6 }, { GPU: 6 }];
 const rank0 = "demo-prefill-0-g1";
 const rank1 = "demo-prefill-0-g1-r1";
 
-const gangCluster = () => fakeCluster(spec, nodes);
+/** The engines' version is known already. */
+const gangCluster = () => {
+  const cluster = fakeCluster(spec, nodes);
+  cluster.turn().actions.forEach(cluster.run);
+  cluster.state.log.length = 0;
+  return cluster;
+};
 
 const served = () => {
   const cluster = gangCluster();

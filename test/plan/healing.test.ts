@@ -211,7 +211,7 @@ test("a job whose history was lost adopts what runs and goes on counting its gen
   cluster.state.memory = emptyMemory(cluster.state.nowMs);
   cluster.state.log = [];
   expect(cluster.settle().view.phase).toBe("READY");
-  expect(cluster.state.log).toEqual(["readKvIp prefill-0 g1"]);
+  expect(cluster.state.log).toEqual(["probeEngine engine", "readKvIp prefill-0 g1"]);
   cluster.setState("demo-decode-1-g2", "exited");
   expect(cluster.settle().view.phase).toBe("READY");
   expect(cluster.state.observed.replicas.map(({ name }) => name)).toContain("demo-decode-1-g3");

@@ -96,6 +96,7 @@ describe("races", () => {
     const steps = (nodes: readonly string[]) =>
       reconcile({
         ...cluster.state,
+        memory: { ...cluster.state.memory, engine: { notes: [] } },
         spec,
         observed: { ...cluster.state.observed, placementGroups: [group], nodes: nodes.map(node) },
       }).actions.filter((action) => "replica" in action && action.replica.role === "decode");

@@ -16,7 +16,7 @@ const members = (cluster: ReturnType<typeof fakeCluster>): readonly string[] =>
   (cluster.state.observed.proxies[0]?.membership?.members ?? []).map(({ name }) => name);
 
 describe("a first deployment", () => {
-  test("reserves, starts prefill 0, reads the KV address, starts the rest, waits, renders and runs the proxy", () => {
+  test("asks for the version, reserves, starts prefill 0, reads the KV address, starts the rest, waits, renders and runs the proxy", () => {
     const cluster = fakeCluster(makeSpec());
     const plan = cluster.settle();
     expect(plan.view).toMatchObject({
@@ -25,6 +25,7 @@ describe("a first deployment", () => {
     });
     expect(cluster.state.log).toMatchInlineSnapshot(`
       [
+        "probeEngine engine",
         "reservePlacementGroup prefill-0 g1",
         "reservePlacementGroup prefill-1 g1",
         "reservePlacementGroup decode-0 g1",
@@ -48,6 +49,7 @@ describe("a first deployment", () => {
   test("fails when its timeout is over, however that was spent", () => {
     const cluster = fakeCluster(makeSpec());
     cluster.turn().actions.forEach(cluster.run);
+    cluster.turn().actions.forEach(cluster.run);
     expect(cluster.turn().wakeAtMs).toBe(65_000);
     cluster.state.nowMs = 64_999;
     expect(cluster.turn().failure).toBeUndefined();
@@ -62,6 +64,7 @@ describe("a first deployment", () => {
   test("gives each wait no more than what is left of the timeout", () => {
     const cluster = fakeCluster(makeSpec());
     cluster.state.nowMs = 40_000;
+    cluster.turn().actions.forEach(cluster.run);
     cluster.turn().actions.forEach(cluster.run);
     cluster.turn().actions.forEach(cluster.run);
     cluster.state.observed = {
@@ -82,6 +85,7 @@ describe("a first deployment", () => {
 
   test("never starts a second action on a target that one in flight works on", () => {
     const cluster = fakeCluster(makeSpec());
+    cluster.turn().actions.forEach(cluster.run);
     cluster.state.inFlight = [
       {
         key: "reservePlacementGroup prefill-0 g1",

@@ -53,6 +53,14 @@ const telling = {
 const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
   ping: {},
   nodes: {},
+  probeEngine: {
+    nodeId: "d3b0",
+    argv: ["vllm", "--version"],
+    package: "vllm",
+    env: { HF_HUB_OFFLINE: "1" },
+    cwd: "/tmp/pdjob-demo",
+    timeoutS: 90,
+  },
   ensurePlacementGroup: {
     name: replica,
     bundles: [{ GPU: 2, CPU: 1 }],

@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { isErrorCode, isRetryable } from "../../src/domain/errors.ts";
-import { agentLimits, callTimeoutMs, readVerbs } from "../../src/ray/timeouts.ts";
+import { agentLimits, callTimeoutMs, isDroppable, readVerbs } from "../../src/ray/timeouts.ts";
 
 const folder = "agent/pdjob_agent";
 const agent = readdirSync(folder)
@@ -51,4 +51,15 @@ test("what may have to stop leftovers first waits for those too", () => {
   expect(fence).toBeGreaterThan(callTimeoutMs("stopReplica", { name, graceS: 100 }));
   expect(callTimeoutMs("ensurePlacementGroup", { name, bundles })).toBe(fence - 95_000);
   expect(callTimeoutMs("list", { job: "a" })).toBe(20_000);
+});
+
+test("a command on a node is waited for as long as it may take, and its answer may be dropped", () => {
+  const asked = { argv: ["vllm", "--version"], package: "vllm", timeoutS: 90 };
+  const args = { nodeId: "n", env: {}, cwd: "/tmp", ...asked };
+  expect(callTimeoutMs("probeEngine", args)).toBe((90 + 40 + 20) * 1_000);
+  expect([isDroppable("probeEngine"), isDroppable("list"), isDroppable("startEngine")]).toEqual([
+    true,
+    true,
+    false,
+  ]);
 });

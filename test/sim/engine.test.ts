@@ -195,3 +195,43 @@ describe("life and death", () => {
     holder.close();
   });
 });
+
+describe("its version", () => {
+  const ask = async (words: readonly string[], version?: string) => {
+    // What it accepts ends it all the same, a moment later.
+    const ends = { PDJOB_SIM_BOOT_FAILURE: "accepted", PDJOB_SIM_ENGINE_CORE: "0" };
+    const env = version === undefined ? ends : { ...ends, PDJOB_SIM_VERSION: version };
+    const program = [`${root}bin/pdjob-sim-engine`, ...words];
+    return execa(process.execPath, program, { env, reject: false });
+  };
+
+  test("is told as vLLM tells it, and can be claimed to be another", async () => {
+    expect((await ask(["--version"])).stdout).toBe("0.32.0");
+    expect((await ask(["-v"], "0.12.0")).stdout).toBe("0.12.0");
+    expect((await ask(["serve", "m", "--version"])).stderr).toContain(
+      "unrecognized arguments: --version",
+    );
+  });
+
+  test.each([
+    ["SharedStorageConnector", "0.12.9", true],
+    ["SharedStorageConnector", "0.13.0", false],
+    ["ExampleConnector", "0.12.9", false],
+    ["ExampleConnector", "0.13.0", true],
+    ["P2pNcclConnector", "0.23.0", true],
+    ["P2pNcclConnector", "0.24.0", false],
+  ])("decides about connectors: %s in %s: %s", async (kv_connector, version, has) => {
+    const kv = JSON.stringify({ kv_connector, kv_role: "kv_both" });
+    const { stderr } = await ask(["serve", "m", "--kv-transfer-config", kv], version);
+    expect(stderr).toContain(has ? "accepted" : `Unsupported connector type: ${kv_connector}`);
+  });
+
+  test.each([
+    ["0.31.0", true],
+    ["0.32.0", false],
+  ])("decides about keys of KVTransferConfig: %s has kv_ip: %s", async (version, has) => {
+    const kv = JSON.stringify({ kv_connector: "NixlConnector", kv_role: "kv_both", kv_ip: "h" });
+    const { stderr } = await ask(["serve", "m", "--kv-transfer-config", kv], version);
+    expect(stderr).toContain(has ? "accepted" : "kv_ip");
+  });
+});

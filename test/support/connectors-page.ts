@@ -22,7 +22,17 @@ version. Out-of-tree connectors (\`kv_connector_module_path\`) pass through as t
 What the table renders is given to each start of a replica unless you have set that very variable or key. Ports are free ones of the node, other
 ones for each start. DP, TP and PP are the replica's data, tensor and pipeline parallel sizes. Files are written to the folder \`{FILES}\` before the
 engine starts; a file of the same name under \`files\` takes the place of the rendered one, and a variable that you set yourself means that you bring
-your own. Placeholders: [config.md](config.md#placeholders).`;
+your own. Placeholders: [config.md](config.md#placeholders).
+
+## Which version
+
+Before anything is reserved, the step \`probeEngine\` asks the nodes that could hold a replica, up to 8 of them, for the version of \`engine.command\`:
+where its program is an installed script (as \`vllm\` is), that script's Python for the metadata of vLLM, which takes a moment; otherwise the command
+without its \`serve\` with \`--version\`, in the engines' environment. Answers count for 10 minutes for every job with the same command. A connector that this
+version does not have, and a key that it does not know yet, end the job there; a connector that it knows by another name is written so, and the job's
+events say it. An engine that cannot tell its version (a command that does not end in \`serve\`, an error) is taken for ${newestKnown}, or for what
+\`engine.version\` says, and the events say that too. When nodes differ the oldest counts. Without a cluster, \`pdjob-client validate\` and \`plan\`
+take \`--vllm-version\`.`;
 
 const handOvers = `## How KV is handed over
 
@@ -50,8 +60,8 @@ const summary = (): string =>
 
 const keys = (): string =>
   [
-    "The engine refuses a key that its release does not have. Keys that are gone were read by no connector and are left out for such an engine; one that is",
-    "not there yet is yours to leave out.",
+    "The engine refuses a key that its release does not have. Keys that are gone were read by no connector and are left out for such an engine; a key that",
+    "is not there yet is refused before anything starts.",
     "",
     "| key | vLLM |",
     "|---|---|",

@@ -42,7 +42,8 @@ interface Operation {
   readonly act: (stage: Stage) => Promise<void>;
   readonly input?: Partial<JobInput>;
   readonly spec?: Partial<JobSpec>;
-  readonly fails?: string;
+  /** Which action fails for good, and with which code. */
+  readonly fails?: { readonly kind: string; readonly code: string };
 }
 
 const operations: readonly Operation[] = [
@@ -108,9 +109,17 @@ const operations: readonly Operation[] = [
   },
   {
     name: "failed-start",
-    fails: "startDecode",
+    fails: { kind: "startDecode", code: "EngineNotStarted" },
     act: async ({ handle }) => {
-      const cause = { type: "EngineNotStarted", message: "no such program" };
+      const cause = { type: "EngineNotStarted", message: "it cannot" };
+      await expect(handle.result()).rejects.toMatchObject({ cause });
+    },
+  },
+  {
+    name: "refused",
+    fails: { kind: "probeEngine", code: "SpecInvalid" },
+    act: async ({ handle }) => {
+      const cause = { type: "SpecInvalid", message: "it cannot" };
       await expect(handle.result()).rejects.toMatchObject({ cause });
     },
   },
@@ -127,8 +136,7 @@ async function live({
   const spec = makeSpec({ name, ...more });
   const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
     before: ({ kind }) => {
-      if (kind === fails)
-        throw ApplicationFailure.nonRetryable("no such program", "EngineNotStarted");
+      if (kind === fails?.kind) throw ApplicationFailure.nonRetryable("it cannot", fails.code);
     },
   });
   return worker.runUntil(async () => {

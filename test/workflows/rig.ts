@@ -95,6 +95,7 @@ function fakeActivities(
       return { changed: true };
     },
     uploadFiles: performed,
+    probeEngine: performed,
     reservePlacementGroup: performed,
     removePlacementGroup: performed,
     startPrefill: performed,

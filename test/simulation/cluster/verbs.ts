@@ -19,6 +19,8 @@ const firstAnswerTimeoutMs = 25_000;
 const proxyPollMs = 200;
 const proxyWaitMs = 5_000;
 const membershipTimeoutMs = 5_000;
+/** A task's process, and the engine's command in it. */
+const probeMs = 1_000;
 
 type Verbs = {
   readonly [V in Verb]: (ray: RayClient, args: VerbArgs[V]) => Promise<VerbResult<V>>;
@@ -28,6 +30,12 @@ type Verbs = {
 export const verbs: Verbs = {
   ping: async (ray) => hello(ray),
   nodes: async (ray) => ({ nodes: [...(await ray.nodes())] }),
+
+  async probeEngine(ray) {
+    await ray.reach("task");
+    await ray.pause(probeMs);
+    return { code: 0, output: "0.32.0\n" };
+  },
 
   async ensurePlacementGroup(ray, { name: full, bundles, strategy, graceS, mustExist }) {
     const name = replicaName(full);
