@@ -2,7 +2,13 @@ import { cancellationSignal } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
 import type { EngineVersion } from "../domain/engine-version.ts";
 import { PdjobError } from "../domain/errors.ts";
-import { judgeVersion, probesOf, readVersion, versionVerdict } from "../plan/probe.ts";
+import {
+  judgeVersion,
+  probesOf,
+  readVersion,
+  sideChannelProblems,
+  versionVerdict,
+} from "../plan/probe.ts";
 import type { Probe, Reading } from "../plan/probe.ts";
 import type { VerbResult } from "../ray/contract.ts";
 import type { ActivityDependencies } from "./index.ts";
@@ -60,7 +66,8 @@ export const probeActivities = ({ agent }: ActivityDependencies) => {
       const probes = probesOf(spec, nodes);
       const readings = await Promise.all(probes.map((probe) => ask(probe, spec.workingDir)));
       const { version, notes } = judgeVersion(spec, readings);
-      const { errors, warnings } = versionVerdict(spec, version);
+      const { errors: told, warnings } = versionVerdict(spec, version);
+      const errors = [...told, ...sideChannelProblems(spec, nodes)];
       if (errors.length > 0) throw new PdjobError("SpecInvalid", errors.join("\n"));
       return { ...(version === undefined ? {} : { version }), notes: [...notes, ...warnings] };
     },

@@ -9,6 +9,7 @@ import type { ReplicaId } from "../domain/role.ts";
 import type { Bundle, JobSpec } from "../domain/spec.ts";
 import { unplaced } from "../plan/packing.ts";
 import { layoutOf } from "../plan/placement.ts";
+import { sideChannelProblems } from "../plan/probe.ts";
 import { rehearse } from "../plan/rehearse.ts";
 import { connectorAdvice } from "../render/advice.ts";
 import { renderEngine, unknownTarget } from "../render/engine.ts";
@@ -129,11 +130,11 @@ export function addPlan(program: Command): void {
     )
     .action(async (file: string, flags: PlanFlags) => {
       const spec = requireSpec(file, versionOption(flags));
-      const plan = planOf(
-        spec,
-        flags.endpoints === undefined ? {} : readEndpoints(flags.endpoints, spec),
-        flags.nodes === undefined ? undefined : readNodes(flags.nodes, spec),
-      );
+      const nodes = flags.nodes === undefined ? undefined : readNodes(flags.nodes, spec);
+      const problems = sideChannelProblems(spec, nodes ?? []);
+      if (problems.length > 0) throw new Exit(2, problems.join("\n"));
+      const endpoints = flags.endpoints === undefined ? {} : readEndpoints(flags.endpoints, spec);
+      const plan = planOf(spec, endpoints, nodes);
       const upload = await uploadPlanOf(spec);
       if (flags.json) printJson(upload ? { ...plan, upload } : plan);
       else printPlan(plan);

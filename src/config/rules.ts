@@ -2,6 +2,7 @@ import type { Problem } from "./problem.ts";
 import type { Reading } from "./reading.ts";
 import * as connector from "./rules/connector.ts";
 import * as envs from "./rules/envs.ts";
+import * as fit from "./rules/fit.ts";
 import * as flags from "./rules/flags.ts";
 import * as handOver from "./rules/hand-over.ts";
 import * as membership from "./rules/membership.ts";
@@ -10,6 +11,7 @@ import * as numbers from "./rules/numbers.ts";
 import * as proxyPlaceholders from "./rules/proxy-placeholders.ts";
 import * as resources from "./rules/resources.ts";
 import * as scheduler from "./rules/scheduler.ts";
+import * as sideChannel from "./rules/side-channel.ts";
 import { versionHasTheConnector } from "./rules/version.ts";
 
 type Rule = (reading: Reading) => readonly Problem[];
@@ -21,12 +23,16 @@ const rules: readonly Rule[] = [
   resources.cpuEnginesReserveCpus,
   resources.ranksHaveGpus,
   connector.modelsAreGiven,
-  connector.rolesShareTheModel,
   connector.kvConfigsAreReadable,
   connector.connectorsAreKnown,
   connector.rolesShareTheConnector,
   connector.kvRolesFit,
   connector.engineIdsAreFresh,
+  fit.rolesFitEachOther,
+  fit.connectorsHaveTheirSettings,
+  fit.connectorsHaveTheirVariables,
+  sideChannel.sideChannelsAreReachable,
+  sideChannel.sideChannelsAreApart,
   handOver.kvIsHandedOver,
   handOver.proxyServesTheConnector,
   versionHasTheConnector,

@@ -1,3 +1,6 @@
+import { misfits } from "../domain/connectors/fit.ts";
+import type { Side } from "../domain/connectors/fit.ts";
+import { isLoopback, sideChannelHost } from "../domain/connectors/side-channel.ts";
 import { builtinProxyProblem, versionProblems } from "../domain/connectors/problems.ts";
 import {
   compareVersions,
@@ -9,7 +12,7 @@ import type { EngineVersion } from "../domain/engine-version.ts";
 import type { ObservedNode } from "../domain/observed.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
-import type { JobSpec } from "../domain/spec.ts";
+import type { JobSpec, RoleSpec } from "../domain/spec.ts";
 import { layoutOf } from "./placement.ts";
 
 /** Nodes that are asked for their vLLM. More would find a mixed cluster more surely, and cost each node a start of Python. */
@@ -49,12 +52,41 @@ export function probesOf<Node extends ObservedNode>(
     if (!envs.has(key)) envs.set(key, { role, env });
   }
   const asked = Math.max(1, Math.floor(nodesAskedMax / envs.size));
-  return [...envs.values()].flatMap(({ role, env }) => {
-    const [{ GPU = 0, CPU = 0 } = {}] = layoutOf(spec, role, nodes).bundles;
-    return nodes
-      .filter(({ alive, total }) => alive && total.GPU >= GPU && total.CPU >= CPU)
+  return [...envs.values()].flatMap(({ role, env }) =>
+    nodesFor(spec, role, nodes)
       .slice(0, asked)
-      .map((node) => ({ node, argv, env }));
+      .map((node) => ({ node, argv, env })),
+  );
+}
+
+/** Nodes that could hold a replica, or a rank of one. */
+function nodesFor<Node extends ObservedNode>(
+  spec: JobSpec,
+  role: Role,
+  nodes: readonly Node[],
+): readonly Node[] {
+  const [{ GPU = 0, CPU = 0 } = {}] = layoutOf(spec, role, nodes).bundles;
+  return nodes.filter(({ alive, total }) => alive && total.GPU >= GPU && total.CPU >= CPU);
+}
+
+/** A side channel that is another place on each node, and nodes that are more than one machine. */
+export function sideChannelProblems(
+  spec: JobSpec,
+  nodes: readonly ObservedNode[],
+): readonly string[] {
+  const places = new Set(
+    roles
+      .flatMap((role) => nodesFor(spec, role, nodes))
+      .flatMap(({ ip }) => (isLoopback(ip) ? [] : [ip])),
+  );
+  if (places.size < 2) return [];
+  return roles.flatMap((role) => {
+    const host = spec.roles[role].envs[sideChannelHost] ?? "";
+    return isLoopback(host)
+      ? [
+          `${role}.envs.${sideChannelHost}: is ${host}, and ${places.size} nodes could hold a replica: on another node decode finds nobody there. Leave it out, and each replica gets its own node's address.`,
+        ]
+      : [];
   });
 }
 
@@ -139,9 +171,20 @@ export function versionVerdict(
     text === undefined
       ? [`(vLLM ${newestKnown} is assumed: give engine.version if the engines have another.)`]
       : [];
+  const { prefill, decode } = spec.roles;
+  const unfit = misfits({ prefill: sideOf(prefill), decode: sideOf(decode) }, version)
+    .filter(({ severity }) => severity === "error")
+    .map(({ role, param, message }) => `${role}.params.${param}: ${message}`);
   const errors = [
     ...of("error"),
+    ...unfit,
     ...(proxy === undefined ? [] : [`scheduler.command is missing: ${proxy}`]),
   ];
   return { errors: errors.length > 0 ? [...errors, ...assumed] : [], warnings: of("warning") };
 }
+
+const sideOf = ({ kvTransfer, params, model, extraArgs }: RoleSpec): Side => ({
+  config: kvTransfer,
+  params: model === undefined ? params : { ...params, model },
+  extraArgs,
+});

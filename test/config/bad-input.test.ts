@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { formatIssue, parseConfig } from "../../src/config/parse.ts";
 import { connectorsCases, versionCases, versionWarnings } from "./cases-connectors.ts";
+import { fitCases, fitWarnings, fitting } from "./cases-fit.ts";
 import { membershipCases } from "./cases-membership.ts";
 import { rulesCases } from "./cases-rules.ts";
 import { schedulerCases } from "./cases-scheduler.ts";
@@ -18,6 +19,7 @@ const refused: Readonly<Record<string, readonly Case[]>> = {
   "way of telling its proxy": membershipCases,
   connectors: connectorsCases,
   "engines' version": versionCases,
+  "engines that do not fit each other": fitCases,
 };
 
 describe.each(Object.entries(refused))("a file is refused for its %s", (_, cases) => {
@@ -28,10 +30,17 @@ describe.each(Object.entries(refused))("a file is refused for its %s", (_, cases
 });
 
 describe("a file is accepted with a warning", () => {
-  test.each([...warningsCases, ...versionWarnings])("$name", ({ text, messages }) => {
-    const parsed = parseConfig(text, { file: "job.yaml" });
-    expect(parsed.ok ? parsed.warnings.map(formatIssue) : parsed.issues).toEqual(messages);
-  });
+  test.each([...warningsCases, ...versionWarnings, ...fitWarnings])(
+    "$name",
+    ({ text, messages }) => {
+      const parsed = parseConfig(text, { file: "job.yaml" });
+      expect(parsed.ok ? parsed.warnings.map(formatIssue) : parsed.issues).toEqual(messages);
+    },
+  );
+});
+
+test.each(fitting)("nothing is said of $name", ({ text }) => {
+  expect(parseConfig(text, { file: "job.yaml" })).toMatchObject({ ok: true, warnings: [] });
 });
 
 test("the job that all cases start from has no fault of its own", () => {

@@ -13,10 +13,10 @@ export const withKv = (
 
 const connectorPath = "job.yaml:10:32 prefill.params.kv_transfer_config.kv_connector";
 
-const kvPath = "job.yaml:10:32 prefill.params.kv_transfer_config";
-const otherKvPath = "job.yaml:14:32 decode.params.kv_transfer_config";
-const external = { 3: "scheduler: {command: 'proxy {PORT}'}" };
-const inVersion = (version: string) => ({ 2: `engine: {version: "${version}"}` });
+export const kvPath = "job.yaml:10:32 prefill.params.kv_transfer_config";
+export const otherKvPath = "job.yaml:14:32 decode.params.kv_transfer_config";
+export const external = { 3: "scheduler: {command: 'proxy {PORT}'}" };
+export const inVersion = (version: string) => ({ 2: `engine: {version: "${version}"}` });
 
 /** What the engines' version has against a file that is otherwise right. */
 export const versionCases: readonly Case[] = [
@@ -171,9 +171,12 @@ export const connectorsCases: readonly Case[] = [
     },
   ].map(({ name, why }) => ({
     name: `${name} behind the built-in proxy`,
-    // Of a version that has them all, so that nothing else is to be said.
+    // Of a version that has it and with what it asks for, so that nothing else is to be said.
     text: withKv(
-      { kv_connector: name },
+      {
+        kv_connector: name,
+        kv_connector_extra_config: { proxy_port: "30001", proxy_ping_port: 30001 },
+      },
       { 2: `engine: {version: "${name === "P2pNcclConnector" ? "0.23" : "0.32"}"}` },
     ),
     messages: [`job.yaml:3:1 scheduler.command: is missing: ${why}, or use NixlConnector.`],

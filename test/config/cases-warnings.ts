@@ -51,25 +51,6 @@ export const warningsCases: readonly Case[] = [
     ],
   },
   {
-    name: "models that differ",
-    text: job({
-      10: '  params: {kv_transfer_config: \'{"kv_connector":"NixlConnector","kv_role":"kv_producer"}\', model: n}',
-    }),
-    messages: [
-      "job.yaml:6:19 general.params.model: warning: is not the model of prefill, so the KV of one is of no use to the other: write the same in both, best in general.params.",
-    ],
-  },
-  {
-    name: "an engine_id that stays",
-    text: job({
-      10: "  params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_producer, engine_id: p}}",
-      14: '  params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_consumer, engine_id: "d-{INDEX}-{GENERATION}"}}',
-    }),
-    messages: [
-      "job.yaml:10:95 prefill.params.kv_transfer_config.engine_id: warning: is the same for every replica and after every restart, which confuses the engines that remember it: leave it out, or write something like {ROLE}-{INDEX}-{GENERATION}.",
-    ],
-  },
-  {
     name: "a command that expects a shell",
     text: job({ 3: "scheduler: {command: 'proxy $HOME {PORT}'}" }),
     messages: [

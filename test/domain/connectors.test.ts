@@ -117,7 +117,7 @@ test.each([
   ["MooncakeConnector", "0.16", "concurrent", "ratio"],
   ["MoRIIOConnector", "0.25", "registering", "equal"],
   ["MoRIIOConnector", "0.26", "registering", "ratio"],
-  ["NixlConnector", "0.10", "params", "any"],
+  ["NixlConnector", "0.10", "params", "ratio"],
   ["ExampleConnector", "0.32", "store", "one"],
   ["OffloadingConnector", "0.32", undefined, "any"],
 ])("%s of vLLM %s hands over by %s, tensor parallel sizes %s", (name, text, kind, rule) => {

@@ -1,7 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { Action } from "../../src/domain/action.ts";
 import type { ErrorCode } from "../../src/domain/errors.ts";
-import { judgeVersion, probesOf, readVersion, versionVerdict } from "../../src/plan/probe.ts";
+import {
+  judgeVersion,
+  probesOf,
+  readVersion,
+  sideChannelProblems,
+  versionVerdict,
+} from "../../src/plan/probe.ts";
 import { rememberFailure } from "../../src/workflows/remember.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
@@ -272,5 +278,38 @@ describe("a version's verdict on a job", () => {
       "scheduler.command is missing: MooncakeConnector wants both engines asked at once, with ids that the proxy makes up, which the built-in proxy does not do. Give the command of a proxy that does (mooncake_connector_proxy.py, or vllm-router --kv-connector mooncake), or use NixlConnector.",
     ]);
     expect(versionVerdict(spec("MooncakeConnector", external), "0.16.0").errors).toEqual([]);
+  });
+
+  test("is an error for roles that do not fit each other in that version", () => {
+    const sizes = (size: number) => ({ params: { tensor_parallel_size: size }, numGpus: size });
+    const kvTransfer = { kv_connector: "MooncakeConnector", kv_role: "kv_both" };
+    const uneven = makeSpec({
+      ...external,
+      prefill: { kvTransfer, ...sizes(1) },
+      decode: { kvTransfer, ...sizes(2) },
+    });
+    expect(versionVerdict(uneven, "0.16.0").errors).toEqual([]);
+    expect(versionVerdict(uneven, "0.15.1").errors).toEqual([
+      "decode.params.tensor_parallel_size: is 2, but prefill has 1: MooncakeConnector needs the same in both roles.",
+    ]);
+  });
+});
+
+describe("a side channel on localhost", () => {
+  const envs = { VLLM_NIXL_SIDE_CHANNEL_HOST: "localhost" };
+  const problems = (...nodes: readonly ReturnType<typeof node>[]) =>
+    sideChannelProblems(makeSpec({ prefill: { envs } }), nodes);
+
+  test("is an error where more than one node could hold a replica", () => {
+    expect(problems(node("10.0.0.1", 8), node("10.0.0.2", 8))).toEqual([
+      "prefill.envs.VLLM_NIXL_SIDE_CHANNEL_HOST: is localhost, and 2 nodes could hold a replica: on another node decode finds nobody there. Leave it out, and each replica gets its own node's address.",
+    ]);
+  });
+
+  test("is none on one node, beside a head without GPUs, or where all nodes are this machine", () => {
+    expect(problems(node("10.0.0.1", 8))).toEqual([]);
+    expect(problems(node("10.0.0.1", 8), node("10.0.0.2", 0))).toEqual([]);
+    expect(problems(node("10.0.0.1", 8), node("10.0.0.2", 8, false))).toEqual([]);
+    expect(problems(node("127.0.0.2", 8), node("127.0.0.3", 8))).toEqual([]);
   });
 });

@@ -32,7 +32,15 @@ without its \`serve\` with \`--version\`, in the engines' environment. Answers c
 version does not have, and a key that it does not know yet, end the job there; a connector that it knows by another name is written so, and the job's
 events say it. An engine that cannot tell its version (a command that does not end in \`serve\`, an error) is taken for ${newestKnown}, or for what
 \`engine.version\` says, and the events say that too. When nodes differ the oldest counts. Without a cluster, \`pdjob-client validate\` and \`plan\`
-take \`--vllm-version\`.`;
+take \`--vllm-version\`.
+
+## What is refused
+
+By \`validate\`, \`plan\` and \`start\`, before a GPU is taken: params of the two roles that their connector needs alike and that differ (\`model\`, even as two
+paths to the same files, \`dtype\`, \`block_size\` and so on, below for each connector), tensor parallel sizes that it cannot bring together, an \`engine_id\` that
+is not new for each start where peers remember it, or one in a child of MultiConnector, a side channel bound to every address, and a setting or variable that only you
+can know. A param of one role alone may be what vLLM chooses for the other, and is warned of. A side channel on \`localhost\` is warned of, and refused once
+the nodes are known to be several (by \`probeEngine\`, and \`plan --nodes\`). What is given in \`_extra_params\` or with placeholders is not compared.`;
 
 const handOvers = `## How KV is handed over
 
@@ -82,6 +90,7 @@ function section(one: Connector): string {
         .join("; "),
     ],
     ["The same in both roles", one.alike.map((trait) => `\`${trait}\``).join(", ")],
+    ["`block_size` of decode", one.blocksMayBeLarger ? "a multiple of prefill's" : ""],
     [
       "`tensor_parallel_size` of the roles",
       one.tensorParallel.map((row) => spanned(row, sizes[row.rule])).join("; "),

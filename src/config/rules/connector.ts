@@ -1,12 +1,14 @@
+import { configuredConnectors, isConfig } from "../../domain/connectors/children.ts";
+import type { ConfiguredConnector } from "../../domain/connectors/children.ts";
 import { connectorNames, findConnector } from "../../domain/connectors/table.ts";
 import { roles } from "../../domain/role.ts";
 import type { Role } from "../../domain/role.ts";
 import { readKv } from "../kv.ts";
 import type { ReadKv } from "../kv.ts";
-import { mergedParams, paramPath } from "../merge.ts";
+import { paramPath } from "../merge.ts";
 import { didYouMean } from "../nearest.ts";
 import { problem, quoted, warning } from "../problem.ts";
-import type { Problem } from "../problem.ts";
+import type { Path, Problem } from "../problem.ts";
 import type { Reading } from "../reading.ts";
 import { defaultEngineCommand } from "../schema.ts";
 
@@ -67,18 +69,35 @@ export function kvRolesFit(reading: Reading): readonly Problem[] {
   });
 }
 
-/** Peers remember an engine by its id: a second engine under it, or the same one restarted, is taken for the first. */
+/** Where peers remember an engine by its id, a second one under it, or the same one restarted, is taken for the first. */
 export function engineIdsAreFresh(reading: Reading): readonly Problem[] {
+  const [first, second] = roles.map((role) => readKv(reading, role).config?.["engine_id"]);
   return roles.flatMap((role) => {
     const { path, config } = readKv(reading, role);
-    if (config?.["engine_id"] === undefined || isFresh(config)) return [];
+    if (!isConfig(config)) return [];
+    const all = configuredConnectors(config);
+    const children = all.filter(({ path: within }) => within.length > 0);
     return [
-      warning(
-        [...path, "engine_id"],
-        "is the same for every replica and after every restart, which confuses the engines that remember it: leave it out, or write something like {ROLE}-{INDEX}-{GENERATION}.",
-      ),
+      ...children
+        .filter(({ config: child }) => child["engine_id"] !== undefined)
+        .map(({ path: within }) =>
+          problem(
+            [...path, ...within, "engine_id"],
+            "is that of a child, which MultiConnector gives its own: remove it, or write it beside MultiConnector.",
+          ),
+        ),
+      ...(config["engine_id"] === undefined || isFresh(config["engine_id"], first === second)
+        ? []
+        : [pinned([...path, "engine_id"], all)]),
     ];
   });
+}
+
+function pinned(path: Path, connectors: readonly ConfiguredConnector[]): Problem {
+  const remembering = connectors.find(({ known }) => known?.remembersEngines);
+  const who = remembering?.config.kv_connector ?? "a connector that remembers engines";
+  const message = `is the same for every replica and after every restart, so ${who} takes a new engine for an earlier one: leave it out, or write {NODE_NAME}, or something like {ROLE}-{INDEX}-{GENERATION}.`;
+  return remembering ? problem(path, message) : warning(path, message);
 }
 
 /** Without a model there is nothing to serve; only a command of the user's own may know better. */
@@ -95,23 +114,13 @@ export function modelsAreGiven(reading: Reading): readonly Problem[] {
   });
 }
 
-/** Even two paths to the same files: engines compare what was written before they exchange KV. */
-export function rolesShareTheModel(reading: Reading): readonly Problem[] {
-  const [prefill, decode] = roles.map((role) => mergedParams(reading, role)["model"]);
-  const path = paramPath(reading, "decode", "model");
-  if (path === undefined || typeof prefill !== "string" || typeof decode !== "string") return [];
-  return prefill === decode
-    ? []
-    : [
-        warning(
-          path,
-          "is not the model of prefill, so the KV of one is of no use to the other: write the same in both, best in general.params.",
-        ),
-      ];
-}
-
-const isFresh = ({ engine_id: id }: Readonly<Record<string, unknown>>): boolean =>
-  typeof id === "string" && id.includes("{INDEX}") && id.includes("{GENERATION}");
+/** No two replicas have it, and no replica twice. */
+const isFresh = (id: unknown, isInBothRoles: boolean): boolean =>
+  typeof id === "string" &&
+  (id.includes("{NODE_NAME}") ||
+    ["{INDEX}", "{GENERATION}", ...(isInBothRoles ? ["{ROLE}"] : [])].every((one) =>
+      id.includes(one),
+    ));
 
 const connectorOf = (config: ReadKv["config"]): string | undefined => {
   const name = config?.["kv_connector"];

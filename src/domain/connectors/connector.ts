@@ -77,6 +77,8 @@ export interface Connector extends Releases {
   /** Keys of kv_connector_extra_config without which it cannot work and which only the user knows. */
   readonly asks: Readonly<Record<string, string>>;
   readonly alike: readonly Trait[];
+  /** Decode's block_size may be a multiple of prefill's. */
+  readonly blocksMayBeLarger?: true;
   readonly tensorParallel: readonly (Releases & { readonly rule: TensorParallel })[];
   /** Peers remember an engine by its engine_id, so one that comes again under the same id is taken for the old one. */
   readonly remembersEngines: boolean;

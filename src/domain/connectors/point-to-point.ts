@@ -1,4 +1,5 @@
 import type { Connector, Need, Trait } from "./connector.ts";
+import { sideChannelHost, sideChannelPort } from "./side-channel.ts";
 
 /** What vLLM's NIXL connector hashes and compares before it transfers anything, as far as a configuration can tell. */
 const hashed: readonly Trait[] = [
@@ -9,7 +10,6 @@ const hashed: readonly Trait[] = [
   "speculative_config",
 ];
 const copied: readonly Trait[] = ["model", "dtype", "kv_cache_dtype", "block_size"];
-const anyTp = [{ rule: "any" }] as const;
 
 /**
  * The address is bound and handed to the decode side, so it must be the node's own. One listener per data-parallel rank
@@ -17,8 +17,8 @@ const anyTp = [{ rule: "any" }] as const;
  */
 const sideChannel: Need = {
   env: {
-    VLLM_NIXL_SIDE_CHANNEL_HOST: "{HOST}",
-    VLLM_NIXL_SIDE_CHANNEL_PORT: "{PORT:side_channel:DP*TP}",
+    [sideChannelHost]: "{HOST}",
+    [sideChannelPort]: "{PORT:side_channel:DP*TP}",
   },
 };
 /** vLLM's own guess of its address may be another network's. */
@@ -35,7 +35,8 @@ const nixl = {
   order: anyOrder,
   asks: {},
   alike: hashed,
-  tensorParallel: anyTp,
+  blocksMayBeLarger: true,
+  tensorParallel: [{ rule: "ratio" }],
   remembersEngines: true,
 } as const satisfies Partial<Connector>;
 

@@ -1,0 +1,147 @@
+import { roles } from "../role.ts";
+import type { Role } from "../role.ts";
+import type { KvTransferConfig, ParamValue } from "../spec.ts";
+import { configuredConnectors } from "./children.ts";
+import type { Connector, Trait } from "./connector.ts";
+import { nameIn, tensorParallelOf } from "./table.ts";
+import type { Version } from "./version.ts";
+
+/** What the engines of a role are, as far as it decides whether the other role can use their KV. */
+export interface Side {
+  readonly config: KvTransferConfig;
+  /** `model` among them. */
+  readonly params: Readonly<Record<string, ParamValue>>;
+  readonly extraArgs: readonly string[];
+}
+
+/** Why the engines of one role cannot use the KV of the other. */
+export interface Misfit {
+  readonly role: Role;
+  readonly param: string;
+  /** Goes on after the param's name. */
+  readonly message: string;
+  readonly severity: "error" | "warning";
+}
+
+/** What vLLM takes where nothing is said, as far as that is the same for every model and device. */
+const defaults: Readonly<Record<string, string>> = {
+  dtype: "auto",
+  kv_cache_dtype: "auto",
+  pipeline_parallel_size: "1",
+  tensor_parallel_size: "1",
+};
+
+/** Short forms under which `_extra_params` may hold a param. */
+const shortFlags: Readonly<Record<string, string>> = {
+  pipeline_parallel_size: "-pp",
+  tensor_parallel_size: "-tp",
+};
+
+/**
+ * What the two roles' params have against each other, by what their connectors compare. Params that cannot be known
+ * (given as extra arguments, or with placeholders) are passed over: the engines will tell.
+ */
+export function misfits(
+  sides: Readonly<Record<Role, Side>>,
+  version: Version | undefined,
+): readonly Misfit[] {
+  const connectors = configuredConnectors(sides.decode.config).flatMap(({ known }) =>
+    known ? [known] : [],
+  );
+  const found = connectors.flatMap((connector) => [
+    ...connector.alike.flatMap((trait) => unlike(sides, trait, nameIn(connector, version))),
+    ...unevenBlocks(sides, connector),
+    ...unevenTensors(sides, connector, version),
+  ]);
+  // Children of MultiConnector may all mind the same thing.
+  return found.filter(
+    (one, at) =>
+      found.findIndex(({ role, param }) => role === one.role && param === one.param) === at,
+  );
+}
+
+function unlike(
+  { prefill, decode }: Readonly<Record<Role, Side>>,
+  trait: Trait,
+  connector: string,
+): readonly Misfit[] {
+  const [theirs, ours] = [valueOf(prefill, trait), valueOf(decode, trait)];
+  if (theirs === unknowable || ours === unknowable || theirs === ours) return [];
+  if (theirs !== undefined && ours !== undefined) {
+    const message = `is ${JSON.stringify(ours)}, but prefill has ${JSON.stringify(theirs)}: ${connector} hands KV over between engines that are alike in it. Write the same in both roles, best in general.params.`;
+    return [{ role: "decode", param: trait, message, severity: "error" }];
+  }
+  const role = theirs === undefined ? "decode" : "prefill";
+  const other = theirs === undefined ? "prefill" : "decode";
+  const message = `is given for ${role} alone, and ${connector} hands KV over between engines that are alike in it: is it what vLLM chooses for ${other}? Best write it in general.params.`;
+  // Without a model there is no engine, of which another rule tells.
+  return trait === "model" ? [] : [{ role, param: trait, message, severity: "warning" }];
+}
+
+function unevenBlocks(
+  sides: Readonly<Record<Role, Side>>,
+  { name, blocksMayBeLarger }: Connector,
+): readonly Misfit[] {
+  if (!blocksMayBeLarger) return [];
+  const [theirs, ours] = roles.map((role) => sizeOf(sides[role], "block_size"));
+  if (theirs === undefined || ours === undefined || ours % theirs === 0) return [];
+  const message = `is ${ours}, but prefill has ${theirs}: with ${name} decode's blocks hold a whole number of prefill's. Write the same in both roles, best in general.params.`;
+  return [{ role: "decode", param: "block_size", message, severity: "error" }];
+}
+
+function unevenTensors(
+  sides: Readonly<Record<Role, Side>>,
+  connector: Connector,
+  version: Version | undefined,
+): readonly Misfit[] {
+  const param = "tensor_parallel_size";
+  const name = nameIn(connector, version);
+  const [theirs, ours] = roles.map((role) => sizeOf(sides[role], param));
+  if (theirs === undefined || ours === undefined) return [];
+  const differ = (rest: string): readonly Misfit[] => [
+    {
+      role: "decode",
+      param,
+      message: `is ${ours}, but prefill has ${theirs}: ${rest}`,
+      severity: "error",
+    },
+  ];
+  switch (tensorParallelOf(connector, version)) {
+    case "any":
+      return [];
+    case "equal":
+      return ours === theirs ? [] : differ(`${name} needs the same in both roles.`);
+    case "ratio":
+      return ours % theirs === 0 || theirs % ours === 0
+        ? []
+        : differ(`with ${name} one of them must divide the other.`);
+    case "one":
+      return roles.flatMap((role) => {
+        const size = role === "prefill" ? theirs : ours;
+        const message = `is ${size}, but with ${name} an engine's ranks would write over each other's KV: write 1, or use NixlConnector.`;
+        return size === 1 ? [] : [{ role, param, message, severity: "error" as const }];
+      });
+  }
+}
+
+const unknowable = Symbol("known only to the engine");
+
+/** As text; undefined where vLLM chooses. */
+function valueOf({ params, extraArgs }: Side, param: string): string | undefined | symbol {
+  const flag = `--${param.replaceAll("_", "-")}`;
+  const isExtra = extraArgs.some((word) => {
+    const [name = ""] = word.split("=");
+    return name.replaceAll("_", "-") === flag || name === shortFlags[param];
+  });
+  if (isExtra) return unknowable;
+  const value = params[param];
+  if (value === undefined || value === null) return defaults[param];
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return text.includes("{") && typeof value === "string" ? unknowable : text;
+}
+
+function sizeOf(side: Side, param: string): number | undefined {
+  const value = valueOf(side, param);
+  const size = typeof value === "string" ? Number(value) : Number.NaN;
+  return Number.isInteger(size) && size > 0 ? size : undefined;
+}
