@@ -29,7 +29,8 @@ async function expectHandOver(): Promise<void> {
   const tokens = answers.reduce((sum, { promptTokens }) => sum + promptTokens, 0);
   expect(after.computed).toBe(0);
   const cached = after.cached - before.cached;
-  expect(after.transferred - before.transferred + cached).toBe(tokens);
+  // On a busy machine the proxy may give a transfer up and try again with a fresh prefill: that KV comes twice.
+  expect(after.transferred - before.transferred + cached).toBeGreaterThanOrEqual(tokens);
   expect(after.byNixl - before.byNixl).toBe(after.transferred - before.transferred);
 }
 
