@@ -151,11 +151,10 @@ test("a job continues as new although a replica waits for GPUs, and the wait goe
       ),
     );
     const { runId: before } = await handle.describe();
-    for (let turn = 0; turn < 80; turn++)
+    await eventually("messages made its history long, and it continued as new", async () => {
       await handle.signal("scaleTo", { role: "decode", replicas: 3 });
-    await eventually("the job continued as new", async () =>
-      (await handle.describe()).runId === before ? undefined : true,
-    );
+      return (await handle.describe()).runId === before ? undefined : true;
+    });
     hasGpus = true;
     await untilReady(handle, 3);
     await handle.executeUpdate("stop");
