@@ -63,7 +63,7 @@ export const clusterBugs: readonly Bug[] = [
   },
   {
     name: "an engine outlives its actor",
-    caughtBy: "every job comes to rest",
+    caughtBy: "one engine for each replica",
     bug: ({ createReplicaActor }) => ({
       createReplicaActor(...args) {
         const actor = createReplicaActor(...args);
