@@ -30,6 +30,10 @@ export function wasHurt({ engines, proxies }: Cluster, { name }: Process): boole
   );
 }
 
+/** A rank whose rank 0 never began serves nobody. */
+export const isWithoutRank0 = ({ engines }: Cluster, { name }: Process): boolean =>
+  engines.every((engine) => engine.name !== parseName(name)?.whole);
+
 export const liveEngines = (cluster: Cluster, job: string): readonly Process[] =>
   cluster.engines.filter((engine) => engine.job === job && isAlive(engine));
 

@@ -13,6 +13,8 @@ const actorStartMs = [100, 900] as const;
 /** From SIGTERM to the end of a healthy engine. */
 const shutdownMs = [50, 2_500] as const;
 const lapseGraceS = 30;
+/** A real rank 0 is healthy once every rank has joined. Here it does not wait, so the others are never late. */
+const followerBootMaxMs = 4_000;
 
 /** The actor that owns one generation of a replica: agent/pdjob_agent/node/replica_actor.py, on virtual time. */
 export function createReplicaActor(
@@ -68,7 +70,9 @@ export function createReplicaActor(
       return refusal("StaleGeneration", `${name} already runs another command.`);
     if (engine) return status();
     specHash = hash;
-    const boot = cluster.nextBoot(job, role);
+    const drawn = cluster.nextBoot(job, role);
+    const latestMs = rank > 0 ? followerBootMaxMs : Infinity;
+    const boot = { ...drawn, takesMs: Math.min(drawn.takesMs, latestMs) };
     const process: Process = {
       name,
       job,

@@ -3,7 +3,7 @@ import { incarnationName, parseIncarnation } from "../../../src/domain/names.ts"
 import { answers } from "../cluster/engine.ts";
 import { parseName } from "../cluster/names.ts";
 import type { Task } from "../temporal/activities.ts";
-import { isOutOfReach, liveEngines, replicaOf, wasHurt } from "../truth.ts";
+import { isOutOfReach, isWithoutRank0, liveEngines, replicaOf, wasHurt } from "../truth.ts";
 import { idleMaxMs } from "../idle.ts";
 import type { World } from "../world.ts";
 import type { Oracle } from "./oracle.ts";
@@ -104,6 +104,7 @@ export const onlyUnwanted = ({ cluster, jobs, clock }: World): Oracle => ({
     const job = jobs.get(process.job);
     if (!job || wasHurt(cluster, process) || !answers(process, clock.nowMs())) return undefined;
     if (isOutOfReach(process, cluster) || job.hasFailed()) return undefined;
+    if (isWithoutRank0(cluster, process)) return undefined;
     const unwantedAtMs = job.unwantedAtMs(replicaOf(process.name));
     const drainMs = Math.max(...Object.values(job.spec.drainS)) * 1_000;
     return clock.nowMs() - unwantedAtMs > drainMs + stopLateMs
