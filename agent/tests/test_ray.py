@@ -92,15 +92,18 @@ def local_ray() -> Iterator[LocalRay]:
 @pytest.fixture(scope="module")
 def agent(local_ray: LocalRay) -> Iterator[Agent]:
     cluster: list[RayCluster] = []
+    refusals: list[Exception] = []
 
     def join() -> bool:
         try:
             cluster.append(RayCluster(local_ray.address, "pdjob"))
-        except (ConnectionError, RuntimeError, ValueError):
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            refusals.append(error)
+            ray.shutdown()
             return False
         return True
 
-    assert within(START_S, join)
+    assert within(START_S, join), refusals
     local_ray.add_node(8)
     assert within(START_S, lambda: sum(node["total"]["GPU"] for node in cluster[0].nodes()) == 8)
     yield Agent(cluster[0])

@@ -29,7 +29,8 @@ test(
   "the worker is SIGKILLed right before and right after every step of a deployment, a scale-down and a stop, and nobody notices",
   { timeout: 400_000 },
   async () => {
-    const envs = { PDJOB_SIM_TOKEN_MS: "50" };
+    // Slower than a dead worker is missed, so that somebody has to wait for it.
+    const envs = { PDJOB_SIM_TOKEN_MS: "50", PDJOB_SIM_BOOT_MS: "10000" };
     const spec = await rigSpec(rig, "deaths", { timeoutS: 350, envs });
     await rig.client.start(spec);
     const status = await untilPhase(rig.client, "deaths", "READY", 300_000);
