@@ -315,7 +315,7 @@ def test_a_log_is_read_after_its_actor_is_gone_and_not_after_its_node_is(
     assert agent.code_of("logFile", **asked, host=live["host"]) == "LogNotFound"
 
 
-def test_node_uploads_files_are_where_an_engine_runs_also_when_ray_had_lost_them(
+def test_uploaded_files_are_where_an_engine_runs_also_when_ray_had_lost_them(
     agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
