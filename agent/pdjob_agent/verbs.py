@@ -148,19 +148,20 @@ def list_job(cluster: Cluster, args: Json) -> Json:
     lease = [args["leaseS"]] if args.get("leaseS") else []
     answers = cluster.ask_all([name.full for name in names], "status", lease, STATUS_TIMEOUT_S)
     present = [name for name in names if name.full in answers]
+    groups = cluster.groups()
     return {
         "session": cluster.hello()["session"],
-        "placementGroups": [public(one) for one in cluster.groups() if belongs(one["name"], args["job"])],
+        "placementGroups": [public(one) for one in groups if belongs(one["name"], args["job"])],
         "replicas": [answers[n.full] or lost_replica(n) for n in present if n.role is not None and n.rank == 0],
         "proxies": [answers[n.full] or lost_proxy(n) for n in present if n.role is None],
         "followers": [answers[n.full] or lost_replica(n) for n in present if n.rank > 0],
-        **(inventory(cluster, args["job"]) if args.get("nodes") else {}),
+        **(inventory(cluster, groups, args["job"]) if args.get("nodes") else {}),
     }
 
 
-def inventory(cluster: Cluster, job: str) -> Json:
+def inventory(cluster: Cluster, groups: list[Json], job: str) -> Json:
     """The nodes, and what placement groups of everybody else hold of them."""
-    others = [one for one in cluster.groups() if one["state"] == "CREATED" and not belongs(one["name"], job)]
+    others = [one for one in groups if one["state"] == "CREATED" and not belongs(one["name"], job)]
     return {
         "nodes": cluster.nodes(),
         "groupsOfOthers": [
