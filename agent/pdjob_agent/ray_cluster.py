@@ -1,5 +1,5 @@
 # pyright: basic, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
-"""With ray_packages.py and ray_tasks.py, all of the agent that calls Ray. (Its types are partial: a weaker check.)"""
+"""With its neighbours ray_*.py, all of the agent that calls Ray. (Its types are partial: a weaker check.)"""
 
 import contextlib
 import logging
@@ -11,27 +11,21 @@ from typing import Any
 import ray
 from ray import cloudpickle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RuntimeEnvSetupError
-from ray.util.placement_group import (
-    placement_group,
-    placement_group_table,
-    remove_placement_group,
-)
 from ray.util.scheduling_strategies import (
     NodeAffinitySchedulingStrategy,
     PlacementGroupSchedulingStrategy,
 )
 
-from . import node, ray_packages
+from . import node, ray_groups, ray_packages
 from .cluster import Json
 from .errors import AgentError
 from .names import parse_proxy, parse_replica
 from .node.logs import read_left_log
 from .node.looking import look_at_node
-from .node.orphans import PRESENT_STATES, group_handle
 from .node.probe import probe_engine
 from .node.proxy_actor import ProxyActor
 from .node.replica_actor import ReplicaActor
-from .ray_tasks import on_nodes
+from .ray_tasks import begin_on, on_nodes, task_of
 
 # Long enough for a slow GCS, short enough that a verb never hangs.
 GONE_TIMEOUT_S = 15.0
@@ -80,9 +74,7 @@ class RayCluster:
 
     def probe_engine(self, node_id: str, args: Json) -> Json:
         limit: float = args["timeoutS"]
-        strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        task = ray.remote(num_cpus=0, max_retries=0)(probe_engine).options(scheduling_strategy=strategy)
-        asked: Any = task.remote(args, self._guard_source)
+        asked = begin_on(node_id, task_of(probe_engine), [args, self._guard_source])
         try:
             return ray.get(asked, timeout=limit + WORKER_START_S)
         except GetTimeoutError:
@@ -92,35 +84,13 @@ class RayCluster:
             return {"code": None, "output": "", "error": f"the node cannot be asked: {type(error).__name__}"}
 
     def groups(self) -> list[Json]:
-        ips = {one["NodeID"]: one["NodeManagerAddress"] for one in ray.nodes()}
-        rows = placement_group_table().values()
-        return [group_row(row, ips) for row in rows if row["state"] in PRESENT_STATES and row["name"]]
+        return ray_groups.present_groups()
 
     def create_group(self, name: str, bundles: list[Json], strategy: str) -> None:
-        try:
-            placement_group(bundles, strategy=strategy, name=name, lifetime="detached")
-        except RayError as error:
-            if "already exists" not in str(error):
-                raise AgentError("RayUnreachable", f"Ray refused placement group {name}: {error}") from error
+        ray_groups.create_group(name, bundles, strategy)
 
     def remove_groups(self, *names: str) -> None:
-        until = time.monotonic() + GONE_TIMEOUT_S
-        while time.monotonic() < until:
-            rows = [
-                row
-                for row in placement_group_table().values()
-                if row["name"] in names and row["state"] in PRESENT_STATES
-            ]
-            if not rows:
-                return
-            for row in rows:
-                with contextlib.suppress(ValueError, RayError):
-                    remove_placement_group(group_handle(row))
-            time.sleep(POLL_S)
-        raise AgentError(
-            "RayUnreachable",
-            f"Of placement groups {', '.join(names)} some are still there {GONE_TIMEOUT_S:.0f} s after their removal.",
-        )
+        ray_groups.remove_groups(names, GONE_TIMEOUT_S)
 
     def actor_names(self) -> list[str]:
         return ray.util.list_named_actors()
@@ -128,22 +98,10 @@ class RayCluster:
     def create_replica(self, name: str, args: Json) -> None:
         parsed = parse_replica(name)
         assert parsed is not None
-        row = next(
-            (
-                r
-                for r in placement_group_table().values()
-                if r["name"] == args["placementGroup"] and r["state"] == "CREATED"
-            ),
-            None,
-        )
-        if row is None:
-            raise AgentError(
-                "PlacementPending",
-                f"Placement group {args['placementGroup']} is not there any more.",
-            )
+        group = ray_groups.handle_of_created(args["placementGroup"])
         rank = {"rank": parsed.rank} if parsed.rank > 0 else {}
         identity = {"role": parsed.role, "index": parsed.index, "generation": parsed.generation, **rank}
-        strategy = PlacementGroupSchedulingStrategy(group_handle(row), args.get("bundle", 0))
+        strategy = PlacementGroupSchedulingStrategy(group, args.get("bundle", 0))
         needs = {"num_cpus": args["cpus"], "num_gpus": args["gpus"], "scheduling_strategy": strategy}
         needs |= folder_of(args.get("package"))
         self._create(ReplicaActor, name, needs, [identity, args["ports"], args["leaseS"]])
@@ -246,16 +204,3 @@ def folder_of(package: str | None) -> Json:
 
 def amounts(resources: Json) -> Json:
     return {kind: float(resources.get(kind, 0)) for kind in ("GPU", "CPU")}
-
-
-def group_row(row: Json, ips: dict[str, str]) -> Json:
-    created = row["state"] == "CREATED"
-    places = row.get("bundles_to_node_id", {})
-    return {
-        "name": row["name"],
-        # Between being placed and being committed it is not ours to use yet.
-        "state": "PENDING" if row["state"] == "PREPARED" else row["state"],
-        "schedulingState": None if created else row.get("stats", {}).get("scheduling_state"),
-        "nodeIps": [ips.get(places[index], "") for index in sorted(places)] if created else [],
-        "bundles": [row["bundles"][index] for index in sorted(row["bundles"])],
-    }
