@@ -1,3 +1,4 @@
+import { paramOf } from "../../domain/engine-flags.ts";
 import { paramsOf, sections } from "../merge.ts";
 import { nodeAt, scalarsBelow } from "../node.ts";
 import { problem, problemAtKey, warning } from "../problem.ts";
@@ -39,20 +40,6 @@ const ownedInExtra: Readonly<Record<string, string>> = {
   port: "pdjob sets it to a free port of the engine's node",
 };
 
-const shortFlags: Readonly<Record<string, string>> = {
-  "-dpa": "data_parallel_address",
-  "-dpb": "data_parallel_backend",
-  "-dpe": "data_parallel_external_lb",
-  "-dph": "data_parallel_hybrid_lb",
-  "-dpl": "data_parallel_size_local",
-  "-dpm": "data_parallel_multi_port_external_lb",
-  "-dpn": "data_parallel_rank",
-  "-dpp": "data_parallel_rpc_port",
-  "-dpr": "data_parallel_start_rank",
-  "-n": "nnodes",
-  "-r": "node_rank",
-};
-
 /** Ray inside an engine would reserve its GPUs a second time. */
 const rayInside = "would have Ray reserve the engine's GPUs a second time: remove it.";
 
@@ -92,9 +79,7 @@ export function extraParamsAreArguments(reading: Reading): readonly Problem[] {
 function ownedArguments(path: Path, words: readonly string[]): readonly Problem[] {
   return words.flatMap((word, at) => {
     const [flag = "", given] = word.split("=", 2);
-    const key =
-      (Object.hasOwn(shortFlags, flag) ? shortFlags[flag] : undefined) ??
-      (flag.startsWith("--") ? canonical(flag) : undefined);
+    const key = paramOf(word);
     if (key === undefined) return [];
     const reason = ownedReason(key, ownedInExtra);
     if (reason !== undefined) {
@@ -123,8 +108,6 @@ export function booleansAreWritten({ root }: Reading): readonly Problem[] {
     });
   });
 }
-
-const canonical = (flag: string): string => flag.slice(2).replaceAll("-", "_");
 
 /** `--no-headless` decides about headless too. */
 function ownedReason(key: string, owned: Readonly<Record<string, string>>): string | undefined {

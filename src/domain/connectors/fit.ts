@@ -1,3 +1,4 @@
+import { paramOf } from "../engine-flags.ts";
 import { roles } from "../role.ts";
 import type { Role } from "../role.ts";
 import type { KvTransferConfig, ParamValue } from "../spec.ts";
@@ -29,12 +30,6 @@ const defaults: Readonly<Record<string, string>> = {
   kv_cache_dtype: "auto",
   pipeline_parallel_size: "1",
   tensor_parallel_size: "1",
-};
-
-/** Short forms under which `_extra_params` may hold a param. */
-const shortFlags: Readonly<Record<string, string>> = {
-  pipeline_parallel_size: "-pp",
-  tensor_parallel_size: "-tp",
 };
 
 /**
@@ -128,12 +123,7 @@ const unknowable = Symbol("known only to the engine");
 
 /** As text; undefined where vLLM chooses. */
 function valueOf({ params, extraArgs }: Side, param: string): string | undefined | symbol {
-  const flag = `--${param.replaceAll("_", "-")}`;
-  const isExtra = extraArgs.some((word) => {
-    const [name = ""] = word.split("=");
-    return name.replaceAll("_", "-") === flag || name === shortFlags[param];
-  });
-  if (isExtra) return unknowable;
+  if (extraArgs.some((word) => paramOf(word) === param)) return unknowable;
   const value = params[param];
   if (value === undefined || value === null) return defaults[param];
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
