@@ -59,10 +59,10 @@ export function isMislaid(
   if (group.state !== "PENDING" || group.schedulingState !== "INFEASIBLE") return false;
   if (nodes === undefined || group.bundles === undefined) return false;
   const layout = layoutOf(spec, role, nodes);
-  return isFeasible(layout, nodes) && !isDeepEqual(layout.bundles, group.bundles);
+  return isFeasible(layout, nodes) && !isSameCut(layout.bundles, group.bundles);
 }
 
-const isDeepEqual = (a: readonly Bundle[], b: readonly Bundle[]): boolean =>
+const isSameCut = (a: readonly Bundle[], b: readonly Bundle[]): boolean =>
   a.length === b.length &&
   a.every(
     ({ GPU = 0, CPU = 0 }, index) => GPU === (b[index]?.GPU ?? 0) && CPU === (b[index]?.CPU ?? 0),

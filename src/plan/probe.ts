@@ -8,6 +8,7 @@ import {
   parseVersion,
   versionPattern,
 } from "../domain/connectors/version.ts";
+import type { Version } from "../domain/connectors/version.ts";
 import type { EngineVersion } from "../domain/engine-version.ts";
 import type { ObservedNode } from "../domain/observed.ts";
 import { roles } from "../domain/role.ts";
@@ -35,15 +36,14 @@ export interface Reading {
 }
 
 /**
- * What to ask: each different environment of the roles, on nodes that could hold a replica or a rank of one. Only a
- * command that ends in `serve` is asked: any other might serve at once, on GPUs that nobody gave it.
+ * What to ask: each different environment of the roles, on nodes that could hold a replica or a rank of one.
  */
 export function probesOf<Node extends ObservedNode>(
   spec: JobSpec,
   nodes: readonly Node[],
 ): readonly Probe<Node>[] {
   const { engineCommand } = spec;
-  if (engineCommand.at(-1) !== "serve" || engineCommand.length < 2) return [];
+  if (!isAskable(spec)) return [];
   const argv = [...engineCommand.slice(0, -1), "--version"];
   const envs = new Map<string, { readonly role: Role; readonly env: Probe<Node>["env"] }>();
   for (const role of roles) {
@@ -58,6 +58,10 @@ export function probesOf<Node extends ObservedNode>(
       .map((node) => ({ node, argv, env })),
   );
 }
+
+/** Only a command that ends in `serve` is asked: any other might serve at once, on GPUs that nobody gave it. */
+const isAskable = ({ engineCommand }: JobSpec): boolean =>
+  engineCommand.length > 1 && engineCommand.at(-1) === "serve";
 
 /** Nodes that could hold a replica, or a rank of one. */
 function nodesFor<Node extends ObservedNode>(
@@ -106,36 +110,38 @@ export function readVersion({ code, output }: Reading): string | undefined {
 /** The version that counts, and what an operator should know. Of several the oldest counts: it knows least. */
 export function judgeVersion(spec: JobSpec, readings: readonly Reading[]): EngineVersion {
   const told = readings.flatMap((reading) => {
-    const version = readVersion(reading);
-    return version === undefined ? [] : [{ version, nodeIp: reading.nodeIp }];
+    const text = readVersion(reading);
+    return text === undefined
+      ? []
+      : [{ text, version: parseVersion(text) ?? [], nodeIp: reading.nodeIp }];
   });
-  const sorted = told.toSorted((a, b) =>
-    compareVersions(parseVersion(a.version) ?? [], parseVersion(b.version) ?? []),
-  );
-  const oldest = sorted[0]?.version;
-  if (oldest === undefined) {
-    return { notes: spec.engineVersion === undefined ? [unreadable(spec, readings)] : [] };
-  }
-  const declared = spec.engineVersion;
-  const isOther =
-    declared !== undefined &&
-    compareVersions(parseVersion(declared) ?? [], (parseVersion(oldest) ?? []).slice(0, 2)) !== 0 &&
-    compareVersions(parseVersion(declared) ?? [], parseVersion(oldest) ?? []) !== 0;
+  const sorted = told.toSorted((a, b) => compareVersions(a.version, b.version));
+  const [oldest] = sorted;
+  const { engineVersion: declared } = spec;
+  if (oldest === undefined)
+    return { notes: declared === undefined ? [unreadable(spec, readings)] : [] };
+  const isOther = declared !== undefined && !isSame(parseVersion(declared) ?? [], oldest.version);
   return {
-    version: oldest,
+    version: oldest.text,
     notes: [
-      ...(new Set(told.map(({ version }) => version)).size > 1 ? [mixed(sorted)] : []),
+      ...(new Set(told.map(({ text }) => text)).size > 1 ? [mixed(sorted)] : []),
       ...(isOther
-        ? [`engine.version says ${declared}, but the engines are vLLM ${oldest}, which counts.`]
+        ? [
+            `engine.version says ${declared}, but the engines are vLLM ${oldest.text}, which counts.`,
+          ]
         : []),
     ],
   };
 }
 
-function unreadable({ engineCommand }: JobSpec, readings: readonly Reading[]): string {
+/** `0.32` declares every 0.32.x. */
+const isSame = (declared: Version, version: Version): boolean =>
+  [version, version.slice(0, 2)].some((one) => compareVersions(declared, one) === 0);
+
+function unreadable(spec: JobSpec, readings: readonly Reading[]): string {
   const assumed = `vLLM ${newestKnown} is assumed; give engine.version if it is another.`;
-  const command = engineCommand.join(" ");
-  if (engineCommand.at(-1) !== "serve" || engineCommand.length < 2) {
+  if (!isAskable(spec)) {
+    const command = spec.engineCommand.join(" ");
     return `The engine's command (${command}) is not asked for its version, since it does not end in serve: ${assumed}`;
   }
   const [first] = readings;
@@ -145,8 +151,8 @@ function unreadable({ engineCommand }: JobSpec, readings: readonly Reading[]): s
   return `The engine's version could not be read (${why}): ${assumed}`;
 }
 
-const mixed = (told: readonly { readonly version: string; readonly nodeIp: string }[]): string =>
-  `The nodes have different versions of vLLM (${told.map(({ version, nodeIp }) => `${nodeIp}: ${version}`).join(", ")}): prefill and decode of different versions refuse each other's KV. Install the same on all.`;
+const mixed = (told: readonly { readonly text: string; readonly nodeIp: string }[]): string =>
+  `The nodes have different versions of vLLM (${told.map(({ text, nodeIp }) => `${nodeIp}: ${text}`).join(", ")}): prefill and decode of different versions refuse each other's KV. Install the same on all.`;
 
 /** What the engines' vLLM has against the job: errors end it, and warnings tell what is rendered otherwise than written. */
 export function versionVerdict(
