@@ -1,10 +1,10 @@
 import { readFileSync, readlinkSync, rmSync } from "node:fs";
-import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startGuarded } from "../../src/dev/guarded.ts";
 import type { Guarded, GuardedCommand } from "../../src/dev/guarded.ts";
 import { eventually } from "../support/eventually.ts";
+import { isListening } from "../support/listening.ts";
 import { allProcesses, treeOf } from "../support/processes.ts";
 import type { Rig } from "../support/rig.ts";
 
@@ -46,7 +46,7 @@ export function createRespawner(rig: Rig) {
       await killTrees([pids.head]);
       forgetAddress(commands.head);
       pids.head = await start(commands.head);
-      await eventually("the GCS listens again", () => accepts(rig.stack.rayAddress));
+      await eventually("the GCS listens again", () => isListening(rig.stack.rayAddress));
     },
     /** As a supervisor of each node does, once its raylet gave up the head that it had. */
     async nodesThatEnd(): Promise<void> {
@@ -64,7 +64,7 @@ export function createRespawner(rig: Rig) {
       const tables = commands.head.env["RAY_gcs_storage_path"];
       if (tables !== undefined) rmSync(tables, { recursive: true, force: true });
       pids.head = await start(commands.head);
-      await eventually("the new GCS listens", () => accepts(rig.stack.rayAddress));
+      await eventually("the new GCS listens", () => isListening(rig.stack.rayAddress));
       for (const [index, command] of commands.nodes.entries()) {
         pids.nodes[index] = await start(command);
         await untilNodesAre(rig, index + 2);
@@ -79,7 +79,7 @@ export function createRespawner(rig: Rig) {
       if (databaseLost) removeDatabase(command.argv);
       await sleep(downMs);
       await start(command);
-      await eventually("Temporal listens", () => accepts(rig.stack.temporalAddress));
+      await eventually("Temporal listens", () => isListening(rig.stack.temporalAddress));
       return `Temporal ${pid} is back`;
     },
     async stop(): Promise<void> {
@@ -141,15 +141,6 @@ const isRunning = (pid: number): boolean => {
     return false;
   }
 };
-
-function accepts(address: string): Promise<boolean> {
-  const [host = "", port] = address.split(":");
-  return new Promise((resolve) => {
-    const socket = createConnection({ host, port: Number(port) });
-    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("connect", () => socket.destroy());
-  });
-}
 
 /** The server whose database is in the rig's folder. */
 export function temporalPid({ dir }: Rig): number {

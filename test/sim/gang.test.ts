@@ -1,6 +1,5 @@
 import { execa } from "execa";
 import type { ResultPromise } from "execa";
-import { createConnection } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { request } from "undici";
@@ -9,6 +8,7 @@ import { freePort } from "../../src/dev/ports.ts";
 import { parseOptions } from "../../src/sim/options.ts";
 import { expectedText } from "../../src/sim/text.ts";
 import { eventually } from "../support/eventually.ts";
+import { isListening } from "../support/listening.ts";
 import { treeOf } from "../support/processes.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -75,12 +75,7 @@ const complete = async ({ http }: Ports) =>
     })
   ).body.json() as Promise<{ choices: readonly { text: string }[] }>;
 
-const accepts = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = createConnection({ host: "127.0.0.1", port });
-    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("connect", () => socket.destroy());
-  });
+const accepts = (port: number): Promise<boolean> => isListening(`127.0.0.1:${port}`);
 
 test("rank 0 answers once every rank has come, whoever starts first, and serves alone", async () => {
   for (const order of [

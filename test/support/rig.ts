@@ -1,5 +1,4 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,6 +14,7 @@ import type { JobStatus } from "../../src/domain/status.ts";
 import { connectAgent } from "../../src/ray/agent.ts";
 import type { Agent } from "../../src/ray/agent.ts";
 import { eventually } from "./eventually.ts";
+import { isListening } from "./listening.ts";
 import { processesOf } from "./processes.ts";
 import { makeSpec } from "./spec.ts";
 
@@ -153,13 +153,4 @@ export async function complete(
     body: JSON.stringify({ model: "sim", ...body }),
   });
   return { status: answer.statusCode, text: await answer.body.text() };
-}
-
-function isListening(endpoint: string): Promise<boolean> {
-  const [host = "", port] = endpoint.split(":");
-  return new Promise((resolve) => {
-    const socket = createConnection({ host, port: Number(port) });
-    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("connect", () => socket.destroy());
-  });
 }
