@@ -7,14 +7,11 @@ import { incarnationOf, processesOf } from "../support/processes.ts";
 const beforeAndAfter = (...kinds: readonly string[]): readonly string[] =>
   kinds.flatMap((kind) => [`before ${kind}`, `after ${kind}`]);
 
-/**
- * Where the worker dies, by what is asked of the job meanwhile. Not around waits for a boot: engines are up before a dead
- * worker is missed, so there may be none. The simulation strikes those.
- */
+/** Where the worker dies, by what is asked of the job meanwhile. */
 const moments = {
   deploy: [
     ...beforeAndAfter("planTurn", "reservePlacementGroup", "startPrefill", "readKvIp"),
-    ...beforeAndAfter("startDecode", "renderProxy", "runProxy", "setMembership"),
+    ...beforeAndAfter("startDecode", "waitHealthy", "renderProxy", "runProxy", "setMembership"),
     "after ensureReplica deaths-prefill-0-g1",
     "before startEngine deaths-decode-0-g1",
   ],
@@ -32,8 +29,10 @@ test(
   "the worker is SIGKILLed right before and right after every step of a deployment, a scale-down and a stop, and nobody notices",
   { timeout: 400_000 },
   async () => {
-    const envs = { PDJOB_SIM_TOKEN_MS: "50" };
-    const spec = await rigSpec(rig, "deaths", { timeoutS: 350, envs });
+    // Answers outlast a worker's death, and so does a boot: somebody has to wait for both.
+    const envs = { PDJOB_SIM_TOKEN_MS: "50", PDJOB_SIM_BOOT_MS: "8000" };
+    const sides = { prefill: { envs }, decode: { envs } };
+    const spec = await rigSpec(rig, "deaths", { timeoutS: 350, ...sides });
     await rig.client.start(spec);
     const status = await untilPhase(rig.client, "deaths", "READY", 300_000);
     expect(rig.deaths().toSorted()).toEqual(moments.deploy.toSorted());
