@@ -9,12 +9,30 @@ import { ClientError, explain, serverGone } from "./client/errors.ts";
 import { listJobs } from "./client/jobs.ts";
 import type { JobList } from "./client/jobs.ts";
 import type { Server } from "./client/server.ts";
+import { withRevisions } from "./client/revisions.ts";
+import type { UndoRequest } from "./domain/apply.ts";
 import { workflowIdOf, workflowType } from "./domain/names.ts";
+import type { Revision } from "./domain/revision.ts";
 import type { ScaleRequest } from "./domain/scale.ts";
 import type { JobSpec } from "./domain/spec.ts";
 import type { JobStatus } from "./domain/status.ts";
-import { restartUpdate, scaleUpdate, statusQuery, stopUpdate } from "./workflows/messages.ts";
-import type { JobInput, JobResult, RestartAnswer, ScaleAnswer } from "./workflows/messages.ts";
+import {
+  applyUpdate,
+  pauseUpdate,
+  restartUpdate,
+  revisionsQuery,
+  scaleUpdate,
+  statusQuery,
+  stopUpdate,
+  undoUpdate,
+} from "./workflows/messages.ts";
+import type {
+  ApplyAnswer,
+  JobInput,
+  JobResult,
+  RestartAnswer,
+  ScaleAnswer,
+} from "./workflows/messages.ts";
 
 /** A server that does not answer by then is called unreachable. */
 const connectTimeoutMs = 5_000;
@@ -64,7 +82,7 @@ export async function connect({
 
   /** Starts the job's workflow. Fails with AlreadyRunning. */
   async function start(spec: JobSpec): Promise<void> {
-    const input: JobInput = { spec };
+    const input: JobInput = { spec: withRevisions(spec) };
     const { prefill, decode } = spec.roles;
     const options = {
       args: [input],
@@ -90,6 +108,25 @@ export async function connect({
 
   const restart = (job: string, replica: string): Promise<RestartAnswer> =>
     ask(job, handleOf(job).executeUpdate(restartUpdate, { args: [{ replica }] }));
+
+  /** Fails with Refused when the job cannot be changed to it. `outage`: nothing serving for a while is accepted. */
+  const apply = (
+    spec: JobSpec,
+    { outage }: { readonly outage?: true } = {},
+  ): Promise<ApplyAnswer> => {
+    const request = { spec: withRevisions(spec), ...(outage ? { outage } : {}) };
+    return ask(spec.name, handleOf(spec.name).executeUpdate(applyUpdate, { args: [request] }));
+  };
+
+  const undo = (job: string, request: UndoRequest): Promise<ApplyAnswer> =>
+    ask(job, handleOf(job).executeUpdate(undoUpdate, { args: [request] }));
+
+  const pause = (job: string, paused: boolean): Promise<{ readonly paused: boolean }> =>
+    ask(job, handleOf(job).executeUpdate(pauseUpdate, { args: [{ paused }] }));
+
+  /** The configs that the job had lately, the newest last. */
+  const revisions = (job: string): Promise<readonly Revision[]> =>
+    ask(job, handleOf(job).query(revisionsQuery));
 
   const stop = async (job: string): Promise<void> =>
     void (await ask(job, handleOf(job).executeUpdate(stopUpdate)));
@@ -191,6 +228,10 @@ export async function connect({
     status,
     scale,
     restart,
+    apply,
+    undo,
+    pause,
+    revisions,
     stop,
     terminate,
     look,

@@ -85,7 +85,8 @@ def start_engine(cluster: Cluster, args: Json) -> Json:
     files, emptied = args.get("files", []), args.get("emptied", [])
     if files or emptied:
         answer_of(cluster, args["name"], "prepare", [args["cwd"], files, emptied], FIRST_ANSWER_TIMEOUT_S)
-    call = [args["argv"], args["env"], args["cwd"], args["specHash"], args.get("probe")]
+    tags = {"specHash": args["specHash"], **args.get("labels", {})}
+    call = [args["argv"], args["env"], args["cwd"], tags, args.get("probe")]
     return answer_of(cluster, args["name"], "start_engine", call, FIRST_ANSWER_TIMEOUT_S)
 
 

@@ -59,7 +59,7 @@ def test_healthy_needs_one_answer_unhealthy_three_failures_and_one_answer_heals(
         return bool(answer)
 
     prober = Prober(probe, 0.002)
-    assert done.wait(5)
+    assert done.wait(20)
     prober.stop()
     expected = ["starting"] * 5 + ["healthy"] * 6 + ["unhealthy", "healthy"]
     assert states[: len(expected)] == expected

@@ -37,7 +37,7 @@ def test_an_actor_without_ports_shows_itself_as_a_replica_that_ended_and_says_wh
 
 def test_an_engine_is_not_started_without_ports() -> None:
     one = actor([{"name": "x", "span": 99_999}])
-    answer = one.start_engine(["true"], {}, "/tmp", "s", {})
+    answer = one.start_engine(["true"], {}, "/tmp", {"specHash": "s"}, {})
     assert answer["error"]["code"] == "EngineNotStarted"
     assert "99999 contiguous ports" in answer["error"]["message"]
     assert one.stop(1)

@@ -4,7 +4,7 @@ import { parseVersion } from "../domain/connectors/version.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { incarnationName, rankName, replicaName } from "../domain/names.ts";
 import { defaultHealth } from "../domain/spec.ts";
-import type { Bundle, Endpoint, JobSpec } from "../domain/spec.ts";
+import type { Bundle, Endpoint, JobSpec, RoleSpec } from "../domain/spec.ts";
 import { nameOfRank } from "../plan/condemn.ts";
 import { replicaBundles } from "../plan/placement.ts";
 import type { Agent } from "../ray/agent.ts";
@@ -99,6 +99,7 @@ async function startRank(
     env: await resolveSecrets(env),
     cwd: spec.workingDir,
     specHash: fingerprint(files.length > 0 ? { argv, env, files } : { argv, env }),
+    labels: labelsOf(spec.roles[replica.role]),
     ...(rank === 0 ? { probe: probeOf(spec) } : {}),
     files,
     emptied,
@@ -111,6 +112,12 @@ async function startRank(
       throw gang && isOther ? rankLost(action) : error;
     });
 }
+
+/** What the actor says of its engine from then on. */
+const labelsOf = ({ revision, kvRevision }: RoleSpec) => ({
+  ...(revision === undefined ? {} : { revision }),
+  ...(kvRevision === undefined ? {} : { kvRevision }),
+});
 
 const versionOf = ({ engineVersion }: StartInput["action"]) =>
   engineVersion === undefined ? undefined : parseVersion(engineVersion);

@@ -79,9 +79,16 @@ function describe({
   failure,
 }: JobStatus): readonly { readonly key: string; readonly text: string }[] {
   return [
-    ...replicas.map(({ name, generation, phase: state, url, note }) => ({
+    ...replicas.map(({ name, generation, phase: state, outdated, url, note }) => ({
       key: name,
-      text: [name, generation > 0 ? `g${generation}` : "", state, url ?? "", note ?? ""]
+      text: [
+        name,
+        generation > 0 ? `g${generation}` : "",
+        state,
+        outdated ? "outdated" : "",
+        url ?? "",
+        note ?? "",
+      ]
         .filter(Boolean)
         .join(" "),
     })),

@@ -1,13 +1,16 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { addApply } from "./apply.ts";
 import { addCleanup } from "./cleanup.ts";
 import { addCompletion } from "./completion.ts";
 import { addDev } from "./dev.ts";
 import { addDoctor } from "./doctor.ts";
 import { exitOf } from "./exit.ts";
+import { addHistory } from "./history.ts";
 import { addList } from "./list.ts";
 import { addLogs } from "./logs.ts";
 import { warn } from "./output.ts";
+import { addAbort, addPause, addResume } from "./pause.ts";
 import { addPlan } from "./plan.ts";
 import { addQuickstart } from "./quickstart.ts";
 import { addRestart } from "./restart.ts";
@@ -15,6 +18,7 @@ import { addScale } from "./scale.ts";
 import { addStart } from "./start.ts";
 import { addStatus } from "./status.ts";
 import { addStop } from "./stop.ts";
+import { addUndo } from "./undo.ts";
 import { addValidate } from "./validate.ts";
 
 const { version }: { readonly version: string } = JSON.parse(
@@ -40,6 +44,12 @@ for (const add of [
   addStatus,
   addList,
   addScale,
+  addApply,
+  addHistory,
+  addUndo,
+  addPause,
+  addResume,
+  addAbort,
   addRestart,
   addLogs,
   addStop,

@@ -52,6 +52,7 @@ export function renderStatus({
   job,
   phase,
   reason,
+  revision = 1,
   desired,
   ready,
   replicas,
@@ -60,10 +61,10 @@ export function renderStatus({
   events,
   failure,
 }: Standing): string {
-  const rows = replicas.map(({ name, generation, phase: state, url, note, nodeIps }) => [
+  const rows = replicas.map(({ name, generation, phase: state, outdated, url, note, nodeIps }) => [
     name,
     `g${generation}`,
-    state,
+    outdated ? `${state}, outdated` : state,
     url ?? "",
     note ?? (nodeIps ? `spans ${nodeIps.join(", ")}` : ""),
   ]);
@@ -73,7 +74,7 @@ export function renderStatus({
   return [
     `${colour("bold", job)}  ${phase}  ${failure ? "" : reason}`.trimEnd(),
     ...(failure ? [`failure: ${failure.code}: ${failure.message}`] : []),
-    `ready: ${counts}`,
+    `ready: ${counts}${revision > 1 ? `  (revision ${revision})` : ""}`,
     `proxy: ${[proxy.phase, proxy.builtin ? "built-in" : "external", proxy.url ?? "", proxy.note ?? ""].filter(Boolean).join("  ")}`,
     "",
     columns([["REPLICA", "GEN", "STATE", "ADDRESS", "NOTE"], ...rows]),

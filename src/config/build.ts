@@ -39,6 +39,7 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
       prefill: roleOf(reading, file, "prefill"),
       decode: roleOf(reading, file, "decode"),
     },
+    rollout: file.rollout,
     restart: { restartsMax: file.restart.max_restarts, windowS: file.restart.window },
     health: {
       intervalS: file.health.interval,

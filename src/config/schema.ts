@@ -1,11 +1,10 @@
 import { z } from "zod";
-import { drainQuietS } from "../domain/membership.ts";
 import { jobNamePattern } from "../domain/names.ts";
 import { versionPattern } from "../domain/connectors/version.ts";
 import { replicasMax } from "../domain/scale.ts";
-import { defaultHealth, restartsMax } from "../domain/spec.ts";
 import { anything, mapping, mustBe, mustRead, seconds, text, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
+import { budgets } from "./schema-budgets.ts";
 import { kvTransferConfig } from "./schema-kv.ts";
 import { scheduler } from "./schema-scheduler.ts";
 
@@ -173,62 +172,7 @@ export const configFile = z
         .describe("What both roles have in common."),
       prefill: role("The engines that read prompts."),
       decode: role("The engines that generate tokens."),
-      health: z
-        .strictObject(
-          {
-            interval: seconds(1, limits.healthIntervalMaxS)
-              .default(defaultHealth.intervalS)
-              .describe("Seconds between two probes of an engine's /health."),
-            timeout: seconds(1, limits.healthTimeoutMaxS)
-              .default(defaultHealth.timeoutS)
-              .describe("Seconds after which a probe without an answer has failed."),
-            failures: whole(1, limits.healthFailuresMax)
-              .default(defaultHealth.failures)
-              .describe(
-                "Failed probes in a row after which an engine that was healthy is replaced.",
-              ),
-          },
-          mapping,
-        )
-        .prefault({})
-        .describe("When an engine counts as hung."),
-      restart: z
-        .strictObject(
-          {
-            max_restarts: whole(0, restartsMax)
-              .default(5)
-              .describe(
-                "Replacements of one replica within the window before the job is DEGRADED.",
-              ),
-            window: seconds(1, limits.restartWindowMaxS)
-              .default(600)
-              .describe("Seconds over which replacements are counted."),
-          },
-          mapping,
-        )
-        .prefault({})
-        .describe("How often a broken replica is replaced."),
-      drain: z
-        .strictObject(
-          {
-            prefill: seconds(0, limits.drainMaxS)
-              .default(60)
-              .describe(
-                "Seconds that a prefill replica may finish its requests before it is stopped.",
-              ),
-            decode: seconds(0, limits.drainMaxS)
-              .default(600)
-              .describe("The same for a decode replica."),
-            quiet: seconds(0, limits.drainMaxS)
-              .default(drainQuietS)
-              .describe(
-                "Seconds without a request after which an engine counts as drained, behind a proxy that does not count requests (membership http, file or none).",
-              ),
-          },
-          mapping,
-        )
-        .prefault({})
-        .describe("How long requests in flight are waited for."),
+      ...budgets,
       stop_grace: seconds(0, limits.stopGraceMaxS)
         .default(30)
         .describe("Seconds from SIGTERM to SIGKILL when an engine or the proxy is stopped."),

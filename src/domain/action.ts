@@ -37,6 +37,8 @@ export type Action =
       /** Present for a gang only. */
       readonly strategy?: Strategy;
       readonly replaces: boolean;
+      /** A rollout makes it beyond the wanted ones, for a while. */
+      readonly surge?: true;
       readonly deadlineMs?: number;
     })
   | (ForStart & { readonly kind: "startPrefill" })

@@ -1,6 +1,7 @@
 import type { ProxyCommand } from "./action.ts";
 import type { EngineVersion } from "./engine-version.ts";
 import type { Failure } from "./errors.ts";
+import type { Pairing, Rollout } from "./revision.ts";
 import type { Role } from "./role.ts";
 
 /** What the job should be. Edited by messages only. */
@@ -10,6 +11,10 @@ export interface Desired {
   readonly stop?: { readonly drain: boolean };
   /** By target: generations up to this one are to be replaced, although they may be healthy. */
   readonly retired?: Readonly<Record<string, number>>;
+  /** The last change of the config, once there was one. */
+  readonly rollout?: Rollout;
+  /** Which engines were ever meant to hand KV to each other, oldest first; absent while there is one config only. */
+  readonly pairings?: readonly Pairing[];
 }
 
 /** The last failure of a target, and of which of its generations. */
@@ -36,6 +41,10 @@ export interface Memory {
   readonly drained: readonly string[];
   /** Actors that exist and do not answer, by incarnation: when that was seen first. */
   readonly lostSinceMs: Readonly<Record<string, number>>;
+  /** Replicas beyond the wanted ones that a rollout made to have something to spare; absent when there never was one. */
+  readonly surge?: readonly string[];
+  /** The newest revision with which the job was READY. */
+  readonly settledRevision?: number;
   readonly membershipGeneration: number;
   /** The running proxy could not be told of its members, so many times in a row; absent once it was. */
   readonly untold?: { readonly message: string; readonly atMs: number; readonly count: number };

@@ -72,6 +72,9 @@ export interface ObservedReplica {
   readonly pid?: number;
   readonly startedAtMs?: number;
   readonly specHash?: string;
+  /** Those of the role when this engine was started; absent when it was started by an earlier version. */
+  readonly revision?: string;
+  readonly kvRevision?: string;
   readonly exit?: ProcessExit;
   /** Last lines of the engine's output; set when it exited or turned unhealthy. */
   readonly logTail?: string;
@@ -93,6 +96,8 @@ export interface Member {
   readonly url: string;
   /** Its other ports, by name; text where a plan does not know them yet. */
   readonly ports?: Readonly<Record<string, number | string>>;
+  /** Numbers of the pairings that it belongs to: it is paired with a member that shares one. Absent = with anybody. */
+  readonly pairings?: readonly number[];
 }
 
 export interface Membership {

@@ -35,6 +35,8 @@ export interface Plan {
   readonly wakeAtMs?: number;
   /** Set when the first deployment cannot succeed: the job is to be torn down and end FAILED. */
   readonly failure?: Failure;
+  /** Set when the new revision does not run: the job is to go back to the one before. Why, in one sentence. */
+  readonly rollback?: string;
   /** Teardown is complete. */
   readonly finished?: true;
 }

@@ -30,6 +30,10 @@ export interface RoleSpec {
   readonly files?: Readonly<Record<string, string>>;
   /** `_extra_params`, general then role, already split as a shell would. */
   readonly extraArgs: readonly string[];
+  /** Names everything that a running engine was started with: another one takes another engine. Filled in by the client. */
+  readonly revision?: string;
+  /** Names what KV depends on: two engines that differ in it were never meant to hand KV to each other. */
+  readonly kvRevision?: string;
 }
 
 export type ProxyMembership = "builtin" | "restart" | "http" | "file" | "none";
@@ -95,6 +99,18 @@ export interface HealthSpec {
 
 export const defaultHealth: HealthSpec = { intervalS: 1, timeoutS: 3, failures: 3 };
 
+/** How a change of the engines goes through a role. */
+export interface RolloutSpec {
+  /** Replicas that may exist beyond the wanted ones, per role, when none of those can be spared. */
+  readonly surge: number;
+  /** Replicas that may be missing at once, per role; one always serves. */
+  readonly unavailable: number;
+  /** Generations of one replica that may fail with the new revision before the job goes back to the one before. */
+  readonly attempts: number;
+}
+
+export const defaultRollout: RolloutSpec = { surge: 1, unavailable: 1, attempts: 2 };
+
 /** What the user asked for, validated, merged and complete. Plain JSON: it travels through Temporal. */
 export interface JobSpec {
   readonly name: string;
@@ -116,6 +132,8 @@ export interface JobSpec {
   readonly scheduler: SchedulerSpec;
   readonly roles: Readonly<Record<Role, RoleSpec>>;
   readonly restart: RestartBudget;
+  /** Absent in specs of earlier versions: `defaultRollout`. */
+  readonly rollout?: RolloutSpec;
   /** Absent in specs of earlier versions: `defaultHealth`. */
   readonly health?: HealthSpec;
   /** Seconds that a drain may wait for in-flight requests, per role. */

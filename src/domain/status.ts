@@ -2,12 +2,16 @@ import type { Failure } from "./errors.ts";
 import type { Role } from "./role.ts";
 import type { ScaleLimits } from "./scale.ts";
 
-/** DEPLOYING until READY for the first time; WAITING = needs resources that others hold. */
+/**
+ * DEPLOYING until READY for the first time; WAITING = needs resources that others hold; UPDATING = replicas make way for
+ * those of a newer revision.
+ */
 export type JobPhase =
   | "DEPLOYING"
   | "WAITING"
   | "READY"
   | "SCALING"
+  | "UPDATING"
   | "HEALING"
   | "DEGRADED"
   | "STOPPING"
@@ -31,6 +35,8 @@ export interface ReplicaStatus {
   readonly index: number;
   readonly generation: number;
   readonly phase: ReplicaPhase;
+  /** It runs what an earlier revision of the job asked for. */
+  readonly outdated?: true;
   readonly url?: string;
   /** The nodes of a gang, rank by rank; absent for a replica on one node. */
   readonly nodeIps?: readonly string[];
@@ -75,6 +81,8 @@ export interface JobStatus {
   readonly desired: Readonly<Record<Role, number>>;
   /** Absent from the answer of a worker that is older than this. */
   readonly limits?: ScaleLimits;
+  /** Number of the config that is wanted: 1 at the start, one more by each change that was applied. */
+  readonly revision?: number;
   /** Bumped by every accepted change; READY is said of the newest only. */
   readonly desiredGeneration: number;
   readonly ready: Readonly<Record<Role, number>>;

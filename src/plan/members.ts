@@ -12,13 +12,63 @@ import type { ReplicaWorld, World } from "./world.ts";
  * the way from us to it says little about the way from the proxy to it, which passes over members that fail.
  */
 export function eligibleMembers(world: World, input: PlanInput): readonly Member[] {
-  const routed = world.proxy?.membership?.members ?? [];
-  return world.replicas.flatMap((replica) => {
-    const actor = replica.current?.actor;
-    if (!replica.wanted || replica.retired || !actor || condemned(replica, input)) return [];
-    if (actor.state === "lost") return routed.filter(({ name }) => name === actor.name);
-    return actor.state === "healthy" ? (memberOf(actor) ?? []) : [];
-  });
+  const members = healthyMembers(world, input);
+  return input.spec.scheduler.membership === "builtin" ? members : oneKind(members);
+}
+
+/**
+ * Other people's proxies pair anybody with anybody. While engines of two revisions serve that must not hand KV to each
+ * other, such a proxy is told of one kind alone: of that with the most pairs, or the newest of those.
+ */
+function oneKind(members: readonly Member[]): readonly Member[] {
+  const numbers = [...new Set(members.flatMap(({ pairings = [] }) => pairings))];
+  const kinds = numbers
+    .toSorted((a, b) => b - a)
+    .map((number) => members.filter(({ pairings }) => pairings?.includes(number) ?? true))
+    .toSorted((a, b) => pairsIn(b) - pairsIn(a));
+  return (kinds[0] ?? members).map(withoutPairings);
+}
+
+function withoutPairings({ name, role, url, ports }: Member): Member {
+  return { name, role, url, ...(ports ? { ports } : {}) };
+}
+
+const pairsIn = (members: readonly Member[]): number =>
+  Math.min(...roles.map((role) => members.filter((member) => member.role === role).length));
+
+const healthyMembers = (world: World, input: PlanInput): readonly Member[] =>
+  world.replicas.flatMap((replica) =>
+    replica.wanted && !replica.retired ? (healthyMember(replica, world, input) ?? []) : [],
+  );
+
+function healthyMember(
+  replica: ReplicaWorld,
+  { proxy }: World,
+  input: PlanInput,
+): Member | undefined {
+  const actor = replica.current?.actor;
+  if (!actor || condemned(replica, input)) return undefined;
+  if (actor.state === "lost")
+    return proxy?.membership?.members.find(({ name }) => name === actor.name);
+  return actor.state === "healthy" ? memberOf(actor, input.desired.pairings) : undefined;
+}
+
+/**
+ * Whoever serves now, wanted or not: healthy, and known to the proxy that runs. Undefined while no proxy answers: then
+ * nobody knows.
+ */
+export function servingMembers(world: World, input: PlanInput): readonly Member[] | undefined {
+  const { proxy } = world;
+  if (proxy?.state !== "healthy") return undefined;
+  const healthy = world.replicas.flatMap((replica) =>
+    replica.retired ? [] : (healthyMember(replica, world, input) ?? []),
+  );
+  if (input.spec.scheduler.membership === "none") return healthy;
+  const command = input.memory.proxyCommand;
+  const known =
+    proxy.membership?.members ??
+    (command?.generation === proxy.generation ? command.command.members : []);
+  return healthy.filter(({ name }) => known.some((member) => member.name === name));
 }
 
 /** Can the command be filled from these members alone? It may name replicas by number. */

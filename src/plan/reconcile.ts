@@ -8,6 +8,7 @@ import { stepFiles } from "./files.ts";
 import { condemnedProxy, stepProxy } from "./proxy.ts";
 import { stepUnwanted, stepWanted } from "./replica.ts";
 import type { ReplicaStep } from "./replica.ts";
+import { isCommandNew, rollOut, whyRollBack } from "./rollout.ts";
 import { stepTeardown, teardownKinds } from "./teardown.ts";
 import { viewOf } from "./view.ts";
 import { lookAt } from "./world.ts";
@@ -27,7 +28,7 @@ const askForTime =
 export function reconcile(input: PlanInput): Plan {
   const lostSinceMs = lostActors(input);
   const seen = { ...input, memory: { ...input.memory, lostSinceMs } };
-  return { ...decide(lookAt(seen), seen), lostSinceMs };
+  return { ...decide(rollOut(lookAt(seen), seen), seen), lostSinceMs };
 }
 
 function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
@@ -35,11 +36,14 @@ function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
   if (input.desired.stop) return tearDown(world, input, view);
   const failure = fatalFailure(world, input) ?? lateFailure(view, input);
   if (failure) return { actions: [], cancel: [], view, failure };
+  const rollback = whyRollBack(input);
+  if (rollback !== undefined) return { actions: [], cancel: [], view, rollback };
 
   const steps = [
     stepFiles(world, input),
+    ...(isProbeDue(input) ? probeStep(world, input) : []),
     ...(isUnprobed(world, input)
-      ? probeStep(world, input)
+      ? []
       : [...replicaSteps(world, input), ...proxySteps(world, input), ...kvIpStep(world, input)]),
   ];
   const wakes = [
@@ -109,9 +113,16 @@ const refusedEngine = ({ memory }: PlanInput): Failure | undefined => {
 };
 
 /** Before anything is reserved, or done to what was adopted. A job that has begun without it goes on so. */
-const isUnprobed = (world: World, { memory }: PlanInput): boolean =>
-  memory.engine === undefined &&
-  (world.busy.has("engine") || Object.keys(memory.generations).length === 0);
+const isUnprobed = (world: World, input: PlanInput): boolean =>
+  input.memory.engine === undefined &&
+  (hasNotBegun(input) || (world.busy.has("engine") && !input.desired.rollout));
+
+const hasNotBegun = ({ memory }: PlanInput): boolean =>
+  Object.keys(memory.generations).length === 0;
+
+/** A changed config forgets what was told of another command. */
+const isProbeDue = (input: PlanInput): boolean =>
+  input.memory.engine === undefined && (hasNotBegun(input) || isCommandNew(input));
 
 const probeStep = (world: World, { spec }: PlanInput): readonly ReplicaStep[] => {
   if (world.busy.has("engine")) return [];

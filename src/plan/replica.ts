@@ -10,6 +10,7 @@ import { readyByMs } from "../domain/deadline.ts";
 import { lacksFiles, uploaded } from "./files.ts";
 import { isMislaid, layoutOf, layoutOfGroup } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
+import { isCommandNew } from "./rollout.ts";
 import { gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 
@@ -143,7 +144,7 @@ function remove(
     : { kind: "removePlacementGroup", replica: id, generation, reason, ...failure, ...stays };
 }
 
-function reserve({ id, name, current }: ReplicaWorld, input: PlanInput): ReplicaStep {
+function reserve({ id, name, current, surge }: ReplicaWorld, input: PlanInput): ReplicaStep {
   if (lacksFiles(input)) return undefined;
   const { spec, memory, nowMs } = input;
   const again = !current && isSpent(name, memory);
@@ -163,12 +164,18 @@ function reserve({ id, name, current }: ReplicaWorld, input: PlanInput): Replica
       bundles,
       ...(bundles.length > 1 ? { strategy } : {}),
       replaces: again,
-      reason: again ? `${name} is replaced` : `${name} is wanted and has no placement group`,
+      ...(surge ? { surge } : {}),
+      reason: again
+        ? `${name} is replaced`
+        : `${name} is ${wantedFor(surge)} and has no placement group`,
       // Once the job serves, a replica may wait for GPUs as long as it must: what runs is not disturbed.
       ...(memory.served ? {} : { deadlineMs: readyByMs(input) }),
     },
   };
 }
+
+const wantedFor = (surge: true | undefined): string =>
+  surge ? "wanted while the others are updated" : "wanted";
 
 /**
  * Did the newest generation that was asked for run, or fail? If not, whatever it was to replace is still being replaced:
@@ -186,7 +193,7 @@ function start(
   world: World,
   input: PlanInput,
 ): ReplicaStep {
-  if (lacksFiles(input)) return undefined;
+  if (lacksFiles(input) || isCommandNew(input)) return undefined;
   const { memory, spec } = input;
   const isFirst = id.role === "prefill" && id.index === 0;
   if (!isFirst && !isKvIpKnown(world, memory, spec)) return undefined;

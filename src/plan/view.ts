@@ -11,6 +11,7 @@ import { condemnedProxy } from "./proxy.ts";
 import { whoHoldsGpus } from "./holders.ts";
 import { inFlightOf } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
+import { isOutdated, isUpdating, whyHeldUp } from "./rollout.ts";
 import { memberOf, sameMembers } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 
@@ -53,16 +54,26 @@ function phaseOf(
     return { phase: "WAITING", reason: waiting.note ?? `${waiting.name} waits for resources` };
   const unsettled = [
     ...replicas.flatMap(({ name, phase }) => (phase === "READY" ? [] : [`${name} ${phase}`])),
+    ...outdatedCounts(replicas),
     ...calledOff(world, input).map((name) => `${name} called off`),
   ];
   if (unsettled.length === 0 && proxy.phase === "READY" && isPointed(world, input)) {
     return { phase: "READY", reason: describeReady(world) };
   }
-  return { phase: changingPhase(world, input), reason: untold ?? describeChange(unsettled, proxy) };
+  const reason = untold ?? whyHeldUp(world, input) ?? describeChange(unsettled, proxy);
+  return { phase: changingPhase(world, input), reason };
 }
+
+/** `2 prefill outdated`: they serve, and make way for the job's newest revision. */
+const outdatedCounts = (replicas: readonly ReplicaStatus[]): readonly string[] =>
+  roles.flatMap((role) => {
+    const count = replicas.filter((one) => one.role === role && one.outdated).length;
+    return count > 0 ? [`${count} ${role} outdated`] : [];
+  });
 
 function changingPhase(world: World, input: PlanInput): JobPhase {
   if (!input.memory.served) return "DEPLOYING";
+  if (isUpdating(world, input)) return "UPDATING";
   const heals =
     condemnedProxy(world, input) !== undefined ||
     world.replicas.some(
@@ -120,6 +131,7 @@ function replicaStatus(replica: ReplicaWorld, world: World, input: PlanInput): R
     role: id.role,
     index: id.index,
     generation: current?.generation ?? input.memory.generations[name] ?? 0,
+    ...(isOutdated(replica, input) ? { outdated: true as const } : {}),
     ...(member ? { url: member.url } : {}),
     ...(nodeIps.length > 1 ? { nodeIps } : {}),
     ...(actor && world.proxy?.inFlight ? { inFlight: inFlightOf(actor.name, world.proxy) } : {}),

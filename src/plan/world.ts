@@ -8,6 +8,7 @@ import type {
 } from "../domain/observed.ts";
 import type { Desired } from "../domain/memory.ts";
 import type { PlanInput } from "../domain/plan.ts";
+import type { Pairing } from "../domain/revision.ts";
 import { roles } from "../domain/role.ts";
 import type { ReplicaId } from "../domain/role.ts";
 import type { Bundle } from "../domain/spec.ts";
@@ -36,6 +37,8 @@ export interface ReplicaWorld {
   readonly wanted: boolean;
   /** `current` is to make way for a newer generation, as somebody asked. */
   readonly retired: boolean;
+  /** A rollout has it beyond the wanted ones, for a while. */
+  readonly surge?: true;
   /** Newest generation that exists, if any. */
   readonly current?: Incarnation;
   /** Older generations that still exist; only a crash between two steps leaves any. */
@@ -115,13 +118,35 @@ const inOrder = (a: ReplicaWorld, b: ReplicaWorld): number =>
   roles.indexOf(a.id.role) - roles.indexOf(b.id.role) || a.id.index - b.id.index;
 
 /** The membership entry of a replica; undefined when its endpoint is not known. */
-export function memberOf(actor: ObservedReplica): Member | undefined {
+export function memberOf(
+  actor: ObservedReplica,
+  pairings: readonly Pairing[] = [],
+): Member | undefined {
   if (!actor.endpoint) return undefined;
   const { http, ...ports } = actor.endpoint.ports;
-  const member = { name: actor.name, role: actor.role, url: httpUrl(actor.endpoint.host, http) };
-  return Object.keys(ports).length > 0 ? { ...member, ports } : member;
+  return {
+    name: actor.name,
+    role: actor.role,
+    url: httpUrl(actor.endpoint.host, http),
+    ...(Object.keys(ports).length > 0 ? { ports } : {}),
+    ...pairingsOf(actor, pairings),
+  };
+}
+
+/** Nothing for an engine that does not tell: it counts as one that anybody may be paired with. */
+function pairingsOf(
+  { role, kvRevision }: ObservedReplica,
+  pairings: readonly Pairing[],
+): Pick<Member, "pairings"> {
+  if (pairings.length < 2 || kvRevision === undefined) return {};
+  const own = pairings.filter((pairing) => pairing[role] === kvRevision);
+  return { pairings: own.map(({ number }) => number) };
 }
 
 export const sameMembers = (a: readonly Member[], b: readonly Member[]): boolean =>
-  a.length === b.length &&
-  a.every(({ name, url }) => b.some((other) => other.name === name && other.url === url));
+  a.length === b.length && a.every((one) => b.some((other) => isSameMember(one, other)));
+
+const isSameMember = (one: Member, other: Member): boolean =>
+  one.name === other.name &&
+  one.url === other.url &&
+  String(one.pairings) === String(other.pairings);

@@ -16,7 +16,7 @@ export function createAdminServer({ pool, metrics, log }: AdminSetup): Server {
   const status = () => ({
     ...pool.current(),
     inFlight: pool.inFlight(),
-    ready: pool.members("prefill").length > 0 && pool.members("decode").length > 0,
+    ready: pool.hasPair(),
     totals: metrics.totals(),
   });
 
@@ -54,15 +54,22 @@ export function readMembership(text: string): Membership | undefined {
   const members = body?.["members"];
   if (typeof generation !== "number" || !Number.isInteger(generation) || !Array.isArray(members))
     return undefined;
-  return members.every(isMember)
-    ? { generation, members: members.map(({ name, role, url }) => ({ name, role, url })) }
-    : undefined;
+  return members.every(isMember) ? { generation, members: members.map(known) } : undefined;
 }
+
+const known = ({ name, role, url, pairings }: Member): Member => ({
+  name,
+  role,
+  url,
+  ...(pairings ? { pairings } : {}),
+});
 
 function isMember(value: unknown): value is Member {
   if (typeof value !== "object" || value === null) return false;
-  const { name, role, url } = value as Record<string, unknown>;
+  const { name, role, url, pairings = [] } = value as Record<string, unknown>;
   return (
+    Array.isArray(pairings) &&
+    pairings.every(Number.isInteger) &&
     typeof name === "string" &&
     (role === "prefill" || role === "decode") &&
     typeof url === "string" &&

@@ -7,9 +7,7 @@ import type { Pool } from "./membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";
 import { failed } from "./outcome.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
-
-/** Without a prefill the decode engine computes the prompt itself. */
-export type Pair = { readonly decode: Member; readonly prefill?: Member };
+import type { Pair } from "./pair.ts";
 
 interface AttemptSetup {
   readonly pool: Pool;

@@ -1,5 +1,6 @@
 import type { Member, Membership } from "../domain/observed.ts";
 import type { Role } from "../domain/role.ts";
+import { mayPair } from "./pair.ts";
 
 /** The members and what each is doing. All state of the proxy that outlives a request is here. */
 export interface Pool {
@@ -7,6 +8,8 @@ export interface Pool {
   /** Takes over a newer membership. `stale` = older than the current one, or of the same number with other members. */
   replace(next: Membership): "accepted" | "stale";
   members(role: Role): readonly Member[];
+  /** Is there a prefill with a decode that it may hand KV to? */
+  hasPair(): boolean;
   /** Counts a request on a member until the returned function is called, removed members included. */
   enter(name: string): () => void;
   inFlight(): Readonly<Record<string, number>>;
@@ -24,6 +27,11 @@ export function createPool(): Pool {
   const counts = new Map<string, number>();
   const suspects = new Map<string, number>();
 
+  const members = (role: Role): readonly Member[] =>
+    membership.members.filter((member) => member.role === role);
+  const hasPair = (): boolean =>
+    members("prefill").some((one) => members("decode").some((other) => mayPair(one, other)));
+
   return {
     current: () => membership,
     replace(next) {
@@ -36,7 +44,8 @@ export function createPool(): Pool {
       membership = next;
       return "accepted";
     },
-    members: (role) => membership.members.filter((member) => member.role === role),
+    members,
+    hasPair,
     enter(name) {
       counts.set(name, (counts.get(name) ?? 0) + 1);
       let left = false;

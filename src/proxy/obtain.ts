@@ -1,13 +1,11 @@
-import type { Member } from "../domain/observed.ts";
-import type { Role } from "../domain/role.ts";
 import { createAttempts } from "./attempt.ts";
-import type { Pair } from "./attempt.ts";
 import type { RelayHandOver } from "./body.ts";
-import { choose } from "./choose.ts";
 import type { Legs } from "./legs.ts";
 import type { Pool } from "./membership.ts";
 import type { Outcome, ProxyMetrics } from "./metrics.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
+import { choosePair } from "./pair.ts";
+import type { Pair } from "./pair.ts";
 import { attemptsMax, judge } from "./retry.ts";
 import type { Verdict } from "./retry.ts";
 
@@ -46,7 +44,8 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
   return async function obtain(task: Task, withPrefill: boolean): Promise<Result> {
     const progress: Progress = { count: 0, enginesLost: 0, tried: new Set() };
     for (;;) {
-      const pair = choosePair(progress, withPrefill);
+      turn += 1;
+      const pair = choosePair(pool, { ...progress, turn, withPrefill });
       if (!pair) return noPair(progress);
       progress.count += 1;
       // Engines key KV by the request's id: what an earlier try left behind must not be taken for this one's.
@@ -68,27 +67,6 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
       if (verdict.sameDecode) progress.decode = pair.decode.name;
     }
   };
-
-  function choosePair({ tried, decode: only }: Progress, withPrefill: boolean): Pair | undefined {
-    const pick = (role: Role): Member | undefined => {
-      const members = pool.members(role);
-      const allowed =
-        role === "decode" && only !== undefined
-          ? members.filter(({ name }) => name === only)
-          : members;
-      const candidates = allowed.map((member) => ({
-        member,
-        inFlight: pool.countOf(member.name),
-        suspect: pool.isSuspect(member.name),
-      }));
-      return choose(candidates, tried, turn);
-    };
-    turn += 1;
-    const prefill = withPrefill ? pick("prefill") : undefined;
-    const decode = pick("decode");
-    if (!decode || (withPrefill && !prefill)) return undefined;
-    return prefill ? { prefill, decode } : { decode };
-  }
 
   function noPair({ decode }: Progress): Refusal {
     if (decode !== undefined) return refusalOf("withheld", { why: `${decode} left` });
@@ -138,6 +116,8 @@ function refusalOf(kind: keyof typeof refusals, { why }: { readonly why: string 
 /** What keeps the proxy from serving, for people. */
 export function missingRoles(pool: Pool): string {
   const counts = { prefill: pool.members("prefill").length, decode: pool.members("decode").length };
+  if (counts.prefill > 0 && counts.decode > 0)
+    return `No prefill and decode replica of one revision are ready together (${counts.prefill} prefill, ${counts.decode} decode). See pdjob-client status.`;
   const missing = (["prefill", "decode"] as const)
     .filter((role) => counts[role] === 0)
     .join(" and no ");

@@ -62,8 +62,7 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   }
 
   function health(response: ServerResponse): void {
-    const hasPair = pool.members("prefill").length > 0 && pool.members("decode").length > 0;
-    const isReady = hasPair && !stopping;
+    const isReady = pool.hasPair() && !stopping;
     const reason = stopping ? "The proxy is stopping." : missingRoles(pool);
     const body = isReady ? { status: "ok" } : { status: "not ready", reason };
     response

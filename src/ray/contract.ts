@@ -32,6 +32,8 @@ export const observedReplica = z.object({
   pid: z.number().optional(),
   startedAtMs: z.number().optional(),
   specHash: z.string().optional(),
+  revision: z.string().optional(),
+  kvRevision: z.string().optional(),
   exit: processExit.optional(),
   logTail: z.string().optional(),
 });
@@ -43,6 +45,7 @@ const member = z.object({
   role: z.enum(roles),
   url: z.string(),
   ports: z.record(z.string(), z.union([z.number(), z.string()])).optional(),
+  pairings: z.array(z.number().int()).optional(),
 });
 
 export const observedProxy = z.object({

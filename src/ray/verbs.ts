@@ -45,6 +45,8 @@ export interface VerbArgs {
     readonly env: Readonly<Record<string, string>>;
     readonly cwd: string;
     readonly specHash: string;
+    /** What the actor says of its engine from then on, as it is. */
+    readonly labels?: { readonly revision?: string; readonly kvRevision?: string };
     /** Absent for a process that nobody asks over HTTP: it is healthy as long as it lives. */
     readonly probe?: {
       readonly path: string;

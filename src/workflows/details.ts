@@ -22,8 +22,8 @@ export function renderDetails({
 }: JobStatus): string {
   const shown = replicas.slice(0, replicasShown);
   const rows = shown.map(
-    ({ name, generation, phase: state, url, note }) =>
-      `| ${name} | g${generation} | ${state} | ${url ?? ""} | ${cell(note)} |`,
+    ({ name, generation, phase: state, outdated, url, note }) =>
+      `| ${name} | g${generation} | ${state}${outdated ? ", outdated" : ""} | ${url ?? ""} | ${cell(note)} |`,
   );
   const more =
     replicas.length > shown.length ? [`| … ${replicas.length - shown.length} more | | | | |`] : [];

@@ -1,8 +1,21 @@
 import { ApplicationFailure, setHandler } from "@temporalio/workflow";
+import { applyProblem, undoProblem } from "../domain/apply.ts";
 import { scaleProblem } from "../domain/scale.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
 import { restartProblem } from "../domain/restart.ts";
-import { restartUpdate, scaleToSignal, scaleUpdate, statusQuery, stopUpdate } from "./messages.ts";
+import {
+  applyUpdate,
+  pauseUpdate,
+  restartUpdate,
+  revisionsQuery,
+  scaleToSignal,
+  scaleUpdate,
+  statusQuery,
+  stopUpdate,
+  undoUpdate,
+} from "./messages.ts";
+import type { ApplyAnswer } from "./messages.ts";
+import { adopt, numberOf, pause, revisionAt } from "./revisions.ts";
 import { claimKey, note, retire, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
 
@@ -52,6 +65,8 @@ export function registerHandlers(state: JobState): void {
     },
   );
 
+  registerRevisionHandlers(state);
+
   setHandler(
     stopUpdate,
     () => {
@@ -61,6 +76,65 @@ export function registerHandlers(state: JobState): void {
     },
     { description: "Drain, then tear everything down." },
   );
+}
+
+/** Those that change the config, and say which ones there were. */
+function registerRevisionHandlers(state: JobState): void {
+  const answer = (revision: number): ApplyAnswer => ({
+    revision,
+    desiredGeneration: state.desiredGeneration,
+  });
+  const refuseIf = (problem: string | undefined): void => {
+    if (problem) throw ApplicationFailure.nonRetryable(problem, "ApplyRefused");
+  };
+
+  setHandler(revisionsQuery, () => state.revisions, {
+    description: "The configs that the job had lately.",
+  });
+
+  setHandler(
+    applyUpdate,
+    ({ spec, outage }) => answer(adopt(state, { spec, outage, why: "apply" }, Date.now())),
+    {
+      validator: (request) => refuseIf(applyProblem(request, state)),
+      description: "Change the job to another config, replica by replica where engines change.",
+    },
+  );
+
+  setHandler(
+    undoUpdate,
+    ({ to, outage }) => {
+      const target = revisionAt(state, to);
+      if (!target) return answer(numberOf(state)); // The validator has seen it; it was there.
+      const why = `undo to ${target.number}`;
+      return answer(adopt(state, { spec: target.spec, outage, why }, Date.now()));
+    },
+    {
+      validator: (request) => refuseIf(undoProblem(request, state.revisions, state)),
+      description: "Go back to an earlier config.",
+    },
+  );
+
+  setHandler(
+    pauseUpdate,
+    ({ paused }) => {
+      note(state, paused ? "the update is paused" : "the update goes on", Date.now());
+      pause(state, paused);
+      return { paused };
+    },
+    {
+      validator: (request) => refuseIf(pauseProblem(state, request)),
+      description: "Stop an update where it is, or let it go on.",
+    },
+  );
+}
+
+function pauseProblem({ spec, desired }: JobState, request: unknown): string | undefined {
+  const paused =
+    typeof request === "object" && request !== null && "paused" in request && request.paused;
+  if (typeof paused !== "boolean") return 'A pause request is {"paused":true} or {"paused":false}.';
+  if (desired.stop) return `Job ${spec.name} is stopping.`;
+  return desired.rollout ? undefined : `Job ${spec.name} has had no change of its config to pause.`;
 }
 
 function scaleRefusal({ spec, desired }: JobState, request: unknown): string | undefined {

@@ -1,4 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
+import type { ApplyRequest, UndoRequest } from "../domain/apply.ts";
+import type { Revision } from "../domain/revision.ts";
 import type { Role } from "../domain/role.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
 import type { JobSpec } from "../domain/spec.ts";
@@ -39,6 +41,28 @@ export interface RestartAnswer {
   /** This generation and older ones are replaced. */
   readonly retired: number;
 }
+
+/** The job is to be as another config says: in place where that is possible, replica by replica where engines change. */
+export const applyUpdate = defineUpdate<ApplyAnswer, [ApplyRequest]>("apply");
+
+/** Goes back to an earlier revision, as a new one. */
+export const undoUpdate = defineUpdate<ApplyAnswer, [UndoRequest]>("undo");
+
+export interface ApplyAnswer {
+  /** Number of the revision that is wanted now; as before when nothing changed. */
+  readonly revision: number;
+  readonly desiredGeneration: number;
+}
+
+/** Stops an update where it is, or lets it go on. */
+export const pauseUpdate = defineUpdate<{ readonly paused: boolean }, [PauseRequest]>("pause");
+
+export interface PauseRequest {
+  readonly paused: boolean;
+}
+
+/** The configs that the job had lately, the newest last. */
+export const revisionsQuery = defineQuery<readonly Revision[]>("revisions");
 
 /** Drain, then tear everything down. Answers as soon as the wish is recorded. */
 export const stopUpdate = defineUpdate<{ readonly stopping: true }, []>("stop");

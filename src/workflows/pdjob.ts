@@ -22,6 +22,7 @@ import type { JobInput, JobResult } from "./messages.ts";
 import { toFailure } from "./failure.ts";
 import { perform, quick } from "./perform.ts";
 import { createWatcher } from "./watcher.ts";
+import { adopt, numberOf, revisionAt } from "./revisions.ts";
 import { rememberFailure, rememberSeen, rememberStart, rememberSuccess } from "./remember.ts";
 import { carry, note, noteLog, openState, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
@@ -69,12 +70,12 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
   let failedLooks = 0;
   for (;;) {
     state.dirty = false;
-    const wished = state.desiredGeneration;
+    const wished = { generation: state.desiredGeneration, revision: numberOf(state) };
     const turn = await planTurn(state);
     failedLooks = turn ? 0 : failedLooks + 1;
     if (turn) {
-      state.plannedGeneration = wished;
-      applyPlan(state, turn.plan);
+      state.plannedGeneration = wished.generation;
+      applyPlan(state, turn.plan, wished.revision);
       if (turn.plan.finished) break;
       if (needsWatch(state)) watcher.start(turn.digest);
     }
@@ -87,7 +88,8 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
       for (const { kind, cancel } of state.inFlight.values()) if (slowKinds.has(kind)) cancel();
       await condition(() => state.inFlight.size === 0);
       await condition(allHandlersFinished);
-      await continueAsNew<typeof PDJobWorkflow>({ ...input, state: carry(state) });
+      const { spec } = state;
+      await continueAsNew<typeof PDJobWorkflow>({ ...input, spec, state: carry(state) });
     }
   }
   await watcher.stop();
@@ -123,8 +125,10 @@ async function planTurn(state: JobState) {
   }
 }
 
-function applyPlan(state: JobState, plan: Plan): void {
+/** `revision` is the one that the plan was made for; a newer one may have come meanwhile. */
+function applyPlan(state: JobState, plan: Plan, revision: number): void {
   if (plan.failure) fail(state, plan.failure);
+  if (plan.rollback !== undefined && revision === numberOf(state)) rollBack(state, plan.rollback);
   for (const key of plan.cancel) state.inFlight.get(key)?.cancel();
   for (const action of plan.actions) launch(state, action);
   state.memory = {
@@ -132,8 +136,21 @@ function applyPlan(state: JobState, plan: Plan): void {
     // Absent in turns that were recorded before it was counted.
     lostSinceMs: plan.lostSinceMs ?? {},
     served: state.memory.served || plan.view.phase === "READY",
+    ...(plan.view.phase === "READY" ? { settledRevision: revision } : {}),
   };
   show(state, plan.view);
+}
+
+function rollBack(state: JobState, why: string): void {
+  const previous = revisionAt(state, state.desired.rollout?.previous);
+  if (!previous) return;
+  const { number, spec } = previous;
+  const { outage } = state.desired.rollout ?? {};
+  adopt(
+    state,
+    { spec, why: `rollback to ${number}: ${why}`, outage, isRollback: true },
+    Date.now(),
+  );
 }
 
 /** Performs an action beside the loop. Its end, however it ends, asks for the next plan. */

@@ -27,7 +27,8 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
               [target]: [...(memory.restarts[target] ?? []), nowMs].slice(-restartsMax),
             }
           : memory.restarts;
-      return { ...memory, restarts, generations: raised(memory, target, action.generation) };
+      const known = { ...memory, restarts, generations: raised(memory, target, action.generation) };
+      return "surge" in action ? withSurge(known, target) : known;
     }
     case "setMembership":
       return {
@@ -54,6 +55,11 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
       return memory;
   }
 }
+
+const withSurge = (memory: Memory, target: string): Memory => {
+  const { surge = [] } = memory;
+  return surge.includes(target) ? memory : { ...memory, surge: [...surge, target] };
+};
 
 /** What an earlier workflow of the same name started is adopted: its numbers are used up, even if it vanishes at once. */
 export function rememberSeen(memory: Memory, { replicas, proxy }: JobView): Memory {
@@ -193,6 +199,7 @@ function forget(memory: Memory, target: string, incarnation: string): Memory {
     started: without(memory.started, target),
     startedAtMs: without(memory.startedAtMs, target),
     drained: memory.drained.filter((name) => name !== incarnation),
+    ...(memory.surge ? { surge: memory.surge.filter((name) => name !== target) } : {}),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Desired, Memory } from "../domain/memory.ts";
 import type { JobView } from "../domain/plan.ts";
 import { forgive } from "../domain/restart.ts";
 import { actorName, logPath, replicaName } from "../domain/names.ts";
+import type { Revision } from "../domain/revision.ts";
 import { scaleLimits } from "../domain/scale.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import type { JobEvent, JobStatus, LogPlace } from "../domain/status.ts";
@@ -28,13 +29,16 @@ export interface CarriedState {
   readonly events: readonly JobEvent[];
   readonly keys: readonly string[];
   readonly logs: readonly LogPlace[];
+  /** Absent when an earlier version carried it: then the job has had one config. */
+  readonly revisions?: readonly Revision[];
   readonly failure?: Failure;
   readonly cancelled?: boolean;
 }
 
 /** The job as one run of the workflow sees it. Handlers edit `desired` only, through the functions below. */
 export interface JobState {
-  readonly spec: JobSpec;
+  /** Of the newest revision. */
+  spec: JobSpec;
   desired: Desired;
   desiredGeneration: number;
   memory: Memory;
@@ -42,6 +46,8 @@ export interface JobState {
   events: readonly JobEvent[];
   keys: readonly string[];
   logs: readonly LogPlace[];
+  /** The configs that the job had lately, the newest last. */
+  revisions: readonly Revision[];
   failure?: Failure;
   /** The workflow's cancellation was asked for: that is how it is to end. */
   cancelled?: boolean;
@@ -70,10 +76,12 @@ export function openState(
     events: [{ atMs: nowMs, text: `job ${spec.name} was started` }],
     keys: [],
     logs: [],
+    revisions: [{ number: 1, atMs: nowMs, why: "start", spec }],
   };
   const { schemaVersion: _, ...state } = { ...fresh, ...carried };
   const memory = completeMemory(state.memory, nowMs);
-  return { ...state, memory, spec, inFlight: new Map(), dirty: true };
+  const { revisions = [] } = state;
+  return { ...state, revisions, memory, spec, inFlight: new Map(), dirty: true };
 }
 
 export function carry({
@@ -85,6 +93,7 @@ export function carry({
   events,
   keys,
   logs,
+  revisions,
   failure,
   cancelled,
 }: JobState): CarriedState {
@@ -98,6 +107,7 @@ export function carry({
     events,
     keys,
     logs,
+    revisions,
   };
   return { ...state, ...(failure ? { failure } : {}), ...(cancelled ? { cancelled } : {}) };
 }
@@ -164,7 +174,7 @@ export function stopWanted(state: JobState, drain: boolean): void {
 }
 
 export function statusOf(job: JobState): JobStatus {
-  const { spec, desired, desiredGeneration, inFlight, events, logs, failure } = job;
+  const { spec, desired, desiredGeneration, inFlight, events, logs, revisions, failure } = job;
   const view = standing(job);
   const ready = { prefill: 0, decode: 0 };
   for (const { role, phase } of view.replicas) if (phase === "READY") ready[role] += 1;
@@ -173,6 +183,7 @@ export function statusOf(job: JobState): JobStatus {
     job: spec.name,
     logs,
     desired: desired.replicas,
+    revision: revisions.at(-1)?.number ?? 1,
     limits: scaleLimits(spec),
     desiredGeneration,
     ready,

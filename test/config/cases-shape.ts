@@ -21,7 +21,7 @@ export const shapeCases: readonly Case[] = [
     name: "an unknown key near none",
     text: job({ 2: "colour: blue" }),
     messages: [
-      'job.yaml:2:1 colour: is not a known key: remove "colour", or use one of name, timeout, num_gpus, gpus_per_worker, num_cpus, working_dir, upload, envs, engine, scheduler, general, prefill, decode, health, restart, drain, stop_grace, lease.',
+      'job.yaml:2:1 colour: is not a known key: remove "colour", or use one of name, timeout, num_gpus, gpus_per_worker, num_cpus, working_dir, upload, envs, engine, scheduler, general, prefill, decode, health, restart, rollout, drain, stop_grace, lease.',
     ],
   },
   {

@@ -35,6 +35,7 @@ const member = {
   role: "prefill",
   url: "http://10.0.0.7:20417",
   ports: { side_channel: 20_500 },
+  pairings: [1, 2],
 } as const;
 const call = (verb: string) => ({
   method: "POST",
@@ -89,6 +90,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     env: { HF_HUB_OFFLINE: "1" },
     cwd: "/tmp/pdjob-demo",
     specHash: "0123456789abcdef",
+    labels: { revision: "0f0f0f0f0f0f", kvRevision: "f0f0f0f0f0f0" },
     probe: { path: "/health", intervalS: 0.5, timeoutS: 10 },
     files: [{ path: ".pdjob/files/demo-prefill-0-g1/lmcache.yaml", text: "enable_pd: True\n" }],
     emptied: [".pdjob/kv/demo"],

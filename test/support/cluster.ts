@@ -27,6 +27,8 @@ const turnsMax = 400;
  */
 export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
   const state = {
+    /** Of the newest revision. */
+    spec,
     desired: {
       replicas: { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas },
     } as Desired,
@@ -41,9 +43,11 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
   };
 
   function turn(): Plan {
-    const plan = reconcile({ ...state, spec });
+    const plan = reconcile(state);
     const served = state.memory.served || plan.view.phase === "READY";
-    state.memory = { ...state.memory, lostSinceMs: plan.lostSinceMs, served };
+    const settled =
+      plan.view.phase === "READY" ? { settledRevision: state.desired.rollout?.revision ?? 1 } : {};
+    state.memory = { ...state.memory, lostSinceMs: plan.lostSinceMs, served, ...settled };
     state.plan = plan;
     return plan;
   }
@@ -65,7 +69,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     state.log.push(actionKey(action));
     state.memory = rememberStart(state.memory, action, state.nowMs);
     apply(action);
-    const success = { result: resultOf(action), job: spec.name, nowMs: state.nowMs };
+    const success = { result: resultOf(action), job: state.spec.name, nowMs: state.nowMs };
     state.memory = rememberSuccess(state.memory, action, success);
   }
 
@@ -74,7 +78,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     switch (action.kind) {
       case "reservePlacementGroup": {
         const group = {
-          name: incarnationName(spec.name, action.replica, action.generation),
+          name: incarnationName(state.spec.name, action.replica, action.generation),
           state: "CREATED" as const,
           nodeIps: action.bundles.map((_, rank) => `10.0.0.${rank + 1}`),
           bundles: action.bundles,
@@ -87,10 +91,10 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
         startRanks(action, action.bundles?.length ?? 1);
         return;
       case "waitHealthy":
-        setState(incarnationName(spec.name, action.replica, action.generation), "healthy");
+        setState(incarnationName(state.spec.name, action.replica, action.generation), "healthy");
         return;
       case "stopReplica": {
-        const name = incarnationName(spec.name, action.replica, action.generation);
+        const name = incarnationName(state.spec.name, action.replica, action.generation);
         state.observed = {
           ...observed,
           replicas: observed.replicas.filter((actor) => actor.name !== name),
@@ -99,7 +103,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
         return;
       }
       case "removePlacementGroup": {
-        const name = incarnationName(spec.name, action.replica, action.generation);
+        const name = incarnationName(state.spec.name, action.replica, action.generation);
         state.observed = {
           ...observed,
           placementGroups: observed.placementGroups.filter((group) => group.name !== name),
@@ -111,20 +115,20 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
           ...observed,
           proxies: [
             {
-              name: proxyName(spec.name, action.generation),
+              name: proxyName(state.spec.name, action.generation),
               generation: action.generation,
               state: "healthy",
               host: "10.0.0.9",
               port: 8021,
-              ...(isToldLive(spec.scheduler)
+              ...(isToldLive(state.spec.scheduler)
                 ? {
                     membership: {
                       generation: 0,
-                      members: membersAtStart(spec.scheduler, action.command.members),
+                      members: membersAtStart(state.spec.scheduler, action.command.members),
                     },
                   }
                 : {}),
-              ...(spec.scheduler.membership === "builtin" ? { inFlight: {} } : {}),
+              ...(state.spec.scheduler.membership === "builtin" ? { inFlight: {} } : {}),
             },
           ],
         };
@@ -163,7 +167,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     const ranks = (action.bundles ?? [{}]).map((_, rank) => rank).toReversed();
     const started = new Set(ranks.slice(0, count));
     const { replica, generation } = action;
-    const nameOf = (rank: number): string => rankName(spec.name, replica, generation, rank);
+    const nameOf = (rank: number): string => rankName(state.spec.name, replica, generation, rank);
     const isKnown = (name: string): boolean =>
       [...observed.replicas, ...(observed.followers ?? [])].some(
         (one) => one.name === name && one.state !== "idle",
@@ -171,7 +175,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     const fresh = ranks.filter((rank) => !isKnown(nameOf(rank)));
     const names = new Set(fresh.map(nameOf));
     const rank0 = {
-      ...actorOf(action, spec),
+      ...actorOf(action, state.spec),
       state: started.has(0) ? "starting" : "idle",
     } as const;
     const followers = fresh
@@ -226,6 +230,7 @@ export const emptyCluster = (session: string, nodes?: readonly ObservedNode[]): 
 type StartAction = Extract<Action, { kind: "startPrefill" | "startDecode" }>;
 
 function actorOf({ replica, generation }: StartAction, spec: JobSpec): ObservedReplica {
+  const { revision, kvRevision } = spec.roles[replica.role];
   const port = 20_000 + generation * 100 + replica.index * 2 + (replica.role === "decode" ? 1 : 0);
   return {
     name: incarnationName(spec.name, replica, generation),
@@ -234,5 +239,7 @@ function actorOf({ replica, generation }: StartAction, spec: JobSpec): ObservedR
     state: "starting",
     startedAtMs: 0,
     endpoint: { host: "10.0.0.1", ports: { http: port } },
+    ...(revision === undefined ? {} : { revision }),
+    ...(kvRevision === undefined ? {} : { kvRevision }),
   };
 }

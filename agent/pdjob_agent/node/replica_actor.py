@@ -51,7 +51,8 @@ class ReplicaActor:
         self._log: Log | None = None
         self._files: list[str] = []
         self._unpacked = Unpacked()
-        self._spec_hash: str | None = None
+        # `specHash` names the command that runs; the others say what the job asked for when it was started.
+        self._tags: dict[str, str] = {}
         self._started_at_ms: int | None = None
         self._lock = threading.Lock()
         self._lease = Lease(lease_s, self._lapse)
@@ -71,7 +72,7 @@ class ReplicaActor:
             "nodeId": self._node_id,
             "pid": engine.pid if engine else None,
             "startedAtMs": self._started_at_ms,
-            "specHash": self._spec_hash,
+            **self._tags,
             "exit": engine.exit if engine else None,
             "logTail": self._log.tail() if self._log and state in ("exited", "unhealthy") else None,
         }
@@ -96,17 +97,18 @@ class ReplicaActor:
         return {"name": self._name, **self._identity, **facts}
 
     def start_engine(
-        self, argv: list[str], env: dict[str, str], cwd: str, spec_hash: str, probe: dict[str, Any] | None
+        self, argv: list[str], env: dict[str, str], cwd: str, tags: dict[str, str], probe: dict[str, Any] | None
     ) -> dict[str, Any]:
         with self._lock:
-            if self._spec_hash is not None and self._spec_hash != spec_hash:
-                text = f"{self._name} already runs another command (spec {self._spec_hash}, asked for {spec_hash})."
+            running, asked = self._tags.get("specHash"), tags["specHash"]
+            if running is not None and running != asked:
+                text = f"{self._name} already runs another command (spec {running}, asked for {asked})."
                 return {"error": {"code": "StaleGeneration", "message": text}}
             if self._engine is None:
                 error = self._launch(argv, env, cwd, probe)
                 if error:
                     return {"error": {"code": "EngineNotStarted", "message": error}}
-                self._spec_hash = spec_hash
+                self._tags = tags
         return self.status()
 
     def stop(self, grace_s: float) -> bool:

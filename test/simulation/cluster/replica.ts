@@ -40,6 +40,7 @@ export function createReplicaActor(
   let isGone = false;
   let engine: Process | undefined;
   let specHash: string | undefined;
+  let labels: VerbArgs["startEngine"]["labels"] = {};
   const lease = startLease(clock, leaseS, () => void lapse());
 
   function status(renewS?: number): ObservedReplica {
@@ -55,7 +56,7 @@ export function createReplicaActor(
       endpoint: { host: node.ip, ports: held },
       nodeId: node.id,
       ...(engine ? { pid: 1, startedAtMs: engine.startedAtMs } : {}),
-      ...(specHash === undefined ? {} : { specHash }),
+      ...(specHash === undefined ? {} : { specHash, ...labels }),
       ...(engine?.exit ? { exit: engine.exit } : {}),
       ...(state === "exited" || state === "unhealthy" ? { logTail: "its last words" } : {}),
     };
@@ -65,11 +66,16 @@ export function createReplicaActor(
   const stateOf = (process: Process): EngineState =>
     rank > 0 && !process.exit ? "healthy" : probedState(process, clock.nowMs());
 
-  function startEngine(hash: string, probe: VerbArgs["startEngine"]["probe"]) {
+  function startEngine(
+    hash: string,
+    probe: VerbArgs["startEngine"]["probe"],
+    told: VerbArgs["startEngine"]["labels"],
+  ) {
     if (specHash !== undefined && specHash !== hash)
       return refusal("StaleGeneration", `${name} already runs another command.`);
     if (engine) return status();
     specHash = hash;
+    labels = told ?? {};
     const drawn = cluster.nextBoot(job, role);
     const latestMs = rank > 0 ? followerBootMaxMs : Infinity;
     const boot = { ...drawn, takesMs: Math.min(drawn.takesMs, latestMs) };
@@ -137,7 +143,11 @@ export function createReplicaActor(
     if (method === "status") return status(args[0] as number | undefined);
     if (method === "stop") return stop(args[0] as number, args[1] as string);
     if (method === "start_engine")
-      return startEngine(args[0] as string, args[1] as VerbArgs["startEngine"]["probe"]);
+      return startEngine(
+        args[0] as string,
+        args[1] as VerbArgs["startEngine"]["probe"],
+        args[2] as VerbArgs["startEngine"]["labels"],
+      );
     if (method === "load") return { name, requests: null };
     if (method === "read_log") return { text: "its last words", offset: 0, size: 14 };
     throw new Error(`a replica's actor has no method ${method}`);

@@ -73,8 +73,14 @@ export const verbs: Verbs = {
     }
     return answerOf<ObservedReplica>(ray, name.full, "status", [], firstAnswerTimeoutMs);
   },
-  startEngine: (ray, { name, specHash, probe }) =>
-    answerOf<ObservedReplica>(ray, name, "start_engine", [specHash, probe], firstAnswerTimeoutMs),
+  startEngine: (ray, { name, specHash, probe, labels }) =>
+    answerOf<ObservedReplica>(
+      ray,
+      name,
+      "start_engine",
+      [specHash, probe, labels],
+      firstAnswerTimeoutMs,
+    ),
   async replicaStatus(ray, { name: full }) {
     const name = replicaName(full);
     if (!(await ray.actorNames()).includes(full)) return { name: full, state: "absent" };

@@ -1,0 +1,109 @@
+import type { Desired } from "./memory.ts";
+import { revisionsMax } from "./revision.ts";
+import type { Revision } from "./revision.ts";
+import { roles } from "./role.ts";
+import type { Role } from "./role.ts";
+import { countsProblem, scaleLimits } from "./scale.ts";
+import { defaultRollout } from "./spec.ts";
+import type { JobSpec } from "./spec.ts";
+
+/** Payload of update `apply`: what the client made of a config. */
+export interface ApplyRequest {
+  readonly spec: JobSpec;
+  /** Nothing serving for a while is accepted, where a replica can neither be spared nor have another beside it. */
+  readonly outage?: true;
+}
+
+/** Payload of update `undo`. */
+export interface UndoRequest {
+  /** Number of the revision to go back to; absent = the one before the newest. */
+  readonly to?: number;
+  readonly outage?: true;
+}
+
+/** The job as a change finds it. */
+export interface Changing {
+  readonly spec: JobSpec;
+  readonly desired: Desired;
+}
+
+/** Why a config cannot be applied to this job, or undefined when it can. Takes anything: updates come from scripts. */
+export function applyProblem(payload: unknown, { spec, desired }: Changing): string | undefined {
+  if (desired.stop) return `Job ${spec.name} is stopping.`;
+  if (!isApplyRequest(payload))
+    return 'An apply request is {"spec":{…},"outage"?:true}, with a spec as pdjob-client makes it of a config.';
+  const next = payload.spec;
+  if (next.name !== spec.name)
+    return `The config is of job ${next.name}, and this is job ${spec.name}. A job keeps its name.`;
+  return (
+    countsProblem(spec.name, scaleLimits(next), countsOf(next), roles) ??
+    (payload.outage ? undefined : standstill(spec, next, desired.replicas))
+  );
+}
+
+function isApplyRequest(payload: unknown): payload is ApplyRequest {
+  if (typeof payload !== "object" || payload === null || !("spec" in payload)) return false;
+  const { spec } = payload;
+  return typeof spec === "object" && spec !== null && "name" in spec && "roles" in spec;
+}
+
+/** Why there is no such way back, or undefined when there is. */
+export function undoProblem(
+  payload: unknown,
+  revisions: readonly Revision[],
+  changing: Changing,
+): string | undefined {
+  const { to, outage } = (payload ?? {}) as UndoRequest;
+  const target =
+    to === undefined ? revisions.at(-2) : revisions.find(({ number }) => number === to);
+  if (target) return applyProblem({ spec: target.spec, outage }, changing);
+  const known = revisions.slice(0, -1).map(({ number }) => number);
+  const list =
+    known.length > 0
+      ? `Kept are ${known.join(", ")}, of the last ${revisionsMax}`
+      : "It has had one config";
+  return `Job ${changing.spec.name} has no ${to === undefined ? "earlier revision" : `revision ${to}`}. ${list}.`;
+}
+
+export const countsOf = ({ roles: of }: JobSpec): Readonly<Record<Role, number>> => ({
+  prefill: of.prefill.replicas,
+  decode: of.decode.replicas,
+});
+
+/** The roles whose engines have to be replaced. */
+export const rollingRoles = (before: JobSpec, after: JobSpec): readonly Role[] =>
+  roles.filter((role) => before.roles[role].revision !== after.roles[role].revision);
+
+/** Must the engines of the new revision not hand KV to those of the old one? One role that changes alone keeps its partners. */
+export const isApart = (before: JobSpec, after: JobSpec): boolean =>
+  roles.every((role) => before.roles[role].kvRevision !== after.roles[role].kvRevision);
+
+/** The proxy is started anew when what it is told at its start changes. */
+export const isProxyNew = (before: JobSpec, after: JobSpec): boolean =>
+  JSON.stringify([before.scheduler, before.envs]) !== JSON.stringify([after.scheduler, after.envs]);
+
+/** Would an update stop at a replica that can neither be spared nor have another beside it? Says so, with the numbers. */
+function standstill(
+  before: JobSpec,
+  after: JobSpec,
+  running: Readonly<Record<Role, number>>,
+): string | undefined {
+  const { surge, unavailable } = after.rollout ?? defaultRollout;
+  const counts = countsOf(after);
+  const stuck = rollingRoles(before, after).filter(
+    (role) => Math.max(1, counts[role] - unavailable) >= Math.min(counts[role], running[role]),
+  );
+  const first = stuck[0];
+  if (first === undefined) return undefined;
+  const wanted = roles.reduce((sum, role) => sum + counts[role] * after.roles[role].numGpus, 0);
+  const beside = (isApart(before, after) ? stuck : [first]).reduce(
+    (sum, role) => sum + after.roles[role].numGpus,
+    0,
+  );
+  if (surge > 0 && wanted + beside <= after.numGpus) return undefined;
+  const room =
+    surge > 0
+      ? `num_gpus ${after.numGpus} leaves no room for another beside it (${wanted + beside} would do)`
+      : "rollout.surge is 0, so there is never another beside it";
+  return `No ${stuck.join(" and no ")} replica can be spared while it is replaced, and ${room}. Allow that nothing serves meanwhile (--allow-outage), or raise num_gpus.`;
+}

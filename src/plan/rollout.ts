@@ -1,0 +1,274 @@
+import { isRetryable } from "../domain/errors.ts";
+import { replicaName } from "../domain/names.ts";
+import type { Member } from "../domain/observed.ts";
+import type { PlanInput } from "../domain/plan.ts";
+import { mayPair } from "../domain/revision.ts";
+import { roles } from "../domain/role.ts";
+import type { Role } from "../domain/role.ts";
+import { defaultRollout } from "../domain/spec.ts";
+import { firstLine, isClusterFault } from "./condemn.ts";
+import { eligibleMembers, servingMembers } from "./members.ts";
+import type { ReplicaWorld, World } from "./world.ts";
+
+/** The actions after which a replica does not come back to the proxy. */
+const leaving: ReadonlySet<string> = new Set([
+  "drainReplica",
+  "stopReplica",
+  "removePlacementGroup",
+]);
+
+/**
+ * Replaces the replicas that run an earlier revision, as many at once as can be spared, and makes one more where none
+ * can. Level-triggered like everything else: who makes way follows from who serves now, so a rollout that is interrupted
+ * by anything, a newer revision included, goes on from whatever is there.
+ *
+ * What does not serve makes way at once. What serves makes way as long as, without it, each role keeps as many that
+ * serve as the budget says, each with a partner that it may hand KV to. Nor does one that is not wanted any more leave
+ * before another of its role serves.
+ */
+export function rollOut(world: World, input: PlanInput): World {
+  const serving = servingMembers(world, input);
+  if (input.desired.stop) return world;
+  const replicas = keepSurge(world, input).map((replica) =>
+    isAway(replica, serving, input) ? { ...replica, retired: true } : replica,
+  );
+  if (!serving) return { ...world, replicas };
+  const stays = serving.filter(
+    (member) => !replicas.some((one) => one.retired && isOf(one, member)),
+  );
+  const kept = keepLast({ replicas, serving: stays });
+  return { ...world, replicas: isHalted(input) ? kept.replicas : goOn(kept, world, input) };
+}
+
+/** How far a turn has come in deciding who stays. */
+interface Standing {
+  readonly replicas: readonly ReplicaWorld[];
+  /** Without those of whom it is decided that they leave. */
+  readonly serving: readonly Member[];
+}
+
+const isHalted = (input: PlanInput): boolean =>
+  input.desired.rollout?.paused === true || isCommandNew(input);
+
+/** Keeps an unwanted replica as long as nobody else of its role serves. */
+function keepLast({ replicas, serving }: Standing): Standing {
+  const unwanted = replicas.filter(({ wanted }) => !wanted).toReversed();
+  const { left, taken } = takeOut(unwanted, serving, () => 1);
+  const last = unwanted.filter((one) => !taken.has(one.name) && left.some((it) => isOf(one, it)));
+  return {
+    serving: left,
+    replicas: replicas.map((one) => (last.includes(one) ? { ...one, wanted: true } : one)),
+  };
+}
+
+/** The next step: the outdated replicas that can be spared together, the highest index first, or one more beside them. */
+function goOn({ replicas, serving }: Standing, world: World, input: PlanInput) {
+  const outdated = replicas.filter((one) => !one.retired && isOutdated(one, input)).toReversed();
+  const own = outdated.filter(({ surge }) => !surge);
+  const spared = takeOut(own, serving, (role) => floorOf(role, input), isAlone(input));
+  // One that was made for a revision that is outdated itself by now only keeps another from being made.
+  const extra = outdated.filter(({ surge }) => surge);
+  const taken = new Set([...spared.taken, ...takeOut(extra, spared.left, () => 1).taken]);
+  if (taken.size === 0) return addSurge({ replicas, serving }, world, input);
+  return replicas.map((one) => (taken.has(one.name) ? { ...one, retired: true } : one));
+}
+
+/**
+ * Who of these can leave together, in this order, so that each role keeps `floor` members that serve; a role that has
+ * fewer keeps what it has. One without a partner serves nobody.
+ */
+function takeOut(
+  candidates: readonly ReplicaWorld[],
+  serving: readonly Member[],
+  floor: (role: Role) => number,
+  alone = false,
+) {
+  const taken = new Set<string>();
+  let left = serving;
+  for (const replica of candidates) {
+    const without = left.filter((member) => !isOf(replica, member));
+    if (without.length === left.length) continue;
+    const before = left;
+    const isEnough = roles.every(
+      (role) =>
+        countOf(role, without, alone) >= Math.min(floor(role), countOf(role, before, alone)),
+    );
+    if (!isEnough) continue;
+    left = without;
+    taken.add(replica.name);
+  }
+  return { taken, left };
+}
+
+/** With an outage accepted a partner is not asked for. */
+const isAlone = ({ desired }: PlanInput): boolean => desired.rollout?.outage === true;
+
+/** Members of a role that must go on serving. */
+export function floorOf(
+  role: Role,
+  { desired, spec }: Pick<PlanInput, "desired" | "spec">,
+): number {
+  const { unavailable } = spec.rollout ?? defaultRollout;
+  const wanted = desired.replicas[role];
+  return desired.rollout?.outage && wanted === 1 ? 0 : Math.max(1, wanted - unavailable);
+}
+
+/** Members of a role that serve: those with a partner. */
+export const countOf = (role: Role, serving: readonly Member[], alone = false): number =>
+  serving.filter((one) => one.role === role && (alone || hasPartner(one, serving))).length;
+
+const isOf = ({ current }: ReplicaWorld, { name }: Member): boolean => current?.name === name;
+
+/** Is the version of what the new revision runs still to be asked for? Nothing is started, or spared for it, before. */
+export const isCommandNew = ({ desired, memory }: PlanInput): boolean =>
+  desired.rollout !== undefined && memory.engine === undefined;
+
+/**
+ * Does it run what an earlier revision asked for? What was started before revisions were told counts as up to date, and so
+ * does whatever a new workflow adopts until the job has served.
+ */
+export function isOutdated(
+  { id, wanted, current }: ReplicaWorld,
+  { spec, desired, memory }: PlanInput,
+): boolean {
+  const { revision } = spec.roles[id.role];
+  const own = current?.actor?.revision;
+  const isJudged = wanted && (memory.served || desired.rollout !== undefined);
+  return isJudged && revision !== undefined && own !== undefined && own !== revision;
+}
+
+/** An outdated replica that nobody misses: it does not serve, or has begun to leave. */
+function isAway(
+  replica: ReplicaWorld,
+  serving: readonly Member[] | undefined,
+  input: PlanInput,
+): boolean {
+  const { current, name } = replica;
+  if (!current || !isOutdated(replica, input)) return false;
+  const { inFlight, memory } = input;
+  if (memory.drained.includes(current.name) || current.actor?.state === "starting") return true;
+  if (inFlight.some(({ kind, target }) => target === name && leaving.has(kind))) return true;
+  if (serving) return !serving.some((member) => isOf(replica, member));
+  // Without a proxy that answers nobody knows who serves; before the first one nobody does.
+  return !memory.served;
+}
+
+const hasPartner = (member: Member, serving: readonly Member[]): boolean =>
+  serving.some((other) => other.role !== member.role && mayPair(member, other));
+
+/** What a rollout made beyond the wanted ones stays until each wanted one of its role is new and serves. */
+function keepSurge(world: World, input: PlanInput): readonly ReplicaWorld[] {
+  const { surge = [] } = input.memory;
+  if (surge.length === 0) return world.replicas;
+  const extras = roles.flatMap((role) =>
+    isUnfinished(role, world, input)
+      ? world.replicas
+          .filter(({ id, name, wanted }) => id.role === role && !wanted && surge.includes(name))
+          .slice(0, (input.spec.rollout ?? defaultRollout).surge)
+      : [],
+  );
+  return world.replicas.map((replica) =>
+    extras.includes(replica) ? { ...replica, wanted: true, surge: true as const } : replica,
+  );
+}
+
+function isUnfinished(role: Role, world: World, input: PlanInput): boolean {
+  const members = eligibleMembers(world, input);
+  const own = world.replicas.filter(({ id, wanted }) => wanted && id.role === role);
+  return own.some(
+    (replica) =>
+      replica.retired ||
+      isOutdated(replica, input) ||
+      !members.some((member) => isOf(replica, member)),
+  );
+}
+
+/** One more replica for each role that is held up because none of its own can be spared, and nothing is under way. */
+function addSurge(
+  { replicas: present, serving }: Standing,
+  world: World,
+  input: PlanInput,
+): readonly ReplicaWorld[] {
+  let replicas = present;
+  if (isUnderWay({ ...world, replicas }, input)) return replicas;
+  for (const role of roles) {
+    const isHeldUp = replicas.some(
+      (replica) =>
+        replica.id.role === role &&
+        isOutdated(replica, input) &&
+        serving.some((member) => isOf(replica, member)),
+    );
+    if (!isHeldUp || !hasRoom(role, replicas, input)) continue;
+    const id = { role, index: freeIndex(role, replicas, input.desired.replicas[role]) };
+    const extra = { id, name: replicaName(id), wanted: true, retired: false, surge: true } as const;
+    replicas = [...replicas, { ...extra, stale: [] }];
+  }
+  return replicas;
+}
+
+/** Does a wanted replica come or go? Then who can be spared may change by itself. */
+function isUnderWay(world: World, input: PlanInput): boolean {
+  const members = eligibleMembers(world, input);
+  return world.replicas.some(
+    (replica) => !replica.wanted || !members.some((member) => isOf(replica, member)),
+  );
+}
+
+/** May this role have one more for a while? */
+export function hasRoom(
+  role: Role,
+  replicas: readonly Pick<ReplicaWorld, "id" | "surge">[],
+  { spec }: Pick<PlanInput, "spec">,
+): boolean {
+  const extras = replicas.filter(({ id, surge }) => surge && id.role === role).length;
+  const gpus = replicas.reduce((sum, { id }) => sum + spec.roles[id.role].numGpus, 0);
+  const { surge } = spec.rollout ?? defaultRollout;
+  return extras < surge && gpus + spec.roles[role].numGpus <= spec.numGpus;
+}
+
+function freeIndex(role: Role, replicas: readonly ReplicaWorld[], from: number): number {
+  const taken = new Set(replicas.flatMap(({ id }) => (id.role === role ? [id.index] : [])));
+  let index = from;
+  while (taken.has(index)) index += 1;
+  return index;
+}
+
+/** Is a newer revision on its way through the job? */
+export const isUpdating = ({ replicas }: World, input: PlanInput): boolean =>
+  replicas.some((replica) => replica.surge || isOutdated(replica, input)) || isUnsettled(input);
+
+/** The last change of the config has not been seen to serve whole yet. */
+const isUnsettled = ({ desired, memory }: PlanInput): boolean =>
+  desired.rollout !== undefined && desired.rollout.revision > (memory.settledRevision ?? 0);
+
+/** Why nothing goes on although outdated replicas serve; undefined when something does, or all are new. */
+export function whyHeldUp(world: World, input: PlanInput): string | undefined {
+  const { replicas } = world;
+  const outdated = replicas.filter((replica) => isOutdated(replica, input));
+  if (outdated.length === 0) return undefined;
+  if (input.desired.rollout?.paused)
+    return `the update is paused with ${outdated.length} of ${replicas.length} replicas outdated`;
+  const [first] = outdated;
+  if (!first || replicas.some(({ retired, surge }) => retired || surge) || isUnderWay(world, input))
+    return undefined;
+  const { role } = first.id;
+  return hasRoom(role, replicas, input)
+    ? undefined
+    : `${first.name} cannot be spared, and num_gpus ${input.spec.numGpus} leaves no room for another ${role} beside it`;
+}
+
+/** Has the new revision failed so often on one replica that the job is to go back? Told in one sentence. */
+export function whyRollBack(input: PlanInput): string | undefined {
+  const { desired, memory, spec } = input;
+  const { rollout } = desired;
+  if (rollout?.previous === undefined || !memory.served || !isUnsettled(input)) return undefined;
+  const { attempts } = spec.rollout ?? defaultRollout;
+  for (const [target, { code, message, generation }] of Object.entries(memory.failures)) {
+    if (target === "proxy" || isClusterFault({ code, message })) continue;
+    const tried = generation - (rollout.since[target] ?? 0);
+    const isVerdict = target === "engine" && !isRetryable[code];
+    if (isVerdict || (target !== "engine" && target !== "job" && tried >= attempts))
+      return `${target} failed with revision ${rollout.revision}: ${firstLine({ code, message })}`;
+  }
+  return undefined;
+}

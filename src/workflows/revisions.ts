@@ -1,0 +1,133 @@
+import { countsOf, isApart, isProxyNew, rollingRoles } from "../domain/apply.ts";
+import type { Desired, Memory } from "../domain/memory.ts";
+import { revisionsMax } from "../domain/revision.ts";
+import type { Pairing, Revision } from "../domain/revision.ts";
+import { roles } from "../domain/role.ts";
+import type { JobSpec } from "../domain/spec.ts";
+import { note, retire } from "./state.ts";
+import type { JobState } from "./state.ts";
+
+interface Change {
+  readonly spec: JobSpec;
+  /** `apply`, `undo to 1`, `rollback to 1: …`. */
+  readonly why: string;
+  readonly outage?: true | undefined;
+  /** A job that went back by itself does not do so again. */
+  readonly isRollback?: true;
+}
+
+/** The job is to be as this config says. The same config again changes nothing but the counts. Answers with its number. */
+export function adopt(state: JobState, change: Change, nowMs: number): number {
+  const before = state.spec;
+  const last = numberOf(state);
+  if (isSame(before, change.spec) && isSameCounts(state, change.spec)) return last;
+  const number = last + 1;
+  const { spec, why, outage, isRollback } = change;
+  const rolling = rollingRoles(before, spec);
+  note(state, `revision ${number}: ${why}${describe(rolling)}`, nowMs);
+  const previous = settledBefore(state);
+  state.revisions = [
+    // What `undo` goes back to is what was there, counts that were changed meanwhile included.
+    ...state.revisions.slice(0, -1),
+    ...state.revisions.slice(-1).map((one) => ({ ...one, spec: withCounts(one.spec, state) })),
+    { number, atMs: nowMs, why, spec },
+  ].slice(-revisionsMax);
+  state.memory = refreshed(state.memory, before, spec, nowMs);
+  state.desired = {
+    ...state.desired,
+    replicas: countsOf(spec),
+    rollout: {
+      revision: number,
+      since: state.memory.generations,
+      ...(previous === undefined || isRollback ? {} : { previous }),
+      ...(outage ? { outage } : {}),
+    },
+    ...pairingsOf(state.desired, before, spec),
+  };
+  state.spec = spec;
+  state.desiredGeneration += 1;
+  state.dirty = true;
+  if (isProxyNew(before, spec)) retire(state, "proxy");
+  return number;
+}
+
+export const numberOf = ({ revisions }: JobState): number => revisions.at(-1)?.number ?? 1;
+
+/** The spec of a revision that is kept. */
+export const revisionAt = (
+  { revisions }: JobState,
+  number: number | undefined,
+): Revision | undefined =>
+  number === undefined ? revisions.at(-2) : revisions.find((one) => one.number === number);
+
+/** Stops the update where it is, or lets it go on. */
+export function pause(state: JobState, paused: boolean): void {
+  const { rollout } = state.desired;
+  if (!rollout || (rollout.paused ?? false) === paused) return;
+  const { paused: _, ...rest } = rollout;
+  state.desired = { ...state.desired, rollout: paused ? { ...rest, paused } : rest };
+  state.desiredGeneration += 1;
+  state.dirty = true;
+}
+
+/** The newest revision that was seen to serve whole: what to go back to. */
+const settledBefore = ({ memory, revisions }: JobState): number | undefined =>
+  revisions.find(({ number }) => number === memory.settledRevision)?.number;
+
+const describe = (rolling: readonly string[]): string =>
+  rolling.length > 0 ? `; the ${rolling.join(" and ")} engines are replaced` : "";
+
+const isSame = (a: JobSpec, b: JobSpec): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+const isSameCounts = ({ desired }: JobState, spec: JobSpec): boolean =>
+  roles.every((role) => desired.replicas[role] === spec.roles[role].replicas);
+
+const withCounts = (spec: JobSpec, { desired }: JobState): JobSpec => ({
+  ...spec,
+  roles: {
+    prefill: { ...spec.roles.prefill, replicas: desired.replicas.prefill },
+    decode: { ...spec.roles.decode, replicas: desired.replicas.decode },
+  },
+});
+
+/** A new config has its whole restart budget, and what was learned of the old one is learned anew. */
+function refreshed(known: Memory, before: JobSpec, after: JobSpec, nowMs: number): Memory {
+  const { engine, package: files, untold: _, ...memory } = known;
+  return {
+    ...memory,
+    failures: {},
+    restarts: {},
+    ...(memory.served ? {} : { deployStartedAtMs: nowMs }),
+    ...(engine && isSameCommand(before, after) ? { engine } : {}),
+    // The folder is read again: what is started from now on finds the files as they are now.
+    ...(files !== undefined && after.upload === undefined ? { package: files } : {}),
+  };
+}
+
+const isSameCommand = (a: JobSpec, b: JobSpec): boolean =>
+  JSON.stringify(asked(a)) === JSON.stringify(asked(b));
+
+/** What the question for the engines' version, and the judgement of its answer, depend on. */
+const asked = ({ engineCommand, engineVersion, roles: of, workingDir, upload }: JobSpec) => [
+  [engineCommand, engineVersion, workingDir, upload],
+  roles.map((role) => [of[role].envs, of[role].kvTransfer, of[role].params, of[role].numGpus]),
+];
+
+/** Nothing while every engine may pair with every other. */
+function pairingsOf(
+  { pairings = [] }: Desired,
+  before: JobSpec,
+  after: JobSpec,
+): Pick<Desired, "pairings"> {
+  const known = pairings.length > 0 ? pairings : withPairing([], before);
+  const next = withPairing(known, after);
+  return next.length > 1 || isApart(before, after) ? { pairings: next } : {};
+}
+
+function withPairing(pairings: readonly Pairing[], { roles: of }: JobSpec): readonly Pairing[] {
+  const [prefill, decode] = [of.prefill.kvRevision, of.decode.kvRevision];
+  if (prefill === undefined || decode === undefined) return pairings;
+  if (pairings.some((one) => one.prefill === prefill && one.decode === decode)) return pairings;
+  const number = (pairings.at(-1)?.number ?? 0) + 1;
+  return [...pairings, { number, prefill, decode }].slice(-revisionsMax);
+}

@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import { changesBetween, consequencesOf } from "../../src/plan/changes.ts";
+import type { JobSpec } from "../../src/domain/spec.ts";
+import { makeSpec } from "../support/spec.ts";
+
+test("a change is named as the config names it, with what it was and what it is to be", () => {
+  const before = makeSpec({ health: { intervalS: 1, timeoutS: 3, failures: 3 } });
+  const after = makeSpec({
+    timeoutS: 90,
+    drainS: { prefill: 10, decode: 5 },
+    stopGraceS: 6,
+    envs: { A: "1" },
+    restart: { restartsMax: 1, windowS: 600 },
+    health: { intervalS: 2, timeoutS: 3, failures: 3 },
+    prefill: {
+      replicas: 3,
+      model: "sim/other",
+      params: { timeoutS: 4 },
+      envs: { model: "x" },
+      kvTransfer: { kv_connector: "NixlConnector", kv_role: "kv_both" },
+      extraArgs: ["--foo"],
+      revision: "new",
+    },
+  });
+  expect(changesBetween(before, after)).toEqual([
+    { path: "timeout", before: "60", after: "90" },
+    { path: "restart.max_restarts", before: "3", after: "1" },
+    { path: "drain.decode", before: "20", after: "5" },
+    { path: "stop_grace", before: "5", after: "6" },
+    { path: "health.interval", before: "1", after: "2" },
+    { path: "prefill.replicas", before: "2", after: "3" },
+    { path: "prefill.params.served_model_name", before: '"sim"' },
+    { path: "prefill.params.model", before: '"sim/tiny"', after: '"sim/other"' },
+    {
+      path: "prefill.params.kv_transfer_config.kv_role",
+      before: '"kv_producer"',
+      after: '"kv_both"',
+    },
+    { path: "prefill.params._extra_params", before: "[]", after: '["--foo"]' },
+    { path: "envs.A", after: '"1"' },
+    { path: "prefill.envs.model", after: '"x"' },
+    { path: "prefill.params.timeoutS", after: "4" },
+  ]);
+  expect(changesBetween(after, after)).toEqual([]);
+});
+
+const revised = (prefill: string, decode: string, counts = 2, more = {}): JobSpec =>
+  makeSpec({
+    prefill: { replicas: counts, revision: prefill, kvRevision: prefill },
+    decode: { replicas: counts, revision: decode, kvRevision: decode },
+    ...more,
+  });
+
+test.each([
+  ["nothing that runs", revised("a", "a"), []],
+  [
+    "one role",
+    revised("b", "a"),
+    ["prefill: 2 engines are replaced, 1 at a time, after its requests in flight"],
+  ],
+  [
+    "both roles, of one replica each from now on, and the proxy",
+    revised("b", "b", 1, { scheduler: { port: 1, membership: "builtin" } }),
+    [
+      "prefill: 1 engine is replaced, beside 1 more that comes first and goes last",
+      "decode: 1 engine is replaced, beside 1 more that comes first and goes last",
+      "old engines are never paired with new ones: their KV may not fit together",
+      "prefill: 2 → 1 replicas",
+      "decode: 2 → 1 replicas",
+      "the proxy is started anew",
+    ],
+  ],
+])("what a change costs is told: %s", (_what, after, expected) => {
+  const running = { prefill: 2, decode: 2 };
+  expect(consequencesOf(revised("a", "a"), after, running)).toEqual(expected);
+});
