@@ -18,6 +18,14 @@ export interface Bed {
   readonly longStreamTokens: number;
   /** How long a prefill engine keeps KV for somebody. */
   readonly leaseS: number;
+  /** How command lines with these flags end, where there is a cheaper way than to launch one after the other. */
+  readonly endsOf?: (flags: readonly (readonly string[])[]) => Promise<readonly Ended[]>;
+}
+
+/** A command line that ended by itself. */
+export interface Ended {
+  readonly code: number | null;
+  readonly log: string;
 }
 
 export interface Engine {

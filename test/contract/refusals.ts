@@ -1,9 +1,9 @@
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { launch, ownPort } from "./bed.ts";
-import type { Bed } from "./bed.ts";
+import type { Bed, Ended } from "./bed.ts";
 
-/** Real ones compute for a while before they refuse; more at a time would only slow each other down. */
+/** More at a time would only slow each other down. */
 const atOnceMax = 3;
 const kv = (config: object): readonly string[] => [
   "--kv-transfer-config",
@@ -123,12 +123,16 @@ const refusals: readonly Refusal[] = [
 /** Command lines that end by themselves: exit code 2 and argparse's words, or 1 and a reason at the end of a long trace. */
 export function refusalCases(bed: () => Bed): void {
   describe("a command line is refused for", () => {
-    let outcomes: ReadonlyMap<string, Promise<Outcome>> | undefined;
-    const all = () => (outcomes ??= runAll(bed(), refusals));
-    test.each(refusals)("$what, with code $code", async (refusal) => {
-      const { code, log } = (await all().get(refusal.what)) ?? { code: null, log: "" };
-      expect(log).toContain(refusal.says);
-      expect(code).toBe(refusal.code);
+    let outcomes: Promise<readonly Ended[]> | undefined;
+    const endsOf = (): Promise<readonly Ended[]> => {
+      const endAll = bed().endsOf ?? ((all) => launchEach(bed(), all));
+      return (outcomes ??= endAll(refusals.map(({ flags }) => flags)));
+    };
+    const numbered = refusals.map((refusal, index) => ({ ...refusal, index }));
+    test.each(numbered)("$what, with code $code", async ({ index, code, says }) => {
+      const ended = (await endsOf())[index];
+      expect(ended?.log).toContain(says);
+      expect(ended?.code).toBe(code);
     });
   });
 
@@ -146,28 +150,20 @@ export function refusalCases(bed: () => Bed): void {
   });
 }
 
-interface Outcome {
-  readonly code: number | null;
-  readonly log: string;
-}
-
 /** All of them, a few at a time. */
-function runAll(bed: Bed, cases: readonly Refusal[]): ReadonlyMap<string, Promise<Outcome>> {
-  const lanes = Array.from({ length: atOnceMax }, () => Promise.resolve());
-  const run = async (name: string, flags: readonly string[]): Promise<Outcome> => {
-    const engine = await launch(bed, name, flags);
-    const { code } = await engine.exited;
-    return { code, log: engine.log() };
-  };
-  return new Map(
-    cases.map(({ what, flags }, index) => {
-      const lane = index % atOnceMax;
-      const outcome = (lanes[lane] ?? Promise.resolve()).then(() => run(`refusal-${index}`, flags));
-      lanes[lane] = outcome.then(
-        () => undefined,
-        () => undefined,
-      );
-      return [what, outcome];
-    }),
-  );
+async function launchEach(
+  bed: Bed,
+  commands: readonly (readonly string[])[],
+): Promise<readonly Ended[]> {
+  const outcomes: Ended[] = [];
+  const waiting = commands.entries();
+  async function work(): Promise<void> {
+    for (const [index, flags] of waiting) {
+      const engine = await launch(bed, `refusal-${index}`, flags);
+      const { code } = await engine.exited;
+      outcomes[index] = { code, log: engine.log() };
+    }
+  }
+  await Promise.all(Array.from({ length: atOnceMax }, work));
+  return outcomes;
 }

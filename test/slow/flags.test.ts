@@ -1,11 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { flagAliases, flagChoices, flagKinds } from "../../src/sim/flags.ts";
-import { engineEnv, python, setUpReal } from "./real.ts";
+import { askVllm, setUpReal } from "./real.ts";
 
 interface Parser {
   readonly kinds: Readonly<Record<string, string>>;
@@ -18,9 +16,7 @@ let real: Parser;
 
 beforeAll(async () => {
   await setUpReal(dir);
-  const script = fileURLToPath(new URL("flags.py", import.meta.url));
-  const { stdout } = await execa(python, [script], { env: engineEnv });
-  real = JSON.parse(stdout.split("\n").at(-1) ?? "") as Parser;
+  real = await askVllm("flags.py");
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 

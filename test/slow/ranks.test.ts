@@ -1,12 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { renderEngine } from "../../src/render/engine.ts";
 import { makeSpec } from "../support/spec.ts";
-import { engineEnv, python, setUpReal } from "./real.ts";
+import { askVllm, setUpReal } from "./real.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "pdjob-ranks-"));
 const leader = {
@@ -19,7 +17,7 @@ let understood: Readonly<Record<keyof typeof gangs, Configurations>>;
 
 beforeAll(async () => {
   model = await setUpReal(dir);
-  understood = await askVllm();
+  understood = await understand();
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -65,15 +63,10 @@ function commandsOf({ tensor, data, nodes }: Sizes): readonly (readonly string[]
 }
 
 /** What vLLM makes of them. */
-async function askVllm(): Promise<typeof understood> {
-  const script = fileURLToPath(new URL("ranks.py", import.meta.url));
+async function understand(): Promise<typeof understood> {
   const { oneEngine, wholeRanks, spanningRanks } = gangs;
   const commands = [oneEngine, wholeRanks, spanningRanks].flatMap(commandsOf);
-  const { stdout } = await execa(python, [script], {
-    input: JSON.stringify(commands),
-    env: engineEnv,
-  });
-  const answers: Configurations = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "[]");
+  const answers: Configurations = await askVllm("ranks.py", commands);
   return {
     oneEngine: answers.slice(0, 2),
     wholeRanks: answers.slice(2, 4),

@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 export const bootTimeoutMs = 400_000;
 
 export const vllm = join(root, ".venv-vllm/bin/vllm");
-export const python = join(root, ".venv-vllm/bin/python");
+const python = join(root, ".venv-vllm/bin/python");
 
 /** What every engine on a small machine without a GPU needs: see examples/vllm-cpu.yaml. */
 export const engineEnv = {
@@ -24,4 +24,14 @@ export async function setUpReal(dir: string): Promise<string> {
   const model = join(dir, "tiny-model");
   await execa(python, [join(root, "scripts/make-tiny-model.py"), model]);
   return model;
+}
+
+/** What a Python program of ours, in vLLM's environment, says in its last line; vLLM logs to standard output too. */
+export async function askVllm<T>(script: string, input: unknown = null): Promise<T> {
+  const program = fileURLToPath(new URL(script, import.meta.url));
+  const { stdout } = await execa(python, [program], {
+    input: JSON.stringify(input),
+    env: engineEnv,
+  });
+  return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "null") as T;
 }
