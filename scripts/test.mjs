@@ -29,7 +29,9 @@ async function vitest() {
   const file = at(".pdjob", "reports", "vitest.json");
   const names = slow ? ["slow"] : ["unit", "simulation", "e2e"];
   const projects = names.flatMap((name) => ["--project", name]);
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  // Slow tests are told one by one: a file of them takes minutes.
+  const reporter = slow ? "verbose" : "default";
+  const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${file}`];
   const code = await show(process.execPath, [
     at("node_modules", "vitest", "vitest.mjs"),
     "run",
