@@ -92,7 +92,8 @@ test("real vLLM runs one prefill engine on two nodes and hands its KV over", asy
 
 test("a rank that is killed takes its gang along, and the next one hands over as well", async () => {
   const [, follower] = await ranksOf(1);
-  process.kill(follower?.pid ?? 0, "SIGKILL");
+  if (follower?.pid === undefined) throw new Error("prefill-0 has no second rank");
+  process.kill(follower.pid, "SIGKILL");
   await eventually(
     "prefill-0 is g2 and READY",
     async () => {

@@ -1,58 +1,22 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
-import { parse, stringify } from "yaml";
-import { parseConfig } from "../../src/config/parse.ts";
-import { freePort } from "../../src/dev/ports.ts";
 import type { Role } from "../../src/domain/role.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { Reachable } from "../contract/bed.ts";
-import { metric } from "../contract/metrics-text.ts";
 import { eventually } from "../support/eventually.ts";
 import { allProcesses, treeOf } from "../support/processes.ts";
 import { complete, leftOf, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
-import { blockSize, tokensAsked } from "./prompts.ts";
-import { bootTimeoutMs, vllm } from "./real.ts";
+import { tokensAsked } from "./prompts.ts";
+import { bootTimeoutMs } from "./real.ts";
 
-const example = fileURLToPath(new URL("../../examples/vllm-cpu.yaml", import.meta.url));
+/** Which process of an engine is killed. */
+export type Victim = "API" | "VLLM::EngineCore";
 
-export interface CpuJob {
-  readonly name: string;
-  readonly model: string;
-  readonly prefillReplicas: number;
-  /** Of both roles; `kv_role` is added. */
-  readonly kv: Readonly<Record<string, unknown>>;
-}
-
-/** The shipped example with another connector, another count and this rig's paths. */
-export async function cpuSpec(
-  rig: Rig,
-  { name, model, prefillReplicas, kv }: CpuJob,
-): Promise<JobSpec> {
-  const config = parse(readFileSync(example, "utf8"));
-  const port = await freePort(25_021);
-  const params = { ...config.general.params, model, block_size: blockSize };
-  const role = (kvRole: string, replicas: number) => ({
-    num_gpus: 0,
-    replicas,
-    params: { kv_transfer_config: { ...kv, kv_role: kvRole } },
-  });
-  const text = stringify({
-    ...config,
-    name,
-    timeout: bootTimeoutMs / 1_000,
-    working_dir: join(rig.dir, name),
-    engine: { command: `${vllm} serve` },
-    scheduler: { port },
-    general: { params },
-    prefill: role("kv_producer", prefillReplicas),
-    decode: role("kv_consumer", 1),
-  });
-  const parsed = parseConfig(text, { file: "vllm-cpu.yaml", name });
-  if (!parsed.ok) throw new Error(parsed.issues.map(({ message }) => message).join("\n"));
-  return parsed.spec;
+/** An engine of a job: its API process has `pid`. */
+interface JobEngine extends Reachable {
+  readonly role: Role;
+  readonly pid: number;
+  readonly generation: number;
 }
 
 /** Starts the job and waits for READY; answers with the seconds that took. */
@@ -68,17 +32,24 @@ export async function enginesOf(
   { client, agent }: Rig,
   { name }: JobSpec,
   role: Role,
-): Promise<readonly (Reachable & { readonly pid: number; readonly generation: number })[]> {
+): Promise<readonly JobEngine[]> {
   const { replicas } = await client.status(name);
   const listed = await agent.call("list", { job: name });
   return replicas
     .filter((one) => one.role === role)
-    .map(({ name: replica, url = "", generation }) => {
+    .flatMap(({ name: replica, url, generation }) => {
       const pid = listed.replicas.find(
         (one) => `${one.role}-${one.index}` === replica && one.generation === generation,
       )?.pid;
-      return { url, pid: pid ?? 0, generation };
+      return url === undefined || pid === undefined ? [] : [{ role, url, pid, generation }];
     });
+}
+
+/** The first engine of a role. */
+export async function engineOf(rig: Rig, spec: JobSpec, role: Role): Promise<JobEngine> {
+  const [engine] = await enginesOf(rig, spec, role);
+  if (!engine) throw new Error(`${spec.name} has no ${role} engine`);
+  return engine;
 }
 
 /** What the proxy answers to each prompt, token by token. */
@@ -96,33 +67,39 @@ export async function answersOf(
   return answers;
 }
 
-/** Kills an engine's API process and waits until a newer generation serves. */
-export async function killAndHeal(rig: Rig, spec: JobSpec, role: Role): Promise<void> {
-  const [victim] = await enginesOf(rig, spec, role);
-  process.kill(victim?.pid ?? 0, "SIGKILL");
+/** Kills a process of the first engine of a role; answers with what that engine was. */
+export async function kill(
+  rig: Rig,
+  spec: JobSpec,
+  role: Role,
+  victim: Victim = "API",
+): Promise<JobEngine> {
+  const engine = await engineOf(rig, spec, role);
+  const core = treeOf(engine.pid).find(({ command }) => command.startsWith("VLLM::EngineCore"));
+  const pid = victim === "API" ? engine.pid : core?.pid;
+  if (pid === undefined) throw new Error(`${spec.name} has no ${victim} of ${role}`);
+  process.kill(pid, "SIGKILL");
+  return engine;
+}
+
+/** Waits until a newer generation serves, and as many engines as there are to be. */
+export async function untilReplaced(
+  rig: Rig,
+  spec: JobSpec,
+  { role, pid, generation }: JobEngine,
+  counts: Readonly<Record<Role, number>>,
+): Promise<void> {
   await eventually(
     `${role}-0 serves under a newer generation`,
     async () => {
-      const { phase } = await rig.client.status(spec.name);
+      const { phase, ready } = await rig.client.status(spec.name);
       const [now] = await enginesOf(rig, spec, role);
-      return phase === "READY" && (now?.generation ?? 0) > (victim?.generation ?? 0);
+      const areThere = ready.prefill === counts.prefill && ready.decode === counts.decode;
+      return phase === "READY" && areThere && (now?.generation ?? 0) > generation;
     },
     bootTimeoutMs,
   );
-}
-
-/** The prompt tokens of a decode engine, by where their KV came from. */
-export async function kvSources(engine: Reachable) {
-  const by = (name: string, source: string): Promise<number> => metric(engine, name, { source });
-  const tokens = "vllm:prompt_tokens_by_source_total";
-  const tiers = "vllm:prompt_tokens_cached_by_source_total";
-  return {
-    computed: await by(tokens, "local_compute"),
-    cached: await by(tokens, "local_cache_hit"),
-    transferred: await by(tokens, "external_kv_transfer"),
-    byNixl: await by(tiers, "p2p"),
-    byStore: await by(tiers, "external_unspecified"),
-  };
+  expect(allProcesses().some((row) => row.pid === pid)).toBe(false);
 }
 
 /** Stops the job; answers with what is left of it: names in Ray, processes, ports. */

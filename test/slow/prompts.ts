@@ -14,10 +14,16 @@ const words =
     " ",
   );
 
-/** Twenty prompts, none of which begins like another: no engine can answer one from another's cache. */
-export const prompts: readonly string[] = Array.from({ length: 20 }, (_, index) =>
-  Array.from({ length: 40 + index * 4 }, (__, at) => {
-    const word = words[(index * 5 + at * (index + 1)) % words.length] ?? "";
-    return at === 0 ? `${index}. ${word}` : word;
-  }).join(" "),
-);
+/** Prompts of 40 to 116 words, none of which begins like another: no engine can answer one from another's cache. */
+const numbered = (first: number, count: number): readonly string[] =>
+  Array.from({ length: count }, (_, index) =>
+    Array.from({ length: 40 + index * 4 }, (__, at) => {
+      const word = words[(index * 5 + at * (index + 1)) % words.length] ?? "";
+      return at === 0 ? `${first + index}. ${word}` : word;
+    }).join(" "),
+  );
+
+export const prompts = numbered(0, 20);
+
+/** Twenty others, for engines that have the first ones in their caches. */
+export const freshPrompts = numbered(20, 20);

@@ -1,20 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { launch, untilHealthy } from "../contract/bed.ts";
 import { complete } from "../contract/calls.ts";
-import { blockSize, prompts, tokensAsked } from "./prompts.ts";
+import { blockSize, freshPrompts, prompts, tokensAsked } from "./prompts.ts";
 import { bootTimeoutMs, engineEnv, vllm } from "./real.ts";
 
-/** Emptied by every run of the tests: one aggregated engine answers for all files of a run. */
-const kept = fileURLToPath(new URL("../../.pdjob/reports/reference.json", import.meta.url));
+/** The ids of the tokens that were answered to each prompt. */
+export type Reference = Readonly<Record<string, readonly number[]>>;
 
-/** What one ordinary engine, without any KV transfer, answers to each prompt: the ids of the tokens. */
-export async function referenceAnswers(
-  model: string,
-  dir: string,
-): Promise<readonly (readonly number[])[]> {
-  if (existsSync(kept)) return JSON.parse(readFileSync(kept, "utf8")) as number[][];
+/** What one ordinary engine, without any KV transfer, answers to each prompt. */
+export async function referenceAnswers(model: string, dir: string): Promise<Reference> {
   const bed = {
     command: [vllm, "serve", model],
     env: engineEnv,
@@ -28,15 +21,12 @@ export async function referenceAnswers(
   const engine = await launch(bed, "aggregated", flags.split(" "));
   try {
     await untilHealthy(engine, bed);
-    const answers: (readonly number[])[] = [];
-    for (const prompt of prompts) {
+    const answers: Record<string, readonly number[]> = {};
+    for (const prompt of [...prompts, ...freshPrompts]) {
       const answer = await complete(engine, { prompt, ...tokensAsked });
-      answers.push(
-        answer.json<{ choices: { token_ids: number[] }[] }>().choices[0]?.token_ids ?? [],
-      );
+      const { choices } = answer.json<{ choices: { token_ids: number[] }[] }>();
+      answers[prompt] = choices[0]?.token_ids ?? [];
     }
-    mkdirSync(dirname(kept), { recursive: true });
-    writeFileSync(kept, JSON.stringify(answers));
     return answers;
   } finally {
     await engine.stop();
