@@ -20,7 +20,7 @@ describe("real vLLM", () => {
       env: engineEnv,
       dir,
       bootTimeoutMs,
-      patienceMs: 30_000,
+      patienceMs: 60_000,
       longStreamTokens: 1_800,
       leaseS: 5,
       endsOf: (flags) => endsOf(flags.map((own) => ["serve", model, ...own])),
