@@ -2,8 +2,9 @@ import { request } from "undici";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { eventually } from "../support/eventually.ts";
-import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
+import { complete, leftOf, rigSpec, startRig } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
+import { calm, deploy } from "./job.ts";
 import { bootTimeoutMs, engineEnv, setUpReal, vllm } from "./real.ts";
 
 const prompts = ["The quick brown fox", "keys and values, values and keys", "a cache of keys"];
@@ -83,8 +84,8 @@ async function handsOver(): Promise<void> {
 }
 
 test("real vLLM runs one prefill engine on two nodes and hands its KV over", async () => {
-  await rig.client.start(spec);
-  const { replicas } = await untilPhase(rig.client, "real", "READY", bootTimeoutMs);
+  await deploy(rig, spec);
+  const { replicas } = await rig.client.status("real");
   expect(new Set(replicas[0]?.nodeIps).size).toBe(2);
   expect(await ranksOf(1)).toHaveLength(2);
   await handsOver();
@@ -102,6 +103,7 @@ test("a rank that is killed takes its gang along, and the next one hands over as
     },
     bootTimeoutMs,
   );
+  await calm(rig, spec);
   expect(await ranksOf(1)).toEqual([]);
   expect((await rig.client.status("real")).replicas[1]?.generation).toBe(1);
   await handsOver();

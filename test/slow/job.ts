@@ -6,6 +6,7 @@ import { eventually } from "../support/eventually.ts";
 import { allProcesses, treeOf } from "../support/processes.ts";
 import { complete, leftOf, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
+import { calmPollers } from "./pollers.ts";
 import { tokensAsked } from "./prompts.ts";
 import { bootTimeoutMs } from "./real.ts";
 
@@ -20,11 +21,19 @@ interface JobEngine extends Reachable {
 }
 
 /** Starts the job and waits for READY; answers with the seconds that took. */
-export async function deploy({ client }: Rig, spec: JobSpec): Promise<number> {
+export async function deploy(rig: Rig, spec: JobSpec): Promise<number> {
   const startedMs = Date.now();
-  await client.start(spec);
-  await untilPhase(client, spec.name, "READY", bootTimeoutMs);
-  return (Date.now() - startedMs) / 1_000;
+  await rig.client.start(spec);
+  await untilPhase(rig.client, spec.name, "READY", bootTimeoutMs);
+  const seconds = (Date.now() - startedMs) / 1_000;
+  await calm(rig, spec);
+  return seconds;
+}
+
+/** Has the job's idle engines wait for those that boot. */
+export async function calm({ agent }: Rig, { name }: JobSpec): Promise<void> {
+  const { replicas, followers = [] } = await agent.call("list", { job: name });
+  calmPollers([...replicas, ...followers].flatMap(({ pid }) => pid ?? []));
 }
 
 /** The ready engines of a role, as they are now. */
@@ -99,6 +108,7 @@ export async function untilReplaced(
     },
     bootTimeoutMs,
   );
+  await calm(rig, spec);
   expect(allProcesses().some((row) => row.pid === pid)).toBe(false);
 }
 
