@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
+from .answers import answer_of
 from .cluster import Cluster, Json
 from .errors import AgentError
 from .head import check_head
@@ -25,6 +25,8 @@ PROXY_LAST_BYTES = 2_000
 MEMBERSHIP_TIMEOUT_S = 5.0
 # An external proxy may be told by many calls, for which the actor allows itself 20 s and the last one 10 s.
 TELLING_TIMEOUT_S = 40.0
+# What an actor needs beyond the time that it allows a canary.
+CANARY_MARGIN_S = 5.0
 
 
 def ping(cluster: Cluster, _args: Json) -> Json:
@@ -99,6 +101,10 @@ def replica_status(cluster: Cluster, args: Json) -> Json:
 
 def engine_load(cluster: Cluster, args: Json) -> Json:
     return cluster.ask(args["name"], "load", [], STATUS_TIMEOUT_S) or {"name": args["name"], "requests": None}
+
+
+def canary(cluster: Cluster, args: Json) -> Json:
+    return answer_of(cluster, args["name"], "canary", [args], args["timeoutS"] + CANARY_MARGIN_S)
 
 
 def ensure_proxy(cluster: Cluster, args: Json) -> Json:
@@ -203,6 +209,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "startEngine": start_engine,
     "replicaStatus": replica_status,
     "engineLoad": engine_load,
+    "canary": canary,
     "stopReplica": stop_replica,
     "ensureProxy": ensure_proxy,
     "setMembership": set_membership,
@@ -218,18 +225,6 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
 
 # Verbs that change nothing but leases, and end soon.
 READS = frozenset({"ping", "nodes", "replicaStatus", "engineLoad", "list", "jobs", "logs", "logFile", "checkHead"})
-
-
-def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:
-    answer = cluster.ask(name, method, args, timeout_s)
-    if answer is None:
-        raise AgentError(
-            "RayUnreachable",
-            f"Actor {name} does not exist or did not answer {method} within {timeout_s:.0f} s.",
-        )
-    if "error" in answer:
-        raise AgentError(answer["error"]["code"], answer["error"]["message"])
-    return answer
 
 
 def find_group(cluster: Cluster, name: str) -> Json | None:

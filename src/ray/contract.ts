@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { canaryStages } from "../domain/canary.ts";
 import { roles } from "../domain/role.ts";
 
 /** Wire types of docs/agent-protocol.md. Parsed on arrival: the agent is another program, of maybe another version. */
@@ -113,6 +114,13 @@ export const verbResults = {
   ensureReplica: observedReplica,
   startEngine: observedReplica,
   replicaStatus: z.union([observedReplica, absentReplica]),
+  canary: z.object({
+    passed: z.boolean(),
+    note: z.string().optional(),
+    stage: z.enum(canaryStages).optional(),
+    how: z.enum(["wrong", "failed", "late"]).optional(),
+    message: z.string().optional(),
+  }),
   stopReplica: z.object({ stopped: z.boolean() }),
   ensureProxy: observedProxy,
   engineLoad: z.object({ name: z.string(), requests: z.number().int().nullable() }),

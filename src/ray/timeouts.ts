@@ -19,6 +19,8 @@ export const agentLimits = {
   READ_TIMEOUT_S: 20,
   /** All requests that tell an external proxy of its members. */
   TELLING_TIMEOUT_S: 40,
+  /** Beyond what a canary itself may take. */
+  CANARY_MARGIN_S: 5,
   /** Of the head node, for what a proxy needs there. */
   LOOK_TIMEOUT_S: 20,
   /** A task's process, which runs what is asked of a node, and its first question. */
@@ -42,7 +44,8 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
 ]);
 
 /** The answer may be dropped when its caller is gone. */
-export const isDroppable = (verb: Verb): boolean => readVerbs.has(verb) || verb === "probeEngine";
+export const isDroppable = (verb: Verb): boolean =>
+  readVerbs.has(verb) || verb === "probeEngine" || verb === "canary";
 
 const {
   SHORT_GRACE_S,
@@ -52,6 +55,7 @@ const {
   PROXY_WAIT_S,
   READ_TIMEOUT_S,
   TELLING_TIMEOUT_S,
+  CANARY_MARGIN_S,
   LOOK_TIMEOUT_S,
   WORKER_START_S,
 } = agentLimits;
@@ -81,6 +85,8 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
       return stopS;
     case "removePlacementGroup":
       return GONE_TIMEOUT_S;
+    case "canary":
+      return CANARY_MARGIN_S;
     case "probeEngine":
       return WORKER_START_S;
     case "startEngine":

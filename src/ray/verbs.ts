@@ -1,3 +1,4 @@
+import type { CanaryHandOver } from "../domain/canary.ts";
 import type { Telling } from "../domain/membership.ts";
 import type { Membership } from "../domain/observed.ts";
 import type { Bundle, PortRequest, Strategy } from "../domain/spec.ts";
@@ -61,6 +62,17 @@ export interface VerbArgs {
     readonly emptied?: readonly string[];
   };
   readonly replicaStatus: { readonly name: string };
+  /** A request through two engines, sent from the node of the decode replica `name`. */
+  readonly canary: {
+    readonly name: string;
+    readonly prefill: { readonly url: string; readonly key?: string };
+    readonly decode: { readonly url: string; readonly key?: string };
+    readonly handOver: CanaryHandOver;
+    /** Both engines must list it. */
+    readonly model?: string;
+    /** For all of it. */
+    readonly timeoutS: number;
+  };
   readonly stopReplica: { readonly name: string; readonly graceS: number };
   readonly ensureProxy: {
     readonly name: string;

@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 
+from .canary import send_canary
 from .environment import engine_env
 from .files import empty_below, remove, write_below
 from .guarded import GuardedProcess
@@ -55,6 +56,7 @@ class ReplicaActor:
         self._tags: dict[str, str] = {}
         self._started_at_ms: int | None = None
         self._lock = threading.Lock()
+        self._canary = threading.Lock()
         self._lease = Lease(lease_s, self._lapse)
 
     def status(self, lease_s: float | None = None) -> dict[str, Any]:
@@ -125,6 +127,16 @@ class ReplicaActor:
         ports = self._held.ports if self._held else {}
         running = self._engine is not None and self._engine.exit is None and "http" in ports
         return {"name": self._name, "requests": requests_in(self._host, ports["http"]) if running else None}
+
+    def canary(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """One at a time, however often somebody loses patience and asks again: each takes a thread of this actor's."""
+        if not self._canary.acquire(blocking=False):
+            text = "another canary of this engine is not over yet"
+            return {"passed": False, "stage": "decode", "how": "late", "message": text}
+        try:
+            return send_canary(asked, self._host)
+        finally:
+            self._canary.release()
 
     def read_log(self, offset: int | None, max_bytes: int) -> dict[str, Any]:
         if self._log is None:

@@ -10,6 +10,8 @@ import type { Ray } from "./ray.ts";
 export type ClusterEvent =
   | { readonly kind: "engineStarted"; readonly process: Process; readonly ports: readonly number[] }
   | { readonly kind: "engineEnded"; readonly process: Process }
+  /** A request came through a pair. */
+  | { readonly kind: "canary"; readonly process: Process; readonly prefill: Process }
   /** SIGTERM on behalf of somebody: a verb, a fence or a lease. */
   | { readonly kind: "engineAsked"; readonly process: Process; readonly by: string }
   | { readonly kind: "proxyStarted"; readonly process: ProxyProcess }

@@ -31,6 +31,10 @@ export interface Process {
   readonly probe: Probe;
   readonly servesFromMs: number;
   hungSinceMs?: number | undefined;
+  /** It answers, and no KV gets in or out. */
+  isKvDead?: boolean;
+  /** A canary went through it. */
+  isProven?: true;
   /** A fault hit it at least once: what is done to it then may rest on an old observation. */
   wasHurt?: true;
   exit?: ProcessExit;

@@ -1,8 +1,9 @@
 import { parseIncarnation } from "../../../src/domain/names.ts";
 import type { EngineState, ObservedReplica } from "../../../src/domain/observed.ts";
+import type { VerbResult } from "../../../src/ray/contract.ts";
 import type { VerbArgs } from "../../../src/ray/verbs.ts";
 import type { Cluster } from "./cluster.ts";
-import { bootIntervalMs, failuresMax, isAlive, probedState } from "./engine.ts";
+import { answers, bootIntervalMs, failuresMax, isAlive, probedState } from "./engine.ts";
 import type { Process } from "./engine.ts";
 import { removeUnusedGroups, startLease } from "./lease.ts";
 import { refusal } from "./refusal.ts";
@@ -12,6 +13,8 @@ import type { Actor, Node } from "./ray.ts";
 const actorStartMs = [100, 900] as const;
 /** From SIGTERM to the end of a healthy engine. */
 const shutdownMs = [50, 2_500] as const;
+/** Both legs. */
+const canaryMs = [10, 400] as const;
 const lapseGraceS = 30;
 /** A real rank 0 is healthy once every rank has joined. Here it does not wait, so the others are never late. */
 const followerBootMaxMs = 4_000;
@@ -106,6 +109,33 @@ export function createReplicaActor(
     return status();
   }
 
+  /** agent/pdjob_agent/node/canary.py: to the prefill engine behind that address, and back to this one. */
+  async function canary({
+    prefill,
+    timeoutS,
+  }: VerbArgs["canary"]): Promise<VerbResult<"canary"> | undefined> {
+    const other = cluster.engines.findLast(
+      (one) => isAlive(one) && prefill.url === `http://${one.node.ip}:${one.port}`,
+    );
+    const failed = { passed: false, message: "it was not to be" } as const;
+    if (!other || !engine || !isAlive(engine)) return { ...failed, stage: "reach", how: "failed" };
+    const isSilent = [other, engine].some((one) => !answers(one, clock.nowMs()));
+    await clock.sleep(
+      isSilent || other.node.state !== "up" ? timeoutS * 1_000 : random.between(...canaryMs),
+    );
+    if (isGone) return undefined;
+    if (isSilent) return { ...failed, stage: "decode", how: "late" };
+    if (!isAlive(other) || !isAlive(engine)) return { ...failed, stage: "decode", how: "failed" };
+    if (other.isKvDead || engine.isKvDead) {
+      // What was proven before is not to be blamed, and any other may be.
+      for (const one of [other, engine]) if (!one.isProven) one.wasHurt = true;
+      return { ...failed, stage: "kv", how: "wrong" };
+    }
+    for (const one of [other, engine]) one.isProven = true;
+    cluster.emit({ kind: "canary", process: engine, prefill: other });
+    return { passed: true };
+  }
+
   /** SIGTERM, which a hung engine does not hear, then SIGKILL after the grace. */
   async function stop(graceS: number, by: string): Promise<boolean> {
     if (!engine || !isAlive(engine)) return true;
@@ -148,6 +178,7 @@ export function createReplicaActor(
         args[1] as VerbArgs["startEngine"]["probe"],
         args[2] as VerbArgs["startEngine"]["labels"],
       );
+    if (method === "canary") return canary(args[0] as VerbArgs["canary"]);
     if (method === "load") return { name, requests: null };
     if (method === "read_log") return { text: "its last words", offset: 0, size: 14 };
     throw new Error(`a replica's actor has no method ${method}`);

@@ -19,6 +19,7 @@ const firstAnswerTimeoutMs = 25_000;
 const proxyPollMs = 200;
 const proxyWaitMs = 5_000;
 const membershipTimeoutMs = 5_000;
+const canaryMarginMs = 5_000;
 /** A task's process, and the engine's command in it. */
 const probeMs = 1_000;
 
@@ -94,6 +95,14 @@ export const verbs: Verbs = {
       ? { name, requests: null }
       : (answer.value as VerbResult<"engineLoad">);
   },
+  canary: (ray, args) =>
+    answerOf<VerbResult<"canary">>(
+      ray,
+      args.name,
+      "canary",
+      [args],
+      args.timeoutS * 1_000 + canaryMarginMs,
+    ),
   stopReplica: (ray, args) => stopReplica(ray, args.name, args.graceS),
 
   async ensureProxy(ray, args) {

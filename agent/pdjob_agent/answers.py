@@ -1,0 +1,18 @@
+"""Asking an actor something that it must answer."""
+
+from typing import Any
+
+from .cluster import Cluster, Json
+from .errors import AgentError
+
+
+def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:
+    answer = cluster.ask(name, method, args, timeout_s)
+    if answer is None:
+        raise AgentError(
+            "RayUnreachable",
+            f"Actor {name} does not exist or did not answer {method} within {timeout_s:.0f} s.",
+        )
+    if "error" in answer:
+        raise AgentError(answer["error"]["code"], answer["error"]["message"])
+    return answer
