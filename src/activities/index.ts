@@ -1,4 +1,5 @@
 import type { Agent } from "../ray/agent.ts";
+import { canaryActivities } from "./canary.ts";
 import { fileActivities } from "./files.ts";
 import { placementActivities } from "./placement.ts";
 import { probeActivities } from "./probe.ts";
@@ -20,6 +21,7 @@ export const createActivities = (dependencies: ActivityDependencies) => ({
   ...probeActivities(dependencies),
   ...placementActivities(dependencies),
   ...replicaActivities(dependencies),
+  ...canaryActivities(dependencies),
   ...proxyActivities(dependencies),
   ...sweepActivities(dependencies),
 });

@@ -46,6 +46,7 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
       timeoutS: file.health.timeout,
       failures: file.health.failures,
     },
+    ...(file.canary ? {} : { canary: false }),
     drainS: { prefill: file.drain.prefill, decode: file.drain.decode },
     drainQuietS: file.drain.quiet,
     stopGraceS: file.stop_grace,

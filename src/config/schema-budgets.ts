@@ -2,7 +2,7 @@ import { z } from "zod";
 import { drainQuietS } from "../domain/membership.ts";
 import { replicasMax } from "../domain/scale.ts";
 import { defaultHealth, defaultRollout, restartsMax } from "../domain/spec.ts";
-import { mapping, seconds, whole } from "./expect.ts";
+import { mapping, mustBe, seconds, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
 
 /** How much of what a job may take: probes, replacements, updates, drains. */
@@ -24,6 +24,10 @@ export const budgets = {
     )
     .prefault({})
     .describe("When an engine counts as hung."),
+  canary: z
+    .boolean(mustBe("true or false"))
+    .default(true)
+    .describe("Whether a request must come through a new replica before it serves."),
   restart: z
     .strictObject(
       {

@@ -1,7 +1,8 @@
+import type { CanaryPartner } from "./canary.ts";
 import type { Failure } from "./errors.ts";
 import { replicaName } from "./names.ts";
 import type { Member } from "./observed.ts";
-import type { ReplicaId } from "./role.ts";
+import type { ReplicaId, Role } from "./role.ts";
 import type { Bundle, JobSpec, Strategy } from "./spec.ts";
 
 /** Present for a gang only: how the placement group of this generation was cut, a bundle for each rank. */
@@ -45,6 +46,15 @@ export type Action =
   | (ForStart & { readonly kind: "startDecode" })
   | (ForReplica & { readonly kind: "readKvIp" })
   | (ForReplica & ForRanks & { readonly kind: "waitHealthy"; readonly deadlineMs: number })
+  | (ForReplica & {
+      readonly kind: "sendCanary";
+      /** Of the other role. */
+      readonly partner: CanaryPartner;
+      readonly urls: Readonly<Record<Role, string>>;
+      /** The engines' vLLM; unknown = the newest. */
+      readonly engineVersion?: string;
+      readonly deadlineMs: number;
+    })
   | (ForReplica & {
       readonly kind: "drainReplica";
       readonly deadlineMs: number;

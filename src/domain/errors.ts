@@ -11,6 +11,7 @@ export const isRetryable = {
   EngineNotStarted: false,
   EngineExited: false,
   EngineHealthTimeout: false,
+  CanaryFailed: false,
   ProxyNotStarted: false,
   ProxyExited: false,
   ProxyTimeout: false,

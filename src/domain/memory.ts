@@ -1,4 +1,5 @@
 import type { ProxyCommand } from "./action.ts";
+import type { FailedCanary } from "./canary.ts";
 import type { EngineVersion } from "./engine-version.ts";
 import type { Failure } from "./errors.ts";
 import type { Pairing, Rollout } from "./revision.ts";
@@ -34,6 +35,10 @@ export interface Memory {
   readonly started: Readonly<Record<string, number>>;
   /** When that start action had succeeded. */
   readonly startedAtMs: Readonly<Record<string, number>>;
+  /** Generation that a canary went through, or that serves since before there were any. */
+  readonly proven: Readonly<Record<string, number>>;
+  /** Canaries that failed, of replicas that are there; bounded, newest last. */
+  readonly canaries: readonly FailedCanary[];
   readonly failures: Readonly<Record<string, RecordedFailure>>;
   /** When replacements were asked for, within the budget's window. */
   readonly restarts: Readonly<Record<string, readonly number[]>>;
@@ -64,6 +69,8 @@ export const emptyMemory = (nowMs: number): Memory => ({
   generations: {},
   started: {},
   startedAtMs: {},
+  proven: {},
+  canaries: [],
   failures: {},
   restarts: {},
   drained: [],
@@ -77,5 +84,7 @@ export const emptyMemory = (nowMs: number): Memory => ({
 /** What an earlier version of ours remembered, with this one's defaults for what that did not know yet. */
 export const completeMemory = (known: Partial<Memory>, nowMs: number): Memory => ({
   ...emptyMemory(nowMs),
+  // What was started before there were canaries serves, or is about to: nothing of it is taken out of the proxy.
+  proven: known.started ?? {},
   ...known,
 });

@@ -136,6 +136,8 @@ export interface JobSpec {
   readonly rollout?: RolloutSpec;
   /** Absent in specs of earlier versions: `defaultHealth`. */
   readonly health?: HealthSpec;
+  /** Absent = true: a replica serves once a request went through it and a partner. */
+  readonly canary?: boolean;
   /** Seconds that a drain may wait for in-flight requests, per role. */
   readonly drainS: Readonly<Record<Role, number>>;
   /** Seconds without a request after which an engine counts as drained behind a proxy that does not count requests. */

@@ -1,6 +1,7 @@
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
 import type { PlanInput } from "../domain/plan.ts";
+import { failedCanary } from "./canary.ts";
 import { gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld } from "./world.ts";
 
@@ -16,8 +17,8 @@ export const lostForMs = 5_000;
 
 /**
  * Why the newest generation of a replica cannot serve any more; undefined while it can.
- * The rules in order: a recorded failure, a vanished or unreachable actor, a dead engine, a hung engine. What vanished
- * comes first, because the other ranks of a gang exit in consequence.
+ * The rules in order: a recorded failure, a vanished or unreachable actor, a dead engine, a hung engine, one through
+ * which no request comes. What vanished comes first, because the other ranks of a gang exit in consequence.
  */
 export function condemned(replica: ReplicaWorld, input: PlanInput): Failure | undefined {
   const { current, name } = replica;
@@ -28,7 +29,10 @@ export function condemned(replica: ReplicaWorld, input: PlanInput): Failure | un
   }
   if (!current) return undefined;
   return (
-    actorGone(current, name, input) ?? rankGone(current, name, input) ?? engineEnded(current, name)
+    actorGone(current, name, input) ??
+    rankGone(current, name, input) ??
+    engineEnded(current, name) ??
+    failedCanary(replica, input)
   );
 }
 

@@ -2,13 +2,14 @@ import type { Member } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import { highestNamedIndex } from "../domain/scale.ts";
+import { isProven } from "./canary.ts";
 import { condemned } from "./condemn.ts";
 import { mayRestart } from "./restarts.ts";
 import { memberOf } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
 /**
- * The replicas that the proxy may use now: wanted and healthy. One whose actor is silent for a moment stays where it is:
+ * The replicas that the proxy may use now: wanted, healthy and proven. One whose actor is silent for a moment stays where it is:
  * the way from us to it says little about the way from the proxy to it, which passes over members that fail.
  */
 export function eligibleMembers(world: World, input: PlanInput): readonly Member[] {
@@ -41,16 +42,13 @@ const healthyMembers = (world: World, input: PlanInput): readonly Member[] =>
     replica.wanted && !replica.retired ? (healthyMember(replica, world, input) ?? []) : [],
   );
 
-function healthyMember(
-  replica: ReplicaWorld,
-  { proxy }: World,
-  input: PlanInput,
-): Member | undefined {
+function healthyMember(replica: ReplicaWorld, world: World, input: PlanInput): Member | undefined {
   const actor = replica.current?.actor;
   if (!actor || condemned(replica, input)) return undefined;
   if (actor.state === "lost")
-    return proxy?.membership?.members.find(({ name }) => name === actor.name);
-  return actor.state === "healthy" ? memberOf(actor, input.desired.pairings) : undefined;
+    return world.proxy?.membership?.members.find(({ name }) => name === actor.name);
+  const serves = actor.state === "healthy" && isProven(replica, world, input);
+  return serves ? memberOf(actor, input.desired.pairings) : undefined;
 }
 
 /**

@@ -160,16 +160,27 @@ function kvIpStep(world: World, { memory, inFlight }: PlanInput): readonly Repli
 }
 
 /** Waits for a replica that nobody wants any more. What changes things (start, stop) is left to end by itself. */
-function unwantedActions(world: World, { inFlight }: PlanInput): readonly string[] {
+function unwantedActions(world: World, input: PlanInput): readonly string[] {
+  const { inFlight } = input;
   const unwanted = new Set(
     world.replicas.filter((replica) => !isInUse(replica)).map(({ name }) => name),
   );
+  // Its end does not wait for that of a request that it cannot answer any more.
+  const isDoomed = (target: string): boolean =>
+    world.replicas.some(
+      (replica) => replica.name === target && condemned(replica, input) !== undefined,
+    );
   const known = new Set(world.replicas.map(({ name }) => name));
   const waits: ReadonlySet<Action["kind"]> = new Set<Action["kind"]>([
     "reservePlacementGroup",
     "waitHealthy",
+    "sendCanary",
   ]);
   return inFlight
-    .filter(({ kind, target }) => waits.has(kind) && (unwanted.has(target) || !known.has(target)))
+    .filter(
+      ({ kind, target }) =>
+        (waits.has(kind) && (unwanted.has(target) || !known.has(target))) ||
+        (kind === "sendCanary" && isDoomed(target)),
+    )
     .map(({ key }) => key);
 }

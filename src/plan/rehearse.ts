@@ -86,14 +86,10 @@ function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observ
         memory: remembered,
         observed: withFollowers(withActor(observed, startedActor(action, spec)), action, spec),
       };
-    case "waitHealthy": {
-      const name = incarnationName(spec.name, action.replica, action.generation);
-      const actor = observed.replicas.find((one) => one.name === name);
-      return {
-        memory: remembered,
-        observed: actor ? withActor(observed, { ...actor, state: "healthy" }) : observed,
-      };
-    }
+    case "waitHealthy":
+      return { memory: remembered, observed: withHealthy(observed, action, spec) };
+    case "sendCanary":
+      return { memory: proven(remembered, action), observed };
     case "readKvIp":
       return { memory: { ...remembered, kvIp: hostOf(action.replica) }, observed };
     case "renderProxy":
@@ -129,10 +125,27 @@ function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observ
   }
 }
 
+function proven(memory: Memory, action: ActionOf<"sendCanary">): Memory {
+  const pair = [action, action.partner].map(
+    ({ replica, generation }) => [replicaName(replica), generation] as const,
+  );
+  return { ...memory, proven: { ...memory.proven, ...Object.fromEntries(pair) } };
+}
+
 const withActor = (observed: Observed, actor: ObservedReplica): Observed => ({
   ...observed,
   replicas: [...observed.replicas.filter(({ name }) => name !== actor.name), actor],
 });
+
+function withHealthy(
+  observed: Observed,
+  { replica, generation }: ActionOf<"waitHealthy">,
+  spec: JobSpec,
+): Observed {
+  const name = incarnationName(spec.name, replica, generation);
+  const actor = observed.replicas.find((one) => one.name === name);
+  return actor ? withActor(observed, { ...actor, state: "healthy" }) : observed;
+}
 
 type Start = Extract<Action, { kind: "startPrefill" | "startDecode" }>;
 

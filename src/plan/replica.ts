@@ -5,6 +5,7 @@ import type { Memory } from "../domain/memory.ts";
 import type { ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import type { JobSpec } from "../domain/spec.ts";
+import { stepCanary } from "./canary.ts";
 import { condemned, firstLine } from "./condemn.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import { lacksFiles, uploaded } from "./files.ts";
@@ -17,7 +18,7 @@ import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 /** What to do for one replica next: an action, or a time to look again, or nothing. */
 export type ReplicaStep = { readonly action: Action } | { readonly wakeAtMs: number } | undefined;
 
-/** Brings a wanted replica one step nearer to healthy: clear what is dead, reserve, start, wait. */
+/** Brings a wanted replica one step nearer to serving: clear what is dead, reserve, start, wait, prove. */
 export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput): ReplicaStep {
   const { current, stale } = replica;
   const old = stale[0];
@@ -43,7 +44,7 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
       },
     };
   }
-  return undefined;
+  return current.actor.state === "healthy" ? stepCanary(replica, world, input) : undefined;
 }
 
 /** What an action must know of a gang; nothing for a replica on one node. */

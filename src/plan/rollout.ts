@@ -6,6 +6,7 @@ import { mayPair } from "../domain/revision.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import { defaultRollout } from "../domain/spec.ts";
+import { isWithoutPartner } from "./canary.ts";
 import { firstLine, isClusterFault } from "./condemn.ts";
 import { eligibleMembers, servingMembers } from "./members.ts";
 import type { ReplicaWorld, World } from "./world.ts";
@@ -210,7 +211,11 @@ function addSurge(
 function isUnderWay(world: World, input: PlanInput): boolean {
   const members = eligibleMembers(world, input);
   return world.replicas.some(
-    (replica) => !replica.wanted || !members.some((member) => isOf(replica, member)),
+    (replica) =>
+      !replica.wanted ||
+      (!members.some((member) => isOf(replica, member)) &&
+        // One that waits for a partner of its own kind waits for this rollout to go on.
+        !isWithoutPartner(replica, world, input)),
   );
 }
 

@@ -5,6 +5,7 @@ import type { JobView, PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { JobPhase, ProxyStatus, ReplicaStatus } from "../domain/status.ts";
+import { canaryNote, isProven } from "./canary.ts";
 import { condemned, firstLine } from "./condemn.ts";
 import { eligibleMembers } from "./members.ts";
 import { condemnedProxy } from "./proxy.ts";
@@ -164,7 +165,29 @@ function replicaPhase(
     const note = `${name} waits for ${why}${holders ? ` (${holders})` : ""}`;
     return why ? { phase: "WAITING", note } : { phase: "RESERVING" };
   }
-  return { phase: current.actor?.state === "healthy" ? "READY" : "STARTING" };
+  const state = current.actor?.state;
+  if (state === "starting") return { phase: "STARTING", note: bootNote(name, current, input) };
+  if (state !== "healthy") return { phase: "STARTING" };
+  return isProven(replica, world, input)
+    ? { phase: "READY" }
+    : { phase: "STARTING", note: canaryNote(replica, input) };
+}
+
+/** The moments themselves, and not how long ago they were: a note that changed all the time would be no news. */
+function bootNote(name: string, { generation }: Incarnation, { memory, spec }: PlanInput): string {
+  const { started, startedAtMs } = memory;
+  const sinceMs = started[name] === generation ? startedAtMs[name] : undefined;
+  if (sinceMs === undefined) return "booting";
+  const untilMs = sinceMs + spec.timeoutS * 1_000;
+  return `booting since ${timeOfDay(sinceMs)}; its timeout of ${spec.timeoutS} s ends at ${timeOfDay(untilMs)}`;
+}
+
+/** `09:05:00 UTC`. */
+function timeOfDay(atMs: number): string {
+  const second = Math.floor(atMs / 1_000) % 86_400;
+  const parts = [second / 3_600, (second / 60) % 60, second % 60];
+  const digits = parts.map((part) => String(Math.floor(part)).padStart(2, "0"));
+  return `${digits.join(":")} UTC`;
 }
 
 function downOrUnhealthy(

@@ -52,7 +52,8 @@ export function createKv(options: EngineOptions, env: NodeJS.ProcessEnv): Kv {
     load,
     save: (prompt) => store?.save(prompt),
     offer({ kvParams, prompts: [prompt] }, answerId) {
-      const isWanted = kvParams?.["do_remote_decode"] === true;
+      const isRefused = env["PDJOB_SIM_KV_ROLE"] === "strict" && options.kv?.role === "kv_consumer";
+      const isWanted = kvParams?.["do_remote_decode"] === true && !isRefused;
       return transfer && prompt && isWanted
         ? transfer.offer(answerId, prompt, prompt.maxTokens)
         : null;

@@ -40,6 +40,7 @@ const lookMinMs = 10_000;
 const slowKinds: ReadonlySet<string> = new Set([
   "reservePlacementGroup",
   "waitHealthy",
+  "sendCanary",
   "drainReplica",
   "drainProxy",
 ]);

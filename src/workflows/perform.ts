@@ -74,6 +74,8 @@ export async function perform(action: Action, spec: JobSpec): Promise<ActionResu
       return point.readKvIp.executeWithOptions(options, [{ spec, action }]);
     case "waitHealthy":
       return void (await wait.waitHealthy.executeWithOptions(options, [{ spec, action }]));
+    case "sendCanary":
+      return wait.sendCanary.executeWithOptions(options, [{ spec, action }]);
     case "drainReplica":
       return void (await wait.drainReplica.executeWithOptions(options, [{ spec, action }]));
     case "stopReplica":

@@ -1,5 +1,6 @@
 import type { Action, ProxyCommand } from "../domain/action.ts";
 import { targetOf } from "../domain/action.ts";
+import { titleOf } from "../domain/canary.ts";
 import type { EngineVersion } from "../domain/engine-version.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
@@ -8,6 +9,7 @@ import { incarnationName } from "../domain/names.ts";
 import { forgive, without } from "../domain/restart.ts";
 import { restartsMax } from "../domain/spec.ts";
 import type { Endpoint } from "../domain/spec.ts";
+import { withFailedCanary, withProven, withServing, withoutCanaries } from "./proven.ts";
 
 /** Characters of a failure's last log lines that are kept once the job has served: memory travels with every plan. */
 const tailMax = 1_500;
@@ -47,6 +49,7 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
     case "startDecode":
     case "readKvIp":
     case "waitHealthy":
+    case "sendCanary":
     case "drainReplica":
     case "runProxy":
     case "drainProxy":
@@ -62,7 +65,10 @@ const withSurge = (memory: Memory, target: string): Memory => {
 };
 
 /** What an earlier workflow of the same name started is adopted: its numbers are used up, even if it vanishes at once. */
-export function rememberSeen(memory: Memory, { replicas, proxy }: JobView): Memory {
+export const rememberSeen = (memory: Memory, view: JobView): Memory =>
+  withServing(withGenerations(memory, view), view);
+
+function withGenerations(memory: Memory, { replicas, proxy }: JobView): Memory {
   const seen = [
     ...replicas,
     ...(proxy.generation === undefined ? [] : [{ name: "proxy", generation: proxy.generation }]),
@@ -114,10 +120,15 @@ export function rememberSuccess(memory: Memory, action: Action, success: Success
       };
     case "drainProxy":
       return { ...memory, drained: [...memory.drained, "proxy"] };
-    case "removePlacementGroup":
+    case "sendCanary":
+      // Undefined: one of the two was gone.
+      return result === undefined ? memory : withProven(memory, action);
+    case "removePlacementGroup": {
+      const left = withoutCanaries(memory, titleOf(action));
       return action.failure || action.isWanted
-        ? memory
-        : forget(memory, targetOf(action), incarnationName(job, action.replica, action.generation));
+        ? left
+        : forget(left, targetOf(action), incarnationName(job, action.replica, action.generation));
+    }
     case "sweep":
       return { ...memory, swept: true };
     case "reservePlacementGroup":
@@ -158,6 +169,7 @@ export interface UploadedFiles {
 
 /** What activities hand back, as far as it is remembered. */
 export type ActionResult =
+  | { readonly notes: readonly string[] }
   | { readonly kvIp: string }
   | { readonly host?: string }
   | UploadedFiles
@@ -177,6 +189,8 @@ export function rememberFailure(
     const count = (memory.untold?.count ?? 0) + 1;
     return { ...memory, untold: { message: failure.message, atMs: nowMs, count } };
   }
+  if (failure.code === "CanaryFailed" && action.kind === "sendCanary")
+    return withFailedCanary(memory, action, failure.message, nowMs);
   // Neither changed anything that must be undone: what went wrong is seen by looking again.
   if (action.kind === "setMembership" || action.kind === "readKvIp") return memory;
   const target = targetOf(action);
@@ -197,6 +211,7 @@ function forget(memory: Memory, target: string, incarnation: string): Memory {
   return {
     ...forgive(memory, target),
     started: without(memory.started, target),
+    proven: without(memory.proven, target),
     startedAtMs: without(memory.startedAtMs, target),
     drained: memory.drained.filter((name) => name !== incarnation),
     ...(memory.surge ? { surge: memory.surge.filter((name) => name !== target) } : {}),

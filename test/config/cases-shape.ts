@@ -21,8 +21,13 @@ export const shapeCases: readonly Case[] = [
     name: "an unknown key near none",
     text: job({ 2: "colour: blue" }),
     messages: [
-      'job.yaml:2:1 colour: is not a known key: remove "colour", or use one of name, timeout, num_gpus, gpus_per_worker, num_cpus, working_dir, upload, envs, engine, scheduler, general, prefill, decode, health, restart, rollout, drain, stop_grace, lease.',
+      'job.yaml:2:1 colour: is not a known key: remove "colour", or use one of name, timeout, num_gpus, gpus_per_worker, num_cpus, working_dir, upload, envs, engine, scheduler, general, prefill, decode, health, canary, restart, rollout, drain, stop_grace, lease.',
     ],
+  },
+  {
+    name: "a canary that is neither on nor off",
+    text: job({ 2: "canary: sometimes" }),
+    messages: ["job.yaml:2:9 canary: must be true or false, not text."],
   },
   {
     name: "a folder to upload that is none",

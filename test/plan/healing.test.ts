@@ -159,6 +159,7 @@ describe("a restart on request", () => {
       "reservePlacementGroup decode-1 g2",
       "startDecode decode-1 g2",
       "waitHealthy decode-1 g2",
+      "sendCanary decode-1 g2",
       "setMembership proxy g3",
     ]);
     expect(cluster.state.memory.restarts).toEqual({});

@@ -39,6 +39,8 @@ describe("a first deployment", () => {
         "waitHealthy prefill-1 g1",
         "waitHealthy decode-0 g1",
         "waitHealthy decode-1 g1",
+        "sendCanary decode-0 g1",
+        "sendCanary decode-1 g1",
         "renderProxy proxy g1",
         "runProxy proxy g1",
         "setMembership proxy g1",
@@ -146,6 +148,7 @@ describe("scaling", () => {
       "reservePlacementGroup decode-2 g1",
       "startDecode decode-2 g1",
       "waitHealthy decode-2 g1",
+      "sendCanary decode-2 g1",
       "setMembership proxy g2",
     ]);
   });

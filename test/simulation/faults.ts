@@ -29,6 +29,13 @@ export function hangProcess(
   });
 }
 
+/** Its side channel is out of reach, which only those notice who ask for KV; and who is asked for it, by nobody. */
+export function cutKv({ note, clock }: World, process: Process, forMs: number): void {
+  note(`FAULT no KV gets in or out of ${process.name} for ${forMs} ms`);
+  process.isKvDead = true;
+  clock.after(forMs, () => void (process.isKvDead = false));
+}
+
 /** The actor's process is killed, as the system does when memory runs out; Ray notices at once. */
 export function killActor({ note, cluster }: World, name: string): void {
   note(`FAULT the actor ${name} is killed`);

@@ -11,6 +11,7 @@ import { createWorld } from "./world.ts";
 
 // Written out, because vitest moves each of them to the top.
 vi.mock("../../src/activities/drain.ts", async (original) => broken(original));
+vi.mock("../../src/plan/canary.ts", async (original) => broken(original));
 vi.mock("../../src/plan/condemn.ts", async (original) => broken(original));
 vi.mock("../../src/plan/members.ts", async (original) => broken(original));
 vi.mock("../../src/plan/membership.ts", async (original) => broken(original));

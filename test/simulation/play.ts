@@ -3,6 +3,7 @@ import type { Process } from "./cluster/engine.ts";
 import {
   blockRay,
   crashProcess,
+  cutKv,
   freezeWorker,
   hangProcess,
   isolateWorker,
@@ -91,6 +92,8 @@ function perform(world: World, { jobs }: Schedule, step: Step): void {
       return given(engineAt(step.at), ({ name }) => killActor(world, name));
     case "engineHangs":
       return given(engineAt(step.at), (engine) => hangProcess(world, engine, step.forMs));
+    case "kvCut":
+      return given(engineAt(step.at), (engine) => cutKv(world, engine, step.forMs));
     case "proxyExits":
       return given(proxy, (one) => crashProcess(world, one));
     case "proxyActorDies":

@@ -20,7 +20,7 @@ export type Step =
       readonly fails: boolean;
     }
   | { readonly kind: "engineExits" | "actorDies"; readonly at: number }
-  | { readonly kind: "engineHangs"; readonly at: number; readonly forMs: number }
+  | { readonly kind: "engineHangs" | "kvCut"; readonly at: number; readonly forMs: number }
   | { readonly kind: "proxyExits" | "proxyActorDies" }
   | { readonly kind: "proxyHangs"; readonly forMs: number }
   | { readonly kind: "nodeDown" | "nodeSilent"; readonly at: number; readonly forMs: number }
@@ -110,6 +110,7 @@ const weights: Readonly<Record<Step["kind"], number>> = {
   engineExits: 4,
   actorDies: 2,
   engineHangs: 3,
+  kvCut: 2,
   proxyExits: 2,
   proxyActorDies: 1,
   proxyHangs: 1,
@@ -182,6 +183,7 @@ function makeStep(random: Random, jobs: readonly JobSpec[]): Step {
     case "proxyActorDies":
       return { kind };
     case "engineHangs":
+    case "kvCut":
     case "nodeDown":
     case "nodeSilent":
     case "workerFrozen":

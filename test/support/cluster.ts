@@ -151,6 +151,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
       case "uploadFiles":
       case "probeEngine":
       case "readKvIp":
+      case "sendCanary":
       case "renderProxy":
       case "drainReplica":
       case "drainProxy":
@@ -211,6 +212,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
 /** What the activity of this action hands back. */
 export function resultOf(action: Action): ActionResult {
   if (action.kind === "probeEngine") return { version: "0.32.0", notes: [] };
+  if (action.kind === "sendCanary") return { notes: [] };
   if (action.kind === "readKvIp") return { kvIp: "10.0.0.1" };
   if (action.kind === "renderProxy") return { builtin: true, argv: [], members: action.members };
   if (action.kind === "uploadFiles")

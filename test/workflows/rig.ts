@@ -102,6 +102,7 @@ function fakeActivities(
     startDecode: performed,
     readKvIp: performed,
     waitHealthy: performed,
+    sendCanary: performed,
     drainReplica: performed,
     stopReplica: performed,
     renderProxy: performed,

@@ -9,6 +9,7 @@ import {
 import type { Oracle } from "./oracle.ts";
 import {
   drainedFirst,
+  membersProven,
   membersReady,
   membershipForward,
   nothingToStopped,
@@ -33,6 +34,7 @@ export const allOracles: readonly ((world: World) => Oracle)[] = [
   oneProxy,
   membershipForward,
   membersReady,
+  membersProven,
   nothingToStopped,
   drainedFirst,
   oneActionPerTarget,

@@ -59,6 +59,23 @@ export const membersReady = ({ cluster }: World): Oracle => ({
   },
 });
 
+/** A request went through it and a partner before the first of a client's does. */
+export function membersProven(): Oracle {
+  const proven = new Set<string>();
+  return {
+    name: "no replica is a member that no canary went through",
+    onEvent(event) {
+      if (event.kind === "canary") {
+        for (const { name } of [event.process, event.prefill]) proven.add(name);
+        return undefined;
+      }
+      if (event.kind !== "membership") return undefined;
+      const other = event.after.members.find(({ name }) => !proven.has(name));
+      return other && `${event.process.name} is told of ${other.name}, which nobody has tried`;
+    },
+  };
+}
+
 const hasAnswered = ({ name, url }: Member, { engines, clock }: Cluster): boolean =>
   engines.some(
     (engine) =>

@@ -1,4 +1,5 @@
 import type * as Drain from "../../../src/activities/drain.ts";
+import type * as Canary from "../../../src/plan/canary.ts";
 import type * as Condemn from "../../../src/plan/condemn.ts";
 import type * as Members from "../../../src/plan/members.ts";
 import type * as Membership from "../../../src/plan/membership.ts";
@@ -19,7 +20,8 @@ import type * as Traffic from "../cluster/traffic.ts";
 import type * as Verbs from "../cluster/verbs.ts";
 
 /** Every function that a bug can take the place of, as it is in truth. */
-export type Code = typeof Condemn &
+export type Code = typeof Canary &
+  typeof Condemn &
   typeof Drain &
   typeof Lease &
   typeof Members &

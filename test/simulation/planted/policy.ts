@@ -81,6 +81,11 @@ export const policyBugs: readonly Bug[] = [
     }),
   },
   {
+    name: "a replica serves as soon as it answers /health",
+    caughtBy: "no replica is a member that no canary went through",
+    bug: () => ({ isProven: () => true }),
+  },
+  {
     name: "a job is READY with one pair of many",
     caughtBy: "READY is said only when it is true",
     bug: ({ viewOf, hasPair, eligibleMembers }) => ({
