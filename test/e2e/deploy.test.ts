@@ -54,6 +54,7 @@ test("the Web UI sees the steps under the user's names, each with a summary", as
     "readKvIp",
     "startDecode",
     "waitHealthy",
+    "sendCanary",
     "renderProxy",
     "runProxy",
   ]) {

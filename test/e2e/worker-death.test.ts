@@ -11,7 +11,14 @@ const beforeAndAfter = (...kinds: readonly string[]): readonly string[] =>
 const moments = {
   deploy: [
     ...beforeAndAfter("planTurn", "reservePlacementGroup", "startPrefill", "readKvIp"),
-    ...beforeAndAfter("startDecode", "waitHealthy", "renderProxy", "runProxy", "setMembership"),
+    ...beforeAndAfter(
+      "startDecode",
+      "waitHealthy",
+      "sendCanary",
+      "renderProxy",
+      "runProxy",
+      "setMembership",
+    ),
     "after ensureReplica deaths-prefill-0-g1",
     "before startEngine deaths-decode-0-g1",
   ],

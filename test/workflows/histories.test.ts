@@ -116,6 +116,14 @@ const operations: readonly Operation[] = [
     },
   },
   {
+    name: "unproven",
+    fails: { kind: "sendCanary", code: "CanaryFailed" },
+    act: async ({ handle }) => {
+      const cause = { type: "CanaryFailed", message: "it cannot" };
+      await expect(handle.result()).rejects.toMatchObject({ cause });
+    },
+  },
+  {
     name: "refused",
     fails: { kind: "probeEngine", code: "SpecInvalid" },
     act: async ({ handle }) => {
