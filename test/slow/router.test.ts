@@ -64,7 +64,13 @@ test("the documented example deploys vllm-router, which knows every replica", as
 });
 
 test("its answers are the engines', and every prompt's KV went from prefill to decode", async () => {
+  const before = await kvCounts();
   for (const prompt of ["one", "two words", "three more words"]) await answers(spec, prompt);
+  const { external, local } = await kvCounts();
+  expect([external - before.external, local]).toEqual([6, 0]);
+});
+
+async function kvCounts(): Promise<{ readonly external: number; readonly local: number }> {
   const { replicas } = await rig.client.status("router");
   const counts = { external: 0, local: 0 };
   for (const { url } of replicas.filter(({ role }) => role === "decode")) {
@@ -72,8 +78,8 @@ test("its answers are the engines', and every prompt's KV went from prefill to d
     counts.external += Number(/source="external_kv_transfer"\} (\d+)/.exec(text)?.[1]);
     counts.local += Number(/source="local_compute"\} (\d+)/.exec(text)?.[1]);
   }
-  expect(counts).toEqual({ external: 6, local: 0 });
-});
+  return counts;
+}
 
 test("a replica that goes is taken out over HTTP, drained, and no stream is cut", async () => {
   const streams = Array.from({ length: 4 }, async (_, lane) => {
