@@ -132,7 +132,7 @@ function usable({ desired, memory, observed }: PlanInput): readonly ObservedRepl
     return (
       one.state === "healthy" &&
       one.endpoint !== undefined &&
-      one.index < desired.replicas[one.role] &&
+      (one.index < desired.replicas[one.role] || memory.surge?.includes(target) === true) &&
       one.generation >= (memory.generations[target] ?? 0) &&
       one.generation > (memory.failures[target]?.generation ?? 0) &&
       !isRetired(target, one.generation, desired)

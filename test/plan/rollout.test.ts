@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { emptyMemory } from "../../src/domain/memory.ts";
-import type { Desired } from "../../src/domain/memory.ts";
+import type { Desired, Memory } from "../../src/domain/memory.ts";
 import { incarnationName, parseIncarnation, replicaName } from "../../src/domain/names.ts";
 import type { Member, ObservedReplica } from "../../src/domain/observed.ts";
 import type { PlanInput } from "../../src/domain/plan.ts";
@@ -9,6 +9,7 @@ import { mayPair } from "../../src/domain/revision.ts";
 import { roles } from "../../src/domain/role.ts";
 import type { ReplicaId, Role } from "../../src/domain/role.ts";
 import type { JobSpec, RolloutSpec } from "../../src/domain/spec.ts";
+import { stepCanary } from "../../src/plan/canary.ts";
 import { eligibleMembers } from "../../src/plan/members.ts";
 import { countOf, floorOf, rollOut, whyHeldUp } from "../../src/plan/rollout.ts";
 import { lookAt } from "../../src/plan/world.ts";
@@ -20,13 +21,19 @@ import { makeSpec } from "../support/spec.ts";
 function rehearsal(first: JobSpec) {
   let spec = first;
   let desired: Desired = { replicas: countsOf(first) };
-  let memory = { ...emptyMemory(0), served: true, settledRevision: 1, engine: { notes: [] } };
+  let memory: Memory = {
+    ...emptyMemory(0),
+    served: true,
+    settledRevision: 1,
+    engine: { notes: [] },
+  };
   let replicas: readonly ObservedReplica[] = roles.flatMap((role) =>
     Array.from({ length: first.roles[role].replicas }, (_, index) =>
       engine(first, { role, index }, 1, "healthy"),
     ),
   );
   let members: readonly Member[] = [];
+  for (const one of replicas) prove(one, one.generation);
   members = eligibleMembers(lookAt(input()), input());
 
   function input(): PlanInput {
@@ -45,13 +52,23 @@ function rehearsal(first: JobSpec) {
     const world = rollOut(lookAt(now), now);
     planned = world.replicas;
     const wished = eligibleMembers(world, now);
-    const moves = planned.flatMap(({ id, current, name, wanted, retired, surge }) => {
+    const moves = planned.flatMap((replica) => {
+      const { id, current, name, wanted, retired, surge } = replica;
       if (!current) {
         const generation = (memory.generations[name] ?? 1) + 1;
         return wanted ? [() => boot(id, generation, surge === true)] : [];
       }
       if (current.actor?.state === "starting" && wanted && !retired)
         return [() => become(current.name, "healthy")];
+      const canary = retired || !wanted ? undefined : stepCanary(replica, world, now);
+      if (canary && "action" in canary && canary.action.kind === "sendCanary") {
+        const { generation, partner } = canary.action;
+        const pass = (): void => {
+          prove(id, generation);
+          prove(partner.replica, partner.generation);
+        };
+        return [pass];
+      }
       const isMember = members.some((member) => member.name === current.name);
       return (retired || !wanted) && !isMember ? [() => remove(current.name)] : [];
     });
@@ -67,6 +84,11 @@ function rehearsal(first: JobSpec) {
       ...(surge ? { surge: [...(memory.surge ?? []), name] } : {}),
     };
     replicas = [...replicas, engine(spec, id, generation, "starting")];
+  }
+
+  /** A canary went through it. */
+  function prove(id: ReplicaId, generation: number): void {
+    memory = { ...memory, proven: { ...memory.proven, [replicaName(id)]: generation } };
   }
 
   const become = (name: string, state: "healthy"): void =>
