@@ -10,6 +10,7 @@ Runs M jobs (default 1), each with S operations and faults (default 6) of its se
 does the same again: npm run faults -- --seed 17
 
 --figures measures instead how long healing takes, a few times for each way to die.
+--changes has replicas come and go fifty times under steady streams, and tells what clients saw.
 
 Examples:
   npm run faults -- --count 50
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     count: { type: "string", default: "1" },
     steps: { type: "string", default: "6" },
     figures: { type: "boolean", default: false },
+    changes: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -32,7 +34,8 @@ else if (![values.seed, values.count, values.steps].every(isCount)) {
   process.exitCode = 2;
 } else {
   await main(setUp);
-  const file = values.figures ? "test/faults/figures.test.ts" : "test/faults/faults.test.ts";
+  const kind = values.figures ? "figures" : values.changes ? "changes" : "faults";
+  const file = `test/faults/${kind}.test.ts`;
   const env = {
     ...process.env,
     PDJOB_FAULT_SEED: values.seed,
