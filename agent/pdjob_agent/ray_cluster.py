@@ -140,10 +140,14 @@ class RayCluster:
 
     def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         handles = {name: self._handle(name) for name in names}
-        asked = {name: getattr(one, method).remote(*args) for name, one in handles.items() if one is not None}
+        # An actor of an earlier version of ours may not know the method: it gives no answer.
+        known = {name: one for name, one in handles.items() if hasattr(one, method)}
+        asked = {name: getattr(one, method).remote(*args) for name, one in known.items()}
         if asked:
             ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
-        answers: dict[str, Any | None] = {}
+        answers: dict[str, Any | None] = {
+            name: None for name, one in handles.items() if one is not None and name not in known
+        }
         for name, reference in asked.items():
             try:
                 answers[name] = ray.get(reference, timeout=0)

@@ -8,6 +8,8 @@ from .names import Name, parse, parse_replica
 SHORT_GRACE_S = 5.0
 # Beyond the grace: SIGKILL and reaping.
 STOP_MARGIN_S = 15.0
+# Of an older proxy's actor, for where its listening socket is to be had.
+HAND_ON_TIMEOUT_S = 2.0
 
 
 def stop_proxy(cluster: Cluster, args: Json) -> Json:
@@ -24,7 +26,20 @@ def stop_replica(cluster: Cluster, args: Json) -> Json:
     return {"stopped": bool(names)}
 
 
-def fence(cluster: Cluster, wanted: Name, args: Json) -> None:
+def fence_proxy(cluster: Cluster, wanted: Name, args: Json) -> list[str]:
+    """
+    An older built-in proxy goes on beside the newer one, when its actor hands on the socket that both listen on: where
+    to get it is the answer. Whoever asked for the newer one stops it. Everything else goes first, as a replica does.
+    """
+    names = [name for name in map(parse, cluster.actor_names()) if name and name.base == wanted.base]
+    asked = [name.full for name in older(names, wanted)] if args["builtin"] else []
+    answers = cluster.ask_all(asked, "hand_on", [], HAND_ON_TIMEOUT_S) if asked else {}
+    sockets = {name: answer["socket"] for name, answer in answers.items() if answer and "socket" in answer}
+    fence(cluster, wanted, args, spared=frozenset(sockets))
+    return list(sockets.values())
+
+
+def fence(cluster: Cluster, wanted: Name, args: Json, spared: frozenset[str] = frozenset()) -> None:
     """Older generations of the same replica or proxy go first; a newer one makes this request a mistake."""
     actors = [name for name in map(parse, cluster.actor_names()) if name and name.base == wanted.base]
     groups = [parse_replica(one["name"]) for one in cluster.groups()]
@@ -33,7 +48,8 @@ def fence(cluster: Cluster, wanted: Name, args: Json) -> None:
     if newer > wanted.generation:
         text = f"{wanted.full} was asked for, but generation {newer} exists already."
         raise AgentError("StaleGeneration", text)
-    stop_wholes(cluster, older(actors, wanted), args.get("graceS", SHORT_GRACE_S))
+    gone = [name for name in older(actors, wanted) if name.full not in spared]
+    stop_wholes(cluster, gone, args.get("graceS", SHORT_GRACE_S))
     cluster.remove_groups(*[name.full for name in older(placed, wanted)])
 
 

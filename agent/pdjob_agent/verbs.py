@@ -10,14 +10,14 @@ from .head import check_head
 from .left_logs import log_file
 from .names import Name, parse, parse_proxy, parse_replica
 from .node.guarded import exit_in_words
-from .removal import belongs, fence, replica_name, stop_proxy, stop_replica, sweep
+from .removal import belongs, fence, fence_proxy, replica_name, stop_proxy, stop_replica, sweep
 from .upload import upload
 
 # A hung node must not hold up the answer about all the others.
 STATUS_TIMEOUT_S = 2.0
 # A new actor's process takes about a second to start, more on a busy node.
 FIRST_ANSWER_TIMEOUT_S = 25.0
-PROXY_POLL_S = 0.2
+PROXY_POLL_S = 0.05
 # A slow proxy is waited for by asking again, so that a caller who no longer wants it is not held.
 PROXY_WAIT_S = 5.0
 PROXY_LAST_BYTES = 2_000
@@ -113,11 +113,12 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
         raise AgentError("BadRequest", f"{args['name']!r} is no proxy's name.")
     if args.get("mustExist") and name.full not in cluster.actor_names():
         raise AgentError("ClusterChanged", f"The proxy's actor {name.full} is gone.")
-    fence(cluster, name, args)
+    sockets = fence_proxy(cluster, name, args)
     if name.full not in cluster.actor_names():
         cluster.create_proxy(name.full, args["leaseS"], args.get("package"))
     try:
-        status = answer_of(cluster, name.full, "start", [args], FIRST_ANSWER_TIMEOUT_S)
+        call = {**args, "sockets": sockets} if args["builtin"] else args
+        status = answer_of(cluster, name.full, "start", [call], FIRST_ANSWER_TIMEOUT_S)
     except AgentError as error:
         if error.code == "ProxyNotStarted":
             cluster.kill(name.full)
@@ -148,6 +149,13 @@ def set_membership(cluster: Cluster, args: Json) -> Json:
             text = f"The proxy's actor {name} is gone, and its process with it."
             raise AgentError("ProxyExited", text) from error
         raise
+
+
+def retire_proxy(cluster: Cluster, args: Json) -> Json:
+    name = args["name"]
+    if name not in cluster.actor_names():
+        return {"retired": False}
+    return answer_of(cluster, name, "retire", [], MEMBERSHIP_TIMEOUT_S)
 
 
 def list_job(cluster: Cluster, args: Json) -> Json:
@@ -213,6 +221,7 @@ VERBS: dict[str, Callable[[Cluster, Json], Json]] = {
     "stopReplica": stop_replica,
     "ensureProxy": ensure_proxy,
     "setMembership": set_membership,
+    "retireProxy": retire_proxy,
     "stopProxy": stop_proxy,
     "list": list_job,
     "jobs": jobs,

@@ -18,6 +18,8 @@ class FakeCluster:
         self.calls: list[str] = []
         self.strategies: dict[str, str] = {}
         self.graces: dict[str, float] = {}
+        # What proxies' actors were told to start.
+        self.started: dict[str, Json] = {}
         # Actors that were told to stop in one breath.
         self.together: list[list[str]] = []
         self.full: bool = given.get("full", False)
@@ -75,6 +77,8 @@ class FakeCluster:
 
     def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         self.calls.extend(f"{method} {name}" for name in names)
+        if method == "start":
+            self.started |= {name: args[0] for name in names}
         if method == "stop":
             self.together.append(names)
             for name in names:

@@ -13,11 +13,25 @@ from pdjob_agent import node
 from pdjob_agent.node.guarded import GuardedProcess
 
 from .processes import GONE_S, all_gone, marked, parent_of, within
+from .ray_rig import accepts, free_port
 
 SOURCE = files(node).joinpath("guard.py").read_text()
 AGENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Like vLLM: a server, a child of its own session, and a grandchild.
 TREE = "setsid sleep 300 & (sleep 300 & sleep 300) & exec sleep 300"
+
+
+# A guarded process that inherits a listening socket, and an owner that keeps its own copy.
+OWNER = """
+import sys, time
+sys.path.insert(0, {agent!r})
+from pdjob_agent.node.guarded import GuardedProcess
+from pdjob_agent.node.listener import listen_on
+listener = listen_on("127.0.0.1", {port})
+process = GuardedProcess({name!r}, {source!r}, listener.fileno())
+process.start(["sleep", "300"], {{"PATH": {path!r}}}, "/", "/dev/null", lambda: None)
+time.sleep(300)
+"""
 
 
 class Tree:
@@ -185,3 +199,26 @@ def test_secrets_are_in_no_command_line(tree: Tree) -> None:
     for pid in (tree.pid, parent_of(tree.pid)):
         assert b"hf_secret" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     tree.process.stop(1)
+
+
+def test_an_inherited_socket_is_held_by_the_command_and_its_owner_alone() -> None:
+    name, port = f"t{os.getpid()}-inherits", free_port()
+    script = OWNER.format(agent=AGENT, port=port, name=name, source=SOURCE, path=os.environ["PATH"])
+    owner = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        assert within(15, lambda: len(marked(name)) == 1)
+        (command,) = marked(name)
+        # The guard and its keeper, from the command up.
+        guard = parent_of(command)
+        inode = {os.readlink(f"/proc/{command}/fd/{fd}") for fd in os.listdir(f"/proc/{command}/fd")}
+        (held,) = [link for link in inode if link.startswith("socket:")]
+        assert holders(held, [command, guard, parent_of(guard), owner.pid]) == [command, owner.pid]
+    finally:
+        owner.kill()
+        owner.wait()
+    assert within(GONE_S, lambda: not accepts("127.0.0.1", port))
+    assert all_gone(name)
+
+
+def holders(link: str, pids: list[int]) -> list[int]:
+    return [pid for pid in pids if link in {os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()}]

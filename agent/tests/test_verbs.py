@@ -270,6 +270,31 @@ def test_a_proxy_that_does_not_come_up(status: Json, code: str, text: str) -> No
     assert ("a-proxy-g1" in cluster.actors) == (code != "ProxyNotStarted")
 
 
+def test_an_older_built_in_proxy_that_hands_on_its_socket_goes_on_and_any_other_goes_first() -> None:
+    cluster = FakeCluster()
+    cluster.actors["a-proxy-g1"] = {"hand_on": {"socket": "one"}, "stop": True}
+    cluster.actors["a-proxy-g2"] = {"hand_on": {}, "stop": True}
+    cluster.actors["a-proxy-g3"] = {"hand_on": None, "stop": True}
+    call(cluster, "ensureProxy", **{**PROXY, "name": "a-proxy-g4", "builtin": True})
+    assert sorted(cluster.actors) == ["a-proxy-g1", "a-proxy-g4"]
+    assert cluster.together == [["a-proxy-g2", "a-proxy-g3"]]
+    assert cluster.started["a-proxy-g4"]["sockets"] == ["one"]
+
+
+def test_an_external_proxy_takes_over_from_nobody() -> None:
+    cluster = FakeCluster()
+    cluster.actors["a-proxy-g1"] = {"hand_on": {"socket": "one"}, "stop": True}
+    call(cluster, "ensureProxy", **{**PROXY, "name": "a-proxy-g2"})
+    assert sorted(cluster.actors) == ["a-proxy-g2"]
+    assert "sockets" not in cluster.started["a-proxy-g2"]
+
+
+def test_a_newer_proxy_is_fenced_from_whoever_asks_for_an_older_one_built_in_or_not() -> None:
+    cluster = FakeCluster()
+    cluster.actors["a-proxy-g2"] = {"hand_on": {"socket": "one"}}
+    assert code_of(cluster, "ensureProxy", **{**PROXY, "builtin": True}) == "StaleGeneration"
+
+
 def test_members_for_a_proxy_whose_actor_is_gone_are_a_failure_for_good() -> None:
     cluster = FakeCluster()
     with pytest.raises(AgentError, match=r"^The proxy's actor a-proxy-g1 is gone") as caught:

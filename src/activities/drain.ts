@@ -43,3 +43,36 @@ export async function untilDrained(
     await sleep(pollEveryMs);
   }
 }
+
+interface Leaving {
+  readonly job: string;
+  readonly name: string;
+  /** The job's clock. */
+  readonly nowMs: () => number;
+  readonly endMs: number;
+  /** Its clients have as long from when it takes no more, which may come late. */
+  readonly longestMs: number;
+}
+
+/**
+ * A proxy that was replaced takes no more connections and serves those that it has: waits until they are gone, until
+ * `endMs` at most. One that cannot be asked, hung or gone, is not waited for.
+ */
+export async function untilLeft(
+  agent: Agent,
+  { job, name, nowMs, endMs, longestMs }: Leaving,
+): Promise<{ readonly left?: number }> {
+  let untilMs = endMs;
+  for (;;) {
+    const { proxies } = await agent.call("list", { job }, { signal: cancellationSignal() });
+    const proxy = proxies.find((one) => one.name === name);
+    if (proxy?.state !== "healthy") return {};
+    const left = proxy.leaving;
+    if (left === 0 || (left !== undefined && nowMs() > untilMs)) return { left };
+    if (left === undefined) {
+      await agent.call("retireProxy", { name });
+      untilMs = nowMs() + longestMs;
+    }
+    await sleep(pollEveryMs);
+  }
+}

@@ -8,7 +8,7 @@ import type { JobSpec } from "../domain/spec.ts";
 import { renderTelling } from "../render/membership.ts";
 import { builtinProgram, renderProxy } from "../render/proxy.ts";
 import type { ActivityDependencies } from "./index.ts";
-import { untilDrained } from "./drain.ts";
+import { untilDrained, untilLeft } from "./drain.ts";
 import { uploadedFiles } from "./files.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { latestMs, startJobClock } from "./job-clock.ts";
@@ -24,12 +24,17 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     return renderProxy(spec, action.members);
   },
 
-  /** Starts the rendered command on the head node and returns when it answers; an older generation stops first. */
+  /**
+   * Starts the rendered command on the head node and returns when it answers. An older generation of the built-in proxy
+   * hands its listening socket on and serves meanwhile; that of any other stops first.
+   */
   async runProxy({ spec, action }: ActionInput<"runProxy">): Promise<ObservedProxy> {
     const { argv, builtin } = action.command;
     const files = builtin ? [{ path: builtinProgram, text: await readProxyProgram() }] : [];
     const known = membersAtStart(spec.scheduler, action.command.members);
-    const membership = { generation: 0, members: known };
+    // 1 = asked for by an earlier version of ours, which did not number them.
+    const generation = builtin ? (action.membershipGeneration ?? 1) : 0;
+    const membership = { generation, members: known };
     const telling = await tellingOf(spec, membership);
     const wanted = {
       name: proxyName(spec.name, action.generation),
@@ -44,7 +49,9 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
       leaseS: spec.leaseS,
       startTimeoutS: builtin ? Math.min(spec.timeoutS, builtinStartMaxS) : spec.timeoutS,
       graceS: spec.stopGraceS,
-      ...(telling ? { membership, telling } : {}),
+      ...(action.run === undefined ? {} : { run: action.run }),
+      ...(builtin || telling ? { membership } : {}),
+      ...(telling ? { telling } : {}),
       // Our own proxy needs none of them, and its program lies in the working directory.
       ...(builtin ? {} : await uploadedFiles(agent, spec, action)),
     };
@@ -76,7 +83,10 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     return agent.call("setMembership", { name, membership, ...(telling ? { telling } : {}) });
   },
 
-  /** Waits for every request in flight, until `deadlineMs` at most. Fails as `list` does, and is then tried again. */
+  /**
+   * Waits for every request in flight, or for the clients of a proxy that was replaced, until `deadlineMs` at most. Fails
+   * as `list` does, and is then tried again.
+   */
   async drainProxy({
     spec,
     action,
@@ -84,6 +94,14 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     const nowMs = startJobClock();
     const longestS = Math.max(spec.drainS.prefill, spec.drainS.decode);
     const endMs = latestMs(action.deadlineMs, longestS * 1_000);
+    if (action.generation !== undefined)
+      return untilLeft(agent, {
+        job: spec.name,
+        name: proxyName(spec.name, action.generation),
+        nowMs,
+        endMs,
+        longestMs: longestS * 1_000,
+      });
     return untilDrained(agent, { job: spec.name, nowMs, endMs });
   },
 

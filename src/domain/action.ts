@@ -85,6 +85,10 @@ export type Action =
       readonly generation: number;
       readonly command: ProxyCommand;
       readonly package?: string;
+      /** Of the members that the built-in proxy is started with. */
+      readonly membershipGeneration?: number;
+      /** Its process ended and its actor lives, so that no client is refused: the next process there. Absent = 1. */
+      readonly run?: number;
       readonly deadlineMs: number;
       readonly reason: string;
     }
@@ -95,10 +99,18 @@ export type Action =
       readonly members: readonly Member[];
       readonly reason: string;
     }
-  | { readonly kind: "drainProxy"; readonly deadlineMs: number; readonly reason: string }
+  | {
+      readonly kind: "drainProxy";
+      readonly deadlineMs: number;
+      /** Only that one, which a newer one has replaced: it takes no more connections, and ends those that it has. */
+      readonly generation?: number;
+      readonly reason: string;
+    }
   | {
       readonly kind: "stopProxy";
       readonly generation: number;
+      /** A newer one has taken over. */
+      readonly isReplaced?: true;
       readonly graceS: number;
       readonly failure?: Failure;
       readonly reason: string;
@@ -114,20 +126,32 @@ export interface ActionInput<K extends ActionKind> {
   readonly action: ActionOf<K>;
 }
 
-/** What an action works on: `prefill-0`, `proxy`, `kv-ip`, `engine` or `job`. At most one action per target runs at a time. */
+/**
+ * What an action works on: `prefill-0`, `proxy`, `kv-ip`, `engine` or `job`; a proxy that was replaced is on its own,
+ * `proxy-g1`. At most one action per target runs at a time.
+ */
 export function targetOf(action: Action): string {
   // A read beside whatever is done to the replica.
   if (action.kind === "readKvIp") return "kv-ip";
   if ("replica" in action) return replicaName(action.replica);
   if (action.kind === "probeEngine") return "engine";
+  if (action.kind === "drainProxy" && action.generation !== undefined)
+    return replacedProxy(action.generation);
+  if (action.kind === "stopProxy" && action.isReplaced) return replacedProxy(action.generation);
   return action.kind === "sweep" || action.kind === "uploadFiles" ? "job" : "proxy";
 }
 
+export const replacedProxy = (generation: number): string => `proxy-g${generation}`;
+
+export const isReplacedProxy = (target: string): boolean => target.startsWith("proxy-g");
+
 /** `waitHealthy prefill-0 g1`: names an action in status, in logs and in the set of actions in flight. */
 export function actionKey(action: Action): string {
-  const subject = "replica" in action ? replicaName(action.replica) : targetOf(action);
-  const generation = "generation" in action ? ` g${action.generation}` : "";
-  return `${action.kind} ${subject}${generation}`;
+  const target = targetOf(action);
+  const subject = "replica" in action ? replicaName(action.replica) : target;
+  const isNumbered = "generation" in action && !isReplacedProxy(target);
+  const run = action.kind === "runProxy" && action.run !== undefined ? ` run ${action.run}` : "";
+  return `${action.kind} ${subject}${isNumbered ? ` g${action.generation}` : ""}${run}`;
 }
 
 /** An action that is being performed, as the planner needs to know it. */

@@ -118,14 +118,13 @@ export function namedMembers(
 }
 
 /**
- * What a proxy that was just started with these members knows of them. The built-in one nothing yet; others all by
- * their file, or by a command line that is the only way to tell them, or else those whom the command line names.
+ * What a proxy that was just started with these members knows of them. The built-in one all, before it lets clients in;
+ * others all by their file, or by a command line that is the only way to tell them, or else those whom the command line names.
  */
 export function membersAtStart(
   { membership, command = [], http }: SchedulerSpec,
   members: readonly Member[],
 ): readonly Member[] {
-  if (membership === "builtin") return [];
   return membership === "http" && http?.add ? namedMembers(command, members) : members;
 }
 

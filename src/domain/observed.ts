@@ -116,6 +116,10 @@ export interface ObservedProxy {
   readonly specHash?: string;
   /** What it was told: acknowledged by the built-in proxy, remembered by the owner of one told by HTTP or file. */
   readonly membership?: Membership;
+  /** Of the processes that its actor has started, which one; absent for the first. */
+  readonly run?: number;
+  /** Clients' connections that are left, once it takes no new ones: a newer generation does. */
+  readonly leaving?: number;
   /** Requests in flight by incarnation name, removed members included while they still have streams. */
   readonly inFlight?: Readonly<Record<string, number>>;
   readonly exit?: ProcessExit;

@@ -5,7 +5,7 @@ import { highestNamedIndex } from "../domain/scale.ts";
 import { isProven } from "./canary.ts";
 import { condemned } from "./condemn.ts";
 import { mayRestart } from "./restarts.ts";
-import { memberOf } from "./world.ts";
+import { allProxies, memberOf } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
 /**
@@ -45,8 +45,10 @@ const healthyMembers = (world: World, input: PlanInput): readonly Member[] =>
 function healthyMember(replica: ReplicaWorld, world: World, input: PlanInput): Member | undefined {
   const actor = replica.current?.actor;
   if (!actor || condemned(replica, input)) return undefined;
-  if (actor.state === "lost")
-    return world.proxy?.membership?.members.find(({ name }) => name === actor.name);
+  if (actor.state === "lost") {
+    const known = allProxies(world).find(({ membership }) => membership)?.membership;
+    return known?.members.find(({ name }) => name === actor.name);
+  }
   const serves = actor.state === "healthy" && isProven(replica, world, input);
   return serves ? memberOf(actor, input.desired.pairings) : undefined;
 }

@@ -1,3 +1,4 @@
+import type { ActionOf, ProxyCommand } from "../domain/action.ts";
 import type { Member } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { lacksFiles, uploaded } from "./files.ts";
@@ -12,23 +13,31 @@ export function renderThenRun(
   replaces = false,
 ): ReplicaStep {
   if (lacksFiles(input)) return undefined;
-  const { memory, spec, nowMs } = input;
+  const { memory } = input;
   const rendered = memory.proxyCommand;
-  if (rendered && isRendered(members, input)) {
-    return {
-      action: {
-        kind: "runProxy",
-        generation: rendered.generation,
-        command: rendered.command,
-        ...uploaded(input),
-        deadlineMs: nowMs + spec.timeoutS * 1_000,
-        reason,
-      },
-    };
-  }
+  if (rendered && isRendered(members, input))
+    return { action: run(rendered.generation, rendered.command, input, reason) };
   const generation = Math.max(memory.generations["proxy"] ?? 0, spentGeneration(input)) + 1;
   return { action: { kind: "renderProxy", generation, members, replaces, reason } };
 }
+
+/** What the built-in proxy is started with has a number of its own, so that no older membership takes its place. */
+export const run = (
+  generation: number,
+  command: ProxyCommand,
+  input: PlanInput,
+  reason: string,
+): ActionOf<"runProxy"> => ({
+  kind: "runProxy",
+  generation,
+  command,
+  ...uploaded(input),
+  ...(input.spec.scheduler.membership === "builtin"
+    ? { membershipGeneration: input.memory.membershipGeneration + 1 }
+    : {}),
+  deadlineMs: input.nowMs + input.spec.timeoutS * 1_000,
+  reason,
+});
 
 /** Is there a command for these members that was not run yet? */
 export function isRendered(members: readonly Member[], input: PlanInput): boolean {

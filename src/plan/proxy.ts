@@ -1,12 +1,14 @@
 import type { Failure } from "../domain/errors.ts";
 import type { Action } from "../domain/action.ts";
+import type { RecordedFailure } from "../domain/memory.ts";
 import type { Member, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { describeExit, firstLine, isLongLost, lastLines } from "./condemn.ts";
 import { eligibleMembers, hasPair, isComplete, namesNoOther } from "./members.ts";
-import { lacksFiles, uploaded } from "./files.ts";
+import { lacksFiles } from "./files.ts";
+import { anew, replaceFailed, stepReplaced, succeed } from "./hand-over.ts";
 import { stepMembership } from "./membership.ts";
-import { isRendered, renderThenRun } from "./proxy-command.ts";
+import { isRendered, renderThenRun, run } from "./proxy-command.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
 import { isRetired, sameMembers } from "./world.ts";
@@ -15,10 +17,10 @@ import type { World } from "./world.ts";
 /** Why the newest proxy cannot serve any more; undefined while it can, or when there is none. */
 export function condemnedProxy(
   { proxy }: World,
-  { memory, nowMs }: PlanInput,
+  { memory, nowMs, spec }: PlanInput,
 ): Failure | undefined {
   const recorded = memory.failures["proxy"];
-  if (recorded && recorded.generation >= (proxy?.generation ?? 0)) {
+  if (recorded && (isOf(recorded, proxy) || recorded.generation > newestOf(proxy, spec))) {
     return { code: recorded.code, message: recorded.message };
   }
   if (proxy?.state === "exited")
@@ -41,20 +43,35 @@ export function condemnedProxy(
   return undefined;
 }
 
+const isOf = ({ generation }: RecordedFailure, proxy: ObservedProxy | undefined): boolean =>
+  generation === proxy?.generation;
+
+/** A built-in proxy goes on when a newer one could not take over from it. */
+const newestOf = (proxy: ObservedProxy | undefined, { scheduler }: PlanInput["spec"]): number =>
+  !proxy ? -1 : scheduler.membership === "builtin" ? Infinity : proxy.generation;
+
 /** Brings the proxy one step nearer to running with the right members. */
 export function stepProxy(world: World, input: PlanInput): ReplicaStep {
   const { proxy, staleProxies } = world;
+  const handsOver = input.spec.scheduler.membership === "builtin";
   const old = staleProxies[0];
-  if (old) return { action: stop(old, input, "an older generation is left over") };
+  if (old && !handsOver) return { action: stop(old, input, "an older generation is left over") };
   const members = eligibleMembers(world, input);
   const verdict = condemnedProxy(world, input);
-  if (proxy && verdict) return { action: stop(proxy, input, firstLine(verdict), verdict) };
+  if (proxy && verdict)
+    return (
+      (handsOver ? replaceFailed(proxy, verdict, members, input) : undefined) ?? {
+        action: stop(proxy, input, firstLine(verdict), verdict),
+      }
+    );
   if (!proxy) return deploy(members, world, input, verdict !== undefined);
-  if (isRetired("proxy", proxy.generation, input.desired))
-    return { action: stop(proxy, input, "a new generation was asked for") };
+  if (isRetired("proxy", proxy.generation, input.desired)) {
+    if (handsOver) return succeed(proxy, members, input);
+    return { action: stop(proxy, input, anew) };
+  }
   if (proxy.state === "lost") return undefined; // It answers again, or is condemned.
   if (proxy.state !== "healthy") return resume(proxy, input);
-  return stepMembership(proxy, members, world, input);
+  return stepMembership(proxy, members, world, input) ?? stepReplaced(world, members, input);
 }
 
 /**
@@ -92,20 +109,9 @@ function deploy(
 /** An actor without a running process: the worker died between two steps of `runProxy`. */
 function resume(proxy: ObservedProxy, input: PlanInput): ReplicaStep {
   if (lacksFiles(input)) return undefined;
-  const { memory, spec, nowMs } = input;
-  const command = memory.proxyCommand;
+  const command = input.memory.proxyCommand;
   if (command?.generation !== proxy.generation) return undefined;
-  const deadlineMs = nowMs + spec.timeoutS * 1_000;
-  return {
-    action: {
-      kind: "runProxy",
-      generation: proxy.generation,
-      command: command.command,
-      ...uploaded(input),
-      deadlineMs,
-      reason: "the proxy is not up yet",
-    },
-  };
+  return { action: run(proxy.generation, command.command, input, "the proxy is not up yet") };
 }
 
 const stop = (

@@ -1,3 +1,4 @@
+import { isReplacedProxy } from "../domain/action.ts";
 import type { Action } from "../domain/action.ts";
 import { isRetryable } from "../domain/errors.ts";
 import type { Failure } from "../domain/errors.ts";
@@ -64,12 +65,16 @@ function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
 
 function tearDown(world: World, input: PlanInput, view: Plan["view"]): Omit<Plan, "lostSinceMs"> {
   const actions = stepTeardown(world, input);
+  // The drain of a proxy that was replaced has become a part of the job's own.
   const cancel = input.inFlight
-    .filter(({ kind }) => !teardownKinds.has(kind))
+    .filter(({ kind, target }) => !teardownKinds.has(kind) || isDrainOfReplaced(kind, target))
     .map(({ key }) => key);
   const finished = actions.length === 0 && input.inFlight.length === 0 && input.memory.swept;
   return { actions, cancel, view, ...(finished ? { finished: true } : {}) };
 }
+
+const isDrainOfReplaced = (kind: Action["kind"], target: string): boolean =>
+  kind === "drainProxy" && isReplacedProxy(target);
 
 /** Until the job has served once, an engine or proxy that cannot run ends it: a wrong config should not retry for ever. */
 function fatalFailure(world: World, input: PlanInput): Failure | undefined {

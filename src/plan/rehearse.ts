@@ -60,11 +60,7 @@ interface Stage {
 
 /** What the world looks like after an action that succeeded. Teardown never occurs in a first deployment. */
 function succeed(action: Action, spec: JobSpec, memory: Memory, observed: Observed): Stage {
-  const generations =
-    "generation" in action && action.kind !== "setMembership"
-      ? { ...memory.generations, [targetOf(action)]: action.generation }
-      : memory.generations;
-  const remembered = { ...memory, generations };
+  const remembered = { ...memory, generations: generationsAfter(action, memory) };
   switch (action.kind) {
     case "uploadFiles":
       return { memory: { ...remembered, package: "<package>" }, observed };
@@ -132,6 +128,14 @@ function proven(memory: Memory, action: ActionOf<"sendCanary">): Memory {
   return { ...memory, proven: { ...memory.proven, ...Object.fromEntries(pair) } };
 }
 
+function generationsAfter(action: Action, { generations }: Memory): Memory["generations"] {
+  const generation =
+    "generation" in action && action.kind !== "setMembership" ? action.generation : undefined;
+  return generation === undefined
+    ? generations
+    : { ...generations, [targetOf(action)]: generation };
+}
+
 const withActor = (observed: Observed, actor: ObservedReplica): Observed => ({
   ...observed,
   replicas: [...observed.replicas.filter(({ name }) => name !== actor.name), actor],
@@ -171,7 +175,7 @@ function startedActor({ replica, generation }: Start, spec: JobSpec): ObservedRe
 }
 
 const startedProxy = (
-  { generation, command }: ActionOf<"runProxy">,
+  { generation, command, membershipGeneration = 0 }: ActionOf<"runProxy">,
   { name, scheduler }: JobSpec,
 ) => ({
   name: proxyName(name, generation),
@@ -180,7 +184,12 @@ const startedProxy = (
   host: "<head>",
   port: scheduler.port,
   ...(isToldLive(scheduler)
-    ? { membership: { generation: 0, members: membersAtStart(scheduler, command.members) } }
+    ? {
+        membership: {
+          generation: membershipGeneration,
+          members: membersAtStart(scheduler, command.members),
+        },
+      }
     : {}),
 });
 

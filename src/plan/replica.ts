@@ -12,7 +12,7 @@ import { lacksFiles, uploaded } from "./files.ts";
 import { isMislaid, layoutOf, layoutOfGroup } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
 import { isCommandNew } from "./rollout.ts";
-import { gangBundles } from "./world.ts";
+import { allProxies, gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 
 /** What to do for one replica next: an action, or a time to look again, or nothing. */
@@ -68,13 +68,13 @@ function bootedByMs(
 export function stepUnwanted(replica: ReplicaWorld, world: World, input: PlanInput): ReplicaStep {
   const incarnation = replica.stale[0] ?? replica.current;
   if (!incarnation) return undefined;
-  const { proxy } = world;
-  if (isRouted(replica, incarnation.name, proxy, input)) return undefined;
+  const proxies = allProxies(world);
+  if (proxies.some((proxy) => isRouted(replica, incarnation.name, proxy, input))) return undefined;
   // A membership on its way may bring it new requests yet, whatever the proxy said a moment ago.
-  if (input.inFlight.some(({ kind }) => kind === "setMembership")) return undefined;
+  if (input.inFlight.some(({ kind }) => bringsMembers(kind, input))) return undefined;
   // A proxy that does not answer may still have streams there: it answers again, or is replaced, first.
-  if (!input.desired.stop && isSilent(proxy)) return undefined;
-  const drain = drainOf(incarnation, proxy, input);
+  if (!input.desired.stop && proxies.some(isSilent)) return undefined;
+  const drain = drainOf(incarnation, world, input);
   if (drain && !input.memory.drained.includes(incarnation.name)) {
     return {
       action: {
@@ -93,11 +93,12 @@ export function stepUnwanted(replica: ReplicaWorld, world: World, input: PlanInp
 /** How the requests in flight are waited for; undefined when there is nothing to wait for. */
 function drainOf(
   { name, actor }: Incarnation,
-  proxy: ObservedProxy | undefined,
+  world: World,
   { desired, spec }: PlanInput,
 ): { readonly quietS?: number } | undefined {
-  if (proxy?.state !== "healthy") return undefined;
-  if (proxy.inFlight) return inFlightOf(name, proxy) > 0 ? {} : undefined;
+  if (inFlightOf(name, world) > 0) return {};
+  const { proxy } = world;
+  if (proxy?.state !== "healthy" || proxy.inFlight) return undefined;
   const { membership } = spec.scheduler;
   // A restart has cut off what was in flight; and a job that stops has stopped its proxy before.
   if (membership === "builtin" || membership === "restart" || desired.stop) return undefined;
@@ -108,27 +109,34 @@ function drainOf(
 function isRouted(
   { retired, wanted }: ReplicaWorld,
   name: string,
-  proxy: ObservedProxy | undefined,
+  proxy: ObservedProxy,
   { memory, spec }: PlanInput,
 ): boolean {
-  if (proxy?.state !== "healthy") return false;
+  const command = memory.proxyCommand;
+  const wasRendered = (): boolean =>
+    command?.generation !== proxy.generation ||
+    command.command.members.some((member) => member.name === name);
+  // It takes the members that it was planned with before anybody else can tell it.
+  if (proxy.state === "starting" && spec.scheduler.membership === "builtin") return wasRendered();
+  if (proxy.state !== "healthy") return false;
   // A proxy that forgets a replica only by a restart is restarted once the successor is there, which comes after this.
   if (wanted && retired && !forgetsLive(spec.scheduler)) return false;
   if (proxy.membership) return proxy.membership.members.some((member) => member.name === name);
-  if (spec.scheduler.membership !== "restart") return false;
   // A newer command was rendered, or we do not know which one runs: the proxy is about to be restarted.
-  const command = memory.proxyCommand;
-  return (
-    command?.generation !== proxy.generation ||
-    command.command.members.some((member) => member.name === name)
-  );
+  return spec.scheduler.membership === "restart" && wasRendered();
 }
 
-const isSilent = (proxy: ObservedProxy | undefined): boolean =>
-  proxy?.state === "lost" || proxy?.state === "unhealthy";
+/** The built-in proxy starts with the members that it was planned with. */
+const bringsMembers = (kind: Action["kind"], { spec }: PlanInput): boolean =>
+  kind === "setMembership" || (kind === "runProxy" && spec.scheduler.membership === "builtin");
 
-export const inFlightOf = (name: string, proxy: ObservedProxy | undefined): number =>
-  proxy?.state === "healthy" ? (proxy.inFlight?.[name] ?? 0) : 0;
+const isSilent = ({ state }: ObservedProxy): boolean => state === "lost" || state === "unhealthy";
+
+/** Through all proxies of the job: one that was replaced ends its streams first. */
+export const inFlightOf = (name: string, world: World): number =>
+  allProxies(world)
+    .filter(({ state }) => state === "healthy")
+    .reduce((sum, { inFlight }) => sum + (inFlight?.[name] ?? 0), 0);
 
 /** The verdict travels with the action, so that the failure is remembered once nothing is left to observe. */
 function remove(

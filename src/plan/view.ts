@@ -13,7 +13,7 @@ import { whoHoldsGpus } from "./holders.ts";
 import { inFlightOf } from "./replica.ts";
 import { mayRestart } from "./restarts.ts";
 import { isOutdated, isUpdating, whyHeldUp } from "./rollout.ts";
-import { memberOf, sameMembers } from "./world.ts";
+import { allProxies, isRetired, memberOf, sameMembers } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 
 /** What many proxies listen on unless told otherwise; a head node's own address is never this one. */
@@ -39,7 +39,7 @@ function phaseOf(
   input: PlanInput,
 ): Standing {
   if (input.desired.stop) {
-    const left = replicas.length + (world.proxy ? 1 : 0);
+    const left = replicas.length + allProxies(world).length;
     return { phase: "STOPPING", reason: `${left} of the job's parts are left to release` };
   }
   const down = [
@@ -57,6 +57,7 @@ function phaseOf(
     ...replicas.flatMap(({ name, phase }) => (phase === "READY" ? [] : [`${name} ${phase}`])),
     ...outdatedCounts(replicas),
     ...calledOff(world, input).map((name) => `${name} called off`),
+    ...world.staleProxies.map(({ generation }) => `proxy g${generation} DRAINING`),
   ];
   if (unsettled.length === 0 && proxy.phase === "READY" && isPointed(world, input)) {
     return { phase: "READY", reason: describeReady(world) };
@@ -135,7 +136,7 @@ function replicaStatus(replica: ReplicaWorld, world: World, input: PlanInput): R
     ...(isOutdated(replica, input) ? { outdated: true as const } : {}),
     ...(member ? { url: member.url } : {}),
     ...(nodeIps.length > 1 ? { nodeIps } : {}),
-    ...(actor && world.proxy?.inFlight ? { inFlight: inFlightOf(actor.name, world.proxy) } : {}),
+    ...(actor && world.proxy?.inFlight ? { inFlight: inFlightOf(actor.name, world) } : {}),
     ...replicaPhase(replica, world, input),
   };
 }
@@ -213,13 +214,31 @@ function proxyStatus(world: World, input: PlanInput): ProxyStatus {
     return { phase: phase === "DOWN" ? "DOWN" : "STARTING", builtin, ...why };
   }
   if (!proxy) return { phase: "PENDING", builtin };
+  const isServing =
+    proxy.state === "healthy" && !isRetired("proxy", proxy.generation, input.desired);
   return {
-    phase: proxy.state === "healthy" ? "READY" : "STARTING",
+    phase: isServing ? "READY" : "STARTING",
     builtin,
     generation: proxy.generation,
     ...(proxy.host === undefined ? {} : { url: httpUrl(proxy.host, proxy.port ?? scheduler.port) }),
     ...(proxy.membership ? { membershipGeneration: proxy.membership.generation } : {}),
     ...noteOf(proxy, world, input),
+    ...unreplaced(proxy, input),
+  };
+}
+
+/** It was to make way for a newer one, which could not be started. */
+function unreplaced(
+  { generation }: ObservedProxy,
+  input: PlanInput,
+): Partial<Pick<ProxyStatus, "phase" | "note" | "failure">> {
+  const failed = input.memory.failures["proxy"];
+  if (!failed || failed.generation <= generation) return {};
+  const { phase, note, failure } = downOrUnhealthy("proxy", failed, input);
+  return {
+    ...(phase === "DOWN" && isRetired("proxy", generation, input.desired) ? { phase } : {}),
+    note: `generation ${generation} goes on: ${note}`,
+    failure,
   };
 }
 

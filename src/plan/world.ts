@@ -48,10 +48,17 @@ export interface ReplicaWorld {
 export interface World {
   readonly replicas: readonly ReplicaWorld[];
   readonly proxy?: ObservedProxy;
+  /** Older generations: of the built-in proxy, those that the newest takes over from. */
   readonly staleProxies: readonly ObservedProxy[];
   /** Targets that an action in flight works on. */
   readonly busy: ReadonlySet<string>;
 }
+
+/** Of a job, the newest first: while one takes over from another there are two. */
+export const allProxies = ({ proxy, staleProxies }: World): readonly ObservedProxy[] => [
+  ...(proxy ? [proxy] : []),
+  ...staleProxies,
+];
 
 /** Sorts what was observed by replica, so that the rules can ask about one replica at a time. */
 export function lookAt({ spec, desired, observed, inFlight }: PlanInput): World {

@@ -1,29 +1,38 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Member, Membership } from "../domain/observed.ts";
-import { parseBody } from "./body.ts";
+import { parseBody, readBody } from "./body.ts";
 import type { Pool } from "./membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";
+import type { ProxyServer } from "./server.ts";
+
+/** Thousands of members; a larger body is none of ours. */
+const membershipBytesMax = 1024 * 1024;
 
 export interface AdminSetup {
   readonly pool: Pool;
   readonly metrics: ProxyMetrics;
+  readonly clients: Pick<ProxyServer, "retire" | "leaving">;
+  /** There are members: clients may come. Done when they can. */
+  readonly open: () => Promise<void>;
   readonly log: (text: string) => void;
 }
 
-/** The orchestrator's side, on a Unix socket: `GET /status`, `PUT /membership`. */
-export function createAdminServer({ pool, metrics, log }: AdminSetup): Server {
+/** The orchestrator's side, on a Unix socket: `GET /status`, `PUT /membership`, `PUT /retired`. */
+export function createAdminServer({ pool, metrics, clients, open, log }: AdminSetup): Server {
   const status = () => ({
     ...pool.current(),
     inFlight: pool.inFlight(),
     ready: pool.hasPair(),
     totals: metrics.totals(),
+    leaving: clients.leaving(),
   });
 
   async function putMembership(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const parts: Buffer[] = [];
-    for await (const part of incoming) parts.push(part as Buffer);
-    const next = readMembership(Buffer.concat(parts).toString("utf8"));
+    const text = await readBody(incoming, membershipBytesMax);
+    if (text === undefined)
+      return answer(response, 413, { error: `more than ${membershipBytesMax} bytes` });
+    const next = readMembership(text);
     if (!next)
       return answer(response, 400, {
         error: "expected {generation: integer, members: [{name, role, url}]}",
@@ -32,6 +41,13 @@ export function createAdminServer({ pool, metrics, log }: AdminSetup): Server {
     log(
       `membership ${next.generation}: ${next.members.map(({ name, url }) => `${name} ${url}`).join(", ") || "nobody"}`,
     );
+    await open();
+    answer(response, 200, status());
+  }
+
+  function retire(response: ServerResponse): void {
+    log("retired: no new connections, those that are open are served");
+    clients.retire();
     answer(response, 200, status());
   }
 
@@ -40,6 +56,7 @@ export function createAdminServer({ pool, metrics, log }: AdminSetup): Server {
     if (route === "GET /status") return answer(response, 200, status());
     if (route === "PUT /membership")
       return void putMembership(incoming, response).catch(() => response.destroy());
+    if (route === "PUT /retired") return retire(response);
     answer(response, 404, { error: `${route} is not served here` });
   });
 }

@@ -1,3 +1,5 @@
+import type { IncomingMessage } from "node:http";
+
 /** A request's body as an object, and the edits that a P/D proxy makes. Unknown fields are passed on untouched. */
 export type Body = Readonly<Record<string, unknown>>;
 
@@ -63,4 +65,21 @@ export function isAborted(answer: Body): boolean {
     (choice: { finish_reason?: unknown }) =>
       choice?.finish_reason === "abort" || choice?.finish_reason === "error",
   );
+}
+
+/** Undefined when it is larger than `bytesMax`; the rest is then read and dropped, so that our answer can be read. */
+export async function readBody(
+  incoming: IncomingMessage,
+  bytesMax: number,
+): Promise<string | undefined> {
+  const parts: Buffer[] = [];
+  let size = Number(incoming.headers["content-length"] ?? 0);
+  if (size > bytesMax) return void incoming.resume();
+  size = 0;
+  for await (const part of incoming.iterator({ destroyOnReturn: false })) {
+    size += (part as Buffer).length;
+    if (size > bytesMax) return void incoming.resume();
+    parts.push(part as Buffer);
+  }
+  return Buffer.concat(parts).toString("utf8");
 }

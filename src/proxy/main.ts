@@ -34,22 +34,37 @@ if (handOver !== "params" && handOver !== "store") {
 const pool = createPool();
 const legs = createLegs();
 const metrics = createProxyMetrics(pool);
-const { server, stop } = createProxyServer({ pool, legs, metrics, handOver, log });
-const admin = createAdminServer({ pool, metrics, log });
+const clients = createProxyServer({ pool, legs, metrics, handOver, log });
+const admin = createAdminServer({ pool, metrics, clients, open, log });
 const socket = process.env["PDJOB_ADMIN_SOCKET"];
+/** A socket that listens already, and outlives this process: who comes before we accept waits. */
+const listener = process.env["PDJOB_LISTEN_FD"];
+let opened: Promise<void> | undefined;
 
-listen(server, { host: values.host, port: Number(values.port) }, `${values.host}:${values.port}`);
-if (socket === undefined)
+if (socket === undefined) {
   log("PDJOB_ADMIN_SOCKET is not set: nobody can give this proxy its members");
-else listenOnSocket(socket);
+  void open();
+} else listenOnSocket(socket);
 process.once("SIGTERM", shutDown);
 process.once("SIGINT", shutDown);
 
+/** Clients come in once there are members, so that nobody who came early is told that there are none. */
+function open(): Promise<void> {
+  opened ??= listen(
+    clients.server,
+    listener === undefined
+      ? { host: values.host, port: Number(values.port) }
+      : { fd: Number(listener) },
+    `${values.host}:${values.port}`,
+  );
+  return opened;
+}
+
 function listen(
   target: Server,
-  where: { host: string; port: number } | { path: string },
+  where: { host: string; port: number } | { path: string } | { fd: number },
   name: string,
-): void {
+): Promise<void> {
   target.on("error", (error: NodeJS.ErrnoException) => {
     const advice =
       error.code === "EADDRINUSE"
@@ -58,7 +73,12 @@ function listen(
     log(`cannot listen on ${name}: ${advice}`);
     process.exit(1);
   });
-  target.listen(where, () => log(`proxy of job ${values.job}: listening on ${name}`));
+  return new Promise((resolve) => {
+    target.listen(where, () => {
+      log(`proxy of job ${values.job}: listening on ${name}`);
+      resolve();
+    });
+  });
 }
 
 function listenOnSocket(path: string): void {
@@ -67,12 +87,12 @@ function listenOnSocket(path: string): void {
   } catch {
     // There was none.
   }
-  listen(admin, { path }, path);
+  void listen(admin, { path }, path);
 }
 
 /** Streams end first, for a bounded time; what is left then ends with an explicit error. */
 function shutDown(): void {
   const graceMs = Math.max(0, Number(values["drain-timeout"]) * 1_000 - exitMarginMs);
   log(`stopping: no new connections, ${graceMs / 1_000} s for those that run`);
-  void stop(graceMs).then(() => process.exit(0));
+  void clients.stop(graceMs).then(() => process.exit(0));
 }

@@ -1,5 +1,7 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { Server as NetServer } from "node:net";
+import { readBody } from "./body.ts";
 import { missingRoles } from "./obtain.ts";
 import type { RelaySetup } from "./obtain.ts";
 import { refuse } from "./refuse.ts";
@@ -18,6 +20,8 @@ const headersTimeoutMs = 60_000;
 const requestTimeoutMs = 5 * 60_000;
 /** For the last error events to leave. */
 const lastWordsMs = 250;
+/** After retirement, for requests on connections that are open between two: what Node tells clients that it waits, and the way. */
+const lingerMs = 5_500;
 
 export interface ServerSetup extends RelaySetup {
   readonly limits?: ServerLimits;
@@ -25,6 +29,10 @@ export interface ServerSetup extends RelaySetup {
 
 export interface ProxyServer {
   readonly server: Server;
+  /** Another proxy listens on the same socket: no new connections. What comes on those that are open is served, and ends them. */
+  retire(): void;
+  /** Clients' connections, once it was retired. */
+  leaving(): number | undefined;
   /** No new connections and requests; those that run may end within `graceMs`, then they are cut with an explicit error. */
   stop(graceMs: number): Promise<void>;
 }
@@ -36,6 +44,9 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   let active = 0;
   let open = 0;
   let stopping = false;
+  let retired = false;
+  let isLingering = false;
+  let connections = 0;
 
   async function complete(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     if (stopping) return reject(response, 503, "The proxy is stopping.");
@@ -98,10 +109,11 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     const path = (incoming.url ?? "/").split("?", 1)[0] ?? "/";
     const route = routes[`${incoming.method} ${path}`];
     response.on("error", () => response.destroy());
+    if (retired) response.setHeader("connection", "close");
     open += 1;
     response.on("close", () => {
       open -= 1;
-      if (stopping) setImmediate(dropConnections);
+      if (stopping || (retired && !isLingering)) setImmediate(dropConnections);
     });
     if (!route)
       return refuse(
@@ -117,11 +129,27 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   });
   server.requestTimeout = requestTimeoutMs;
   server.headersTimeout = headersTimeoutMs;
+  server.on("connection", (connection) => {
+    connections += 1;
+    connection.on("close", () => void (connections -= 1));
+  });
 
   /** Those that wait for a next request; at the end also those that never made one, which Node does not count as idle. */
   function dropConnections(): void {
     if (open > 0) server.closeIdleConnections();
     else server.closeAllConnections();
+  }
+
+  function retire(): void {
+    if (retired) return;
+    retired = true;
+    isLingering = true;
+    // Not the server's own: that cuts connections between two requests, and the next one may be on its way.
+    NetServer.prototype.close.call(server);
+    setTimeout(() => {
+      isLingering = false;
+      dropConnections();
+    }, lingerMs).unref();
   }
 
   async function stop(graceMs: number): Promise<void> {
@@ -135,19 +163,5 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     clearTimeout(closing);
   }
 
-  return { server, stop };
-}
-
-/** Undefined when it is larger than `bytesMax`; the rest is then read and dropped, so that our answer can be read. */
-async function readBody(incoming: IncomingMessage, bytesMax: number): Promise<string | undefined> {
-  const parts: Buffer[] = [];
-  let size = Number(incoming.headers["content-length"] ?? 0);
-  if (size > bytesMax) return void incoming.resume();
-  size = 0;
-  for await (const part of incoming.iterator({ destroyOnReturn: false })) {
-    size += (part as Buffer).length;
-    if (size > bytesMax) return void incoming.resume();
-    parts.push(part as Buffer);
-  }
-  return Buffer.concat(parts).toString("utf8");
+  return { server, retire, leaving: () => (retired ? connections : undefined), stop };
 }

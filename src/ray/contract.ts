@@ -58,6 +58,8 @@ export const observedProxy = z.object({
   pid: z.number().optional(),
   specHash: z.string().optional(),
   membership: z.object({ generation: z.number().int(), members: z.array(member) }).optional(),
+  run: z.number().int().positive().optional(),
+  leaving: z.number().optional(),
   inFlight: z.record(z.string(), z.number()).optional(),
   exit: processExit.optional(),
   logTail: z.string().optional(),
@@ -125,6 +127,7 @@ export const verbResults = {
   ensureProxy: observedProxy,
   engineLoad: z.object({ name: z.string(), requests: z.number().int().nullable() }),
   setMembership: z.object({ acknowledged: z.number().int() }),
+  retireProxy: z.object({ retired: z.boolean() }),
   stopProxy: z.object({ stopped: z.boolean() }),
   list: z.object({
     session: z.string(),

@@ -96,6 +96,7 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
       return uploadS;
     case "logFile":
       return READ_TIMEOUT_S;
+    case "retireProxy":
     case "setMembership":
       return TELLING_TIMEOUT_S;
     case "checkHead":

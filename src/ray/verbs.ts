@@ -91,8 +91,10 @@ export interface VerbArgs {
     readonly graceS?: number;
     /** As of a placement group. */
     readonly mustExist?: boolean;
-    /** What the proxy knows once it has started, for one that is told by HTTP or file. */
+    /** What the proxy knows once it has started; absent for an external one that is not told while it runs. */
     readonly membership?: Membership;
+    /** Of the processes that its actor starts one after the other, which one is wanted; default 1. */
+    readonly run?: number;
     readonly telling?: Telling;
     /** Of `upload`: the proxy then runs in these files. */
     readonly package?: string;
@@ -103,6 +105,8 @@ export interface VerbArgs {
     readonly telling?: Telling;
   };
   readonly engineLoad: { readonly name: string };
+  /** The built-in proxy alone: it takes no more connections, since a newer generation does. */
+  readonly retireProxy: { readonly name: string };
   readonly stopProxy: { readonly name: string; readonly graceS: number };
   readonly list: {
     readonly job: string;

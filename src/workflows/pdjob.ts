@@ -11,7 +11,7 @@ import {
   upsertMemo,
   workflowInfo,
 } from "@temporalio/workflow";
-import { actionKey, targetOf } from "../domain/action.ts";
+import { actionKey, isReplacedProxy, targetOf } from "../domain/action.ts";
 import type { Action } from "../domain/action.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import type { Failure } from "../domain/errors.ts";
@@ -215,8 +215,11 @@ async function nextChange(
   else await condition(isDue, Math.max(1, wakeAtMs - Date.now()));
 }
 
+/** A proxy that was replaced may take its whole grace to stop, and what serves is watched meanwhile. */
 const needsWatch = ({ inFlight }: JobState): boolean =>
-  [...inFlight.values()].every(({ kind }) => slowKinds.has(kind));
+  [...inFlight.values()].every(
+    ({ kind, target }) => slowKinds.has(kind) || isReplacedProxy(target),
+  );
 
 function isTimeToContinue({ historyEventsMax = historyEventsDefault }: JobInput): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo();

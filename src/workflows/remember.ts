@@ -1,11 +1,11 @@
-import type { Action, ProxyCommand } from "../domain/action.ts";
-import { targetOf } from "../domain/action.ts";
+import type { Action, ActionOf, ProxyCommand } from "../domain/action.ts";
+import { isReplacedProxy, targetOf } from "../domain/action.ts";
 import { titleOf } from "../domain/canary.ts";
 import type { EngineVersion } from "../domain/engine-version.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
 import type { JobView } from "../domain/plan.ts";
-import { incarnationName } from "../domain/names.ts";
+import { incarnationName, proxyName } from "../domain/names.ts";
 import { forgive, without } from "../domain/restart.ts";
 import { restartsMax } from "../domain/spec.ts";
 import type { Endpoint } from "../domain/spec.ts";
@@ -33,13 +33,14 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
       return "surge" in action ? withSurge(known, target) : known;
     }
     case "setMembership":
-      return {
-        ...memory,
-        membershipGeneration: Math.max(memory.membershipGeneration, action.generation),
-      };
+      return numbered(memory, action.generation);
+    case "runProxy":
+      return numbered(memory, action.membershipGeneration ?? 0);
     case "stopReplica":
     case "removePlacementGroup":
     case "stopProxy": {
+      // A newer one was asked for since.
+      if (isReplacedProxy(target)) return memory;
       // What an earlier workflow of the same name started was adopted: its numbers are used up too.
       const known = { ...memory, generations: raised(memory, target, action.generation) };
       return action.failure ? rememberFailure(known, action, action.failure, nowMs) : known;
@@ -51,7 +52,6 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
     case "waitHealthy":
     case "sendCanary":
     case "drainReplica":
-    case "runProxy":
     case "drainProxy":
     case "probeEngine":
     case "sweep":
@@ -63,6 +63,12 @@ const withSurge = (memory: Memory, target: string): Memory => {
   const { surge = [] } = memory;
   return surge.includes(target) ? memory : { ...memory, surge: [...surge, target] };
 };
+
+/** The number of a membership is used up once it was on its way. */
+const numbered = (memory: Memory, generation: number): Memory => ({
+  ...memory,
+  membershipGeneration: Math.max(memory.membershipGeneration, generation),
+});
 
 /** What an earlier workflow of the same name started is adopted: its numbers are used up, even if it vanishes at once. */
 export const rememberSeen = (memory: Memory, view: JobView): Memory =>
@@ -103,7 +109,7 @@ export function rememberSuccess(memory: Memory, action: Action, success: Success
       // Undefined: its placement group was gone, and nothing was started.
       return result === undefined ? memory : withStarted(memory, action, nowMs);
     case "runProxy":
-      return withStarted(told(memory), action, nowMs);
+      return withStarted(told(revived(memory, action, nowMs)), action, nowMs);
     case "readKvIp":
       return result === undefined
         ? memory
@@ -118,8 +124,11 @@ export function rememberSuccess(memory: Memory, action: Action, success: Success
         ...memory,
         drained: [...memory.drained, incarnationName(job, action.replica, action.generation)],
       };
-    case "drainProxy":
-      return { ...memory, drained: [...memory.drained, "proxy"] };
+    case "drainProxy": {
+      const { generation } = action;
+      const name = generation === undefined ? "proxy" : proxyName(job, generation);
+      return { ...memory, drained: [...memory.drained, name] };
+    }
     case "sendCanary":
       // Undefined: one of the two was gone.
       return result === undefined ? memory : withProven(memory, action);
@@ -138,11 +147,23 @@ export function rememberSuccess(memory: Memory, action: Action, success: Success
     case "setMembership":
       return told(memory);
     case "stopProxy":
-      // Stopped on purpose: that it is gone afterwards is no failure.
-      return !action.failure && memory.started["proxy"] === action.generation
-        ? { ...memory, started: without(memory.started, "proxy") }
-        : memory;
+      return withoutProxy(memory, action, proxyName(job, action.generation));
   }
+}
+
+/** Stopped on purpose: that it is gone afterwards is no failure. */
+function withoutProxy(memory: Memory, action: ActionOf<"stopProxy">, name: string): Memory {
+  const drained = memory.drained.filter((one) => one !== name);
+  return !action.failure && memory.started["proxy"] === action.generation
+    ? { ...memory, drained, started: without(memory.started, "proxy") }
+    : { ...memory, drained };
+}
+
+/** A process that is started anew where one has ended is a replacement as any other. */
+function revived(memory: Memory, { run }: ActionOf<"runProxy">, nowMs: number): Memory {
+  if (run === undefined) return memory;
+  const proxy = [...(memory.restarts["proxy"] ?? []), nowMs].slice(-restartsMax);
+  return { ...memory, restarts: { ...memory.restarts, proxy } };
 }
 
 const withStarted = (
@@ -194,7 +215,10 @@ export function rememberFailure(
   // Neither changed anything that must be undone: what went wrong is seen by looking again.
   if (action.kind === "setMembership" || action.kind === "readKvIp") return memory;
   const target = targetOf(action);
-  const generation = "generation" in action ? action.generation : (memory.generations[target] ?? 0);
+  // Another one serves; whatever is left of it is found again.
+  if (isReplacedProxy(target)) return memory;
+  const known = memory.generations[target] ?? 0;
+  const generation = ("generation" in action ? action.generation : undefined) ?? known;
   const message = memory.served ? shortened(failure.message) : failure.message;
   const recorded = { code: failure.code, message, generation, atMs: nowMs };
   return { ...memory, failures: { ...memory.failures, [target]: recorded } };

@@ -138,7 +138,8 @@ export function noteLog(state: JobState, action: Action, result: ActionResult): 
       : action.kind === "runProxy"
         ? place("proxy", action.generation)
         : undefined;
-  if (added) state.logs = [...state.logs, added].slice(-logsMax);
+  const isKnown = state.logs.some(({ path, host: on }) => path === added?.path && on === host);
+  if (added && !isKnown) state.logs = [...state.logs, added].slice(-logsMax);
 }
 
 /** True the first time that a key is seen. */

@@ -11,18 +11,11 @@ const beforeAndAfter = (...kinds: readonly string[]): readonly string[] =>
 const moments = {
   deploy: [
     ...beforeAndAfter("planTurn", "reservePlacementGroup", "startPrefill", "readKvIp"),
-    ...beforeAndAfter(
-      "startDecode",
-      "waitHealthy",
-      "sendCanary",
-      "renderProxy",
-      "runProxy",
-      "setMembership",
-    ),
+    ...beforeAndAfter("startDecode", "waitHealthy", "sendCanary", "renderProxy", "runProxy"),
     "after ensureReplica deaths-prefill-0-g1",
     "before startEngine deaths-decode-0-g1",
   ],
-  scaleDown: beforeAndAfter("drainReplica", "stopReplica", "removePlacementGroup"),
+  scaleDown: beforeAndAfter("setMembership", "drainReplica", "stopReplica", "removePlacementGroup"),
   stop: beforeAndAfter("stopProxy", "stopReplica deaths-prefill-0-g1", "sweep"),
 };
 let rig: Awaited<ReturnType<typeof startDyingRig>>;

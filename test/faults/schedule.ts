@@ -48,11 +48,9 @@ export interface Step {
   readonly afterMs: number;
 }
 
-/** One proxy has the port at a time: connections are refused until the next one listens, and it has its members. */
-const errorsOf = new Map<string, (typeof faults)[number]["errors"]>([
-  ["restartProxy", "while"],
-  ...faults.map(({ kind, errors }) => [kind, errors] as const),
-]);
+const errorsOf = new Map<string, (typeof faults)[number]["errors"]>(
+  faults.map(({ kind, errors }) => [kind, errors] as const),
+);
 
 /** May requests end in an explicit error because of this step? None may ever be cut short in silence. */
 export const mayCostRequests = ({ kind }: Step): "never" | "while" | "until" =>

@@ -48,7 +48,8 @@ export async function pidsOfEngine({ rig, spec }: Target, pick: number) {
 
 export async function proxyPid({ rig, spec }: Target): Promise<number | undefined> {
   const seen = await rig.agent.call("list", { job: spec.name }).catch(ignore);
-  return seen?.proxies[0]?.pid;
+  // While one takes over from another, the one that clients come to.
+  return seen?.proxies.toSorted((a, b) => b.generation - a.generation)[0]?.pid;
 }
 
 export const agentPid = ({ rig }: Target): number | undefined =>
@@ -58,10 +59,11 @@ export const agentPid = ({ rig }: Target): number | undefined =>
 export const partOfNode = (node: number, program: "raylet" | "gcs_server"): number | undefined =>
   treeOf(node).find(({ command }) => command.split(" ", 1)[0]?.endsWith(`/${program}`))?.pid;
 
-/** Kills the proxy and listens on its port before its successor can. */
+/** Kills the actor that holds the proxy's port, and listens there before its successor can. */
 export async function stealProxyPort(target: Target): Promise<string> {
   const { port } = target.spec.scheduler;
-  const done = strike(await proxyPid(target), "SIGKILL");
+  const proxy = await proxyPid(target);
+  const done = strike(proxy === undefined ? undefined : holderOfGuard(proxy), "SIGKILL");
   const thief = createServer((request) => request.socket.destroy());
   for (let turn = 0; turn < portTriesMax && !thief.listening; turn++) {
     thief.once("error", ignore).listen(port, "0.0.0.0");

@@ -140,7 +140,7 @@ describe("races", () => {
 
   test("a first deployment that is READY after its timeout, because nobody could look meanwhile, is left alone", () => {
     const cluster = fakeCluster(makeSpec({ timeoutS: 60 }));
-    while (!cluster.state.log.includes("setMembership proxy g1"))
+    while (!cluster.state.log.includes("runProxy proxy g1"))
       for (const action of cluster.turn().actions) cluster.run(action);
     expect(cluster.state.memory.served).toBe(false);
     const lateMs = 200_000;

@@ -43,7 +43,6 @@ describe("a first deployment", () => {
         "sendCanary decode-1 g1",
         "renderProxy proxy g1",
         "runProxy proxy g1",
-        "setMembership proxy g1",
       ]
     `);
   });

@@ -8,7 +8,7 @@ import { Agent, request } from "undici";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { freePort } from "../../src/dev/ports.ts";
 import { eventually } from "../support/eventually.ts";
-import { createScene, event, post, prefillAnswer, sse } from "./rig.ts";
+import { createScene, echoAnswer, event, post, prefillAnswer, sse } from "./rig.ts";
 import type { FakeEngine } from "./rig.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -111,4 +111,94 @@ test("a proxy whose log is on a full disk serves, and ends as any other", async 
   expect((await post(url, { prompt: "x", stream: true })).text).toContain("data: [DONE]");
   program.kill("SIGTERM");
   expect((await program).exitCode).toBe(0);
+});
+
+/** Stands for the actor: listens, and hands the socket to what it becomes. */
+const listenThenBecome = `
+import os, socket, sys
+one = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+os.set_inheritable(one.fileno(), True)
+os.environ["PDJOB_LISTEN_FD"] = str(one.fileno())
+print("listening", flush=True)
+os.execvp(sys.argv[2], sys.argv[2:])
+`;
+
+async function startOnSocket(engines: readonly FakeEngine[]) {
+  const dir = mkdtempSync(join(tmpdir(), "pdjob-proxy-"));
+  dirs.push(dir);
+  const port = await freePort(26_000 + Math.floor(Math.random() * 1_000));
+  const socketPath = join(dir, "admin.sock");
+  const command = [process.execPath, `${root}dist/pdjob-proxy.mjs`, "--port", String(port)];
+  const program = execa("python3", ["-c", listenThenBecome, String(port), ...command], {
+    env: { PDJOB_ADMIN_SOCKET: socketPath },
+    reject: false,
+  });
+  proxies.push(program);
+  await new Promise((resolve) => program.stdout?.once("data", resolve));
+  const dispatcher = new Agent({ connect: { socketPath } });
+  const put = async (path: string, body: string) => {
+    const url = `http://localhost${path}`;
+    const answer = await request(url, { method: "PUT", body, dispatcher });
+    return { status: answer.statusCode, body: (await answer.body.json()) as object };
+  };
+  const members = engines.map(({ member }) => member);
+  const tell = () =>
+    eventually("it takes its members", () =>
+      put("/membership", JSON.stringify({ generation: 1, members })),
+    );
+  return { program, url: `http://127.0.0.1:${port}`, tell, put };
+}
+
+test("whoever comes before there are members waits for them", async () => {
+  const p = await engine("p0", "prefill", prefillAnswer());
+  const d = await engine("d0", "decode", echoAnswer);
+  const { url, tell } = await startOnSocket([p, d]);
+  const early = post(url, { prompt: "x" });
+  expect(await tell()).toMatchObject({ status: 200, body: { generation: 1, ready: true } });
+  expect((await early).status).toBe(200);
+});
+
+test("once retired it serves what is open, lets each connection go, and takes no new one", async () => {
+  let finish = (): void => undefined;
+  const p = await engine("p0", "prefill", prefillAnswer());
+  const d = await engine("d0", "decode", (asked, response) => {
+    if (!asked.body["stream"]) return echoAnswer(asked, response);
+    sse(response, event("a"));
+    finish = () => void response.end("data: [DONE]\n\n");
+  });
+  const { program, url, tell, put } = await startOnSocket([p, d]);
+  await tell();
+  const streaming = post(url, { prompt: "x", stream: true });
+  await eventually("the stream runs", () => d.seen.length === 1);
+  const kept = new Agent({ connections: 1 });
+  const ask = () =>
+    request(`${url}/v1/completions`, {
+      method: "POST",
+      body: JSON.stringify({ prompt: "y" }),
+      dispatcher: kept,
+    });
+  const first = await ask();
+  await first.body.dump();
+  expect(first.headers["connection"]).toBe("keep-alive");
+  expect(await put("/retired", "")).toMatchObject({ status: 200, body: { leaving: 2 } });
+  // On the connection that was open between two requests.
+  const last = await ask();
+  await last.body.dump();
+  expect([last.statusCode, last.headers["connection"]]).toEqual([200, "close"]);
+  await expect(ask()).rejects.toThrow("ECONNREFUSED");
+  expect(await put("/retired", "")).toMatchObject({ body: { leaving: 1 } });
+  finish();
+  expect((await streaming).text).toBe(`${event("a")}data: [DONE]\n\n`);
+  program.kill("SIGTERM");
+  expect((await program).exitCode).toBe(0);
+  await kept.destroy();
+});
+
+test("a membership that is too large is refused with the limit, and changes nothing", async () => {
+  const { tell, put } = await startOnSocket([]);
+  await tell();
+  const members = [{ name: "x".repeat(2 * 1024 * 1024), role: "decode", url: "http://h:1" }];
+  const refused = await put("/membership", JSON.stringify({ generation: 2, members }));
+  expect(refused).toEqual({ status: 413, body: { error: "more than 1048576 bytes" } });
+  expect(await put("/retired", "")).toMatchObject({ body: { generation: 1 } });
 });

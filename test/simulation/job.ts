@@ -72,10 +72,10 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
     scale,
     restart(replica) {
       unwanted.set(replica, clock.nowMs());
-      retired.set(
-        replica,
-        status()?.replicas.find(({ name }) => name === replica)?.generation ?? 0,
-      );
+      const seen = status();
+      const target =
+        replica === "proxy" ? seen?.proxy : seen?.replicas.find(({ name }) => name === replica);
+      retired.set(replica, target?.generation ?? 0);
       server.update(id, "restartReplica", { replica }, () => undefined);
     },
     stop() {

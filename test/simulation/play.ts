@@ -78,7 +78,7 @@ function perform(world: World, { jobs }: Schedule, step: Step): void {
     }
     case "requests":
       for (const one of cluster.proxies)
-        if (one.job === jobs[step.job]?.name && isAlive(one))
+        if (one.job === jobs[step.job]?.name && isAlive(one) && one.retiredAtMs === undefined)
           for (const decodeMs of step.decodeMs) one.traffic.send({ prefillMs: 200, decodeMs });
       return;
     case "boot":
@@ -132,7 +132,9 @@ function ask(job: Job, step: Wish): void {
     case "scale":
       return job.scale(step.role, step.replicas);
     case "restart":
-      return given(pick(wantedIds(job), step.at), (id) => job.restart(replicaName(id)));
+      return given(pick([...wantedIds(job).map(replicaName), "proxy"], step.at), (name) =>
+        job.restart(name),
+      );
     case "stop":
       return job.stop();
     case "cancel":

@@ -48,6 +48,22 @@ export const scenarios: readonly Scenario[] = [
     act: (_, job) => job.restart("decode-0"),
   },
   {
+    name: "restart the proxy under load",
+    prefill: 1,
+    decode: 1,
+    act(world, job) {
+      sendRequests(world, job, [2_000, 6_000]);
+      world.clock.after(500, () => job.restart("proxy"));
+    },
+  },
+  {
+    name: "heal the proxy",
+    prefill: 1,
+    decode: 1,
+    act: (world, { spec }) =>
+      liveProxies(world.cluster, spec.name).forEach((one) => crashProcess(world, one)),
+  },
+  {
     name: "continue as new while scaling",
     prefill: 1,
     decode: 1,

@@ -21,9 +21,12 @@ export const isOutOfReach = ({ name, node, session }: Process, { ray }: Cluster)
   node.state !== "up" || session !== ray.session() || ray.isKilledUnheard(name, node);
 
 /** Something hit it, or another rank of the same gang: the orchestrator may rightly think that it does not serve. */
-export function wasHurt({ engines, proxies }: Cluster, { name }: Process): boolean {
+export function wasHurt({ engines, proxies }: Cluster, hit: Process): boolean {
+  // The next process of the same actor is another one.
+  if (proxies.some((proxy) => proxy === hit)) return hit.wasHurt === true;
+  const { name } = hit;
   const whole = parseName(name)?.whole;
-  return [...engines, ...proxies].some(
+  return engines.some(
     (process) =>
       parseName(process.name)?.whole === whole &&
       (process.wasHurt === true || (process.name !== name && !isAlive(process))),
@@ -83,8 +86,11 @@ export function shortcomings(cluster: Cluster, job: Job): readonly string[] {
   const retired = serving.filter(
     (engine) => generationOf(engine) <= (job.retired.get(replicaOf(engine.name)) ?? 0),
   );
+  const retiredProxies = proxies.filter(
+    ({ generation }) => generation <= (job.retired.get("proxy") ?? 0),
+  );
   return [
-    ...retired.map((engine) => `${engine.name} was to be restarted`),
+    ...[...retired, ...retiredProxies].map((process) => `${process.name} was to be restarted`),
     ...differs("engines", names.map(replicaOf), wantedIds(job).map(replicaName)),
     ...differs(
       "groups",

@@ -1,6 +1,6 @@
 import type { Action } from "../../src/domain/action.ts";
 import { actionKey } from "../../src/domain/action.ts";
-import type { InFlightAction } from "../../src/domain/action.ts";
+import type { ActionOf, InFlightAction } from "../../src/domain/action.ts";
 import { isToldLive, membersAtStart } from "../../src/domain/membership.ts";
 import { emptyMemory } from "../../src/domain/memory.ts";
 import type { Desired } from "../../src/domain/memory.ts";
@@ -10,6 +10,7 @@ import type {
   Observed,
   ObservedFollower,
   ObservedNode,
+  ObservedProxy,
   ObservedReplica,
 } from "../../src/domain/observed.ts";
 import type { Plan } from "../../src/domain/plan.ts";
@@ -110,36 +111,29 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
         };
         return;
       }
-      case "runProxy":
+      case "runProxy": {
+        // A built-in proxy that is there hands over, and is stopped by an action of its own.
+        const others = observed.proxies.filter(
+          ({ generation }) => generation !== action.generation,
+        );
+        const isBuiltin = state.spec.scheduler.membership === "builtin";
         state.observed = {
           ...observed,
-          proxies: [
-            {
-              name: proxyName(state.spec.name, action.generation),
-              generation: action.generation,
-              state: "healthy",
-              host: "10.0.0.9",
-              port: 8021,
-              ...(isToldLive(state.spec.scheduler)
-                ? {
-                    membership: {
-                      generation: 0,
-                      members: membersAtStart(state.spec.scheduler, action.command.members),
-                    },
-                  }
-                : {}),
-              ...(state.spec.scheduler.membership === "builtin" ? { inFlight: {} } : {}),
-            },
-          ],
+          proxies: [...(isBuiltin ? others : []), proxyOf(action, state.spec)],
         };
         return;
+      }
       case "setMembership":
         state.observed = {
           ...observed,
-          proxies: observed.proxies.map((proxy) => ({
-            ...proxy,
-            membership: { generation: action.generation, members: action.members },
-          })),
+          proxies: observed.proxies.map((proxy) =>
+            proxy.generation === action.proxyGeneration
+              ? {
+                  ...proxy,
+                  membership: { generation: action.generation, members: action.members },
+                }
+              : proxy,
+          ),
         };
         return;
       case "stopProxy":
@@ -245,3 +239,24 @@ function actorOf({ replica, generation }: StartAction, spec: JobSpec): ObservedR
     ...(kvRevision === undefined ? {} : { kvRevision }),
   };
 }
+
+const proxyOf = (
+  { generation, command, membershipGeneration = 0, run }: ActionOf<"runProxy">,
+  { name, scheduler }: JobSpec,
+): ObservedProxy => ({
+  name: proxyName(name, generation),
+  generation,
+  state: "healthy",
+  host: "10.0.0.9",
+  port: 8021,
+  ...(run === undefined ? {} : { run }),
+  ...(isToldLive(scheduler)
+    ? {
+        membership: {
+          generation: membershipGeneration,
+          members: membersAtStart(scheduler, command.members),
+        },
+      }
+    : {}),
+  ...(scheduler.membership === "builtin" ? { inFlight: {} } : {}),
+});

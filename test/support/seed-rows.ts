@@ -287,7 +287,7 @@ export const steps: readonly StepRow[] = [
   },
   {
     seed: "Execute proxy server command",
-    here: ["runProxy", "setMembership"],
+    here: ["runProxy"],
     note: "Run without a shell. It is up when its port answers; when it ends it is started again.",
   },
 ];

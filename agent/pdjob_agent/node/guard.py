@@ -5,9 +5,10 @@ Shipped to the nodes as text and run with ``python -I -S -c``: standard library 
 It is two processes. The guard proper is the parent of the command and adopts every orphan of its tree. Its keeper
 is the guard's parent and adopts the tree should the guard be killed. Each ends everything when the other is gone.
 
-Protocol. Standard input: one JSON line ``{argv, env, cwd, log, detach?}``, then ``{"stop": seconds}`` at any
-time; its end means that the owner died. Standard output: ``{"pid": n}`` or ``{"error": text}``, later
-``{"exit": {code, signal}}`` once the whole tree is gone.
+Protocol. Standard input: one JSON line ``{argv, env, cwd, log, detach?, inherited?}``, then ``{"stop": seconds}`` at
+any time; its end means that the owner died. Standard output: ``{"pid": n}`` or ``{"error": text}``, later
+``{"exit": {code, signal}}`` once the whole tree is gone. ``inherited`` is a file descriptor that came with us and that
+the command keeps: whoever holds a listening socket keeps clients waiting, so neither of us two does.
 """
 
 import contextlib
@@ -47,6 +48,7 @@ def main() -> None:
     guard = os.fork()
     if guard > 0:
         os.close(keeper_is_here)
+        let_go(config)
         keep(guard)
     else:
         os.close(held_by_keeper)
@@ -72,11 +74,17 @@ def run(config: "dict[str, object]", keeper_is_here: int) -> None:
     signal.set_wakeup_fd(told_by_signal, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     pid, error = spawn(config)
+    let_go(config)
     if error:
         say({"error": error})
         return
     say({"pid": pid})
     say({"exit": watch(pid, keeper_is_here, child_ended)})
+
+
+def let_go(config: "dict[str, object]") -> None:
+    if config.get("inherited") is not None:
+        os.close(int(str(config["inherited"])))
 
 
 def read_line(fd: int) -> bytes:

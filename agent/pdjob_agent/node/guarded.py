@@ -25,8 +25,10 @@ SWEEP_POLL_S = 0.05
 class GuardedProcess:
     """One run of one command under a guard. Thread-safe."""
 
-    def __init__(self, name: str, guard_source: str) -> None:
+    def __init__(self, name: str, guard_source: str, inherited: int | None = None) -> None:
+        """`inherited`: a file descriptor that the command gets under the same number."""
         self.name = name
+        self._inherited = inherited
         self.pid: int | None = None
         self.error: str | None = None
         self.exit: dict[str, Any] | None = None
@@ -45,10 +47,11 @@ class GuardedProcess:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             env={"PATH": os.environ.get("PATH", "")},
+            pass_fds=() if self._inherited is None else (self._inherited,),
         )
         # Without SPT_NOENV, a Python process that sets its title (as vLLM's do) overwrites the environment in /proc.
         marks = {MARKER: self.name, TREE_MARKER: self._tree, "SPT_NOENV": "1"}
-        config = {"argv": argv, "env": {**env, **marks}, "cwd": cwd, "log": log}
+        config = {"argv": argv, "env": {**env, **marks}, "cwd": cwd, "log": log, "inherited": self._inherited}
         assert guard.stdin is not None and guard.stdout is not None
         self._control = guard.stdin
         self._send(config)

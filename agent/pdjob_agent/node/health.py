@@ -13,8 +13,15 @@ BOOT_INTERVAL_S = 0.5
 class Prober:
     """Calls `probe` every `interval_s` in a thread. `state` is starting, healthy or unhealthy."""
 
-    def __init__(self, probe: Callable[[], bool], interval_s: float, failures_max: int = FAILURES_MAX) -> None:
+    def __init__(
+        self,
+        probe: Callable[[], bool],
+        interval_s: float,
+        failures_max: int = FAILURES_MAX,
+        boot_interval_s: float = BOOT_INTERVAL_S,
+    ) -> None:
         self.state = "starting"
+        self._boot_interval_s = min(interval_s, boot_interval_s)
         self._failures_max = failures_max
         self._probe = probe
         self._interval_s = interval_s
@@ -26,8 +33,7 @@ class Prober:
 
     def _run(self) -> None:
         failures = 0
-        boot_interval_s = min(self._interval_s, BOOT_INTERVAL_S)
-        while not self._stopped.wait(boot_interval_s if self.state == "starting" else self._interval_s):
+        while not self._stopped.wait(self._boot_interval_s if self.state == "starting" else self._interval_s):
             if self._probe():
                 failures = 0
                 self.state = "healthy"

@@ -2,8 +2,8 @@
 
 import os
 
+from .nodejs import node_problem
 from .ports import port_problem
-from .proxy_actor import node_problem
 
 
 def look_at_node(port: int) -> dict[str, str | None]:

@@ -3,8 +3,6 @@
 import contextlib
 import hashlib
 import os
-import shutil
-import subprocess
 import threading
 import time
 from typing import Any
@@ -17,8 +15,10 @@ from .files import write_below
 from .guarded import GuardedProcess, exit_in_words
 from .health import Prober, accepts_tcp
 from .lease import LAPSE_GRACE_S, Lease
+from .listener import Listener, listen_on, take_over
 from .logs import Log, read_log
 from .membership import Stale, Told
+from .nodejs import node_problem
 from .orphans import job_of, remove_unused_groups
 from .ports import port_problem
 from .uploaded import NotUnpacked, Unpacked
@@ -29,8 +29,8 @@ CONNECT_TIMEOUT_S = 2.0
 LOOPBACK = "127.0.0.1"
 # For an answer that is on its way.
 LAST_ANSWER_S = 0.5
-NODE_MIN = (20, 19)
-NODE_ANSWER_S = 10.0
+# From its start it answers within this: a probe costs little, and clients wait for it.
+BOOT_INTERVAL_S = 0.03
 
 
 class ProxyActor:
@@ -47,6 +47,9 @@ class ProxyActor:
         self._spec: dict[str, Any] = {}
         self._log: Log | None = None
         self._unpacked = Unpacked()
+        # Processes that were started here, one after the other: which of them runs, or ran last.
+        self._run = 0
+        self._listener: Listener | None = None
         self._admin: str | None = None
         self._answer: dict[str, Any] | None = None
         self._told: Told | None = None
@@ -60,7 +63,7 @@ class ProxyActor:
             if running is not None and running != spec["specHash"]:
                 text = f"{self._name} already runs another command (spec {running}, asked for {spec['specHash']})."
                 return failure("StaleGeneration", text)
-            if self._process is None:
+            if self._process is None or (self._process.exit is not None and spec.get("run", 1) > self._run):
                 error = self._launch(spec)
                 if error:
                     return failure("ProxyNotStarted", error)
@@ -79,9 +82,11 @@ class ProxyActor:
             "host": self._reached,
             "port": self._spec.get("port"),
             "pid": self._process.pid if self._process else None,
+            "run": self._run if self._run > 1 else None,
             "specHash": self._spec.get("specHash"),
             "membership": None if told is None else {key: told[key] for key in ("generation", "members")},
             "inFlight": None if answer is None else answer["inFlight"],
+            "leaving": None if answer is None else answer.get("leaving"),
             "exit": self._process.exit if self._process else None,
             "logTail": self._log.tail() if self._log and state in ("exited", "unhealthy") else None,
         }
@@ -104,6 +109,24 @@ class ProxyActor:
         self._hear(body)
         return {"acknowledged": body["generation"]}
 
+    def hand_on(self) -> dict[str, Any]:
+        """Where the next generation's actor gets the listening socket; nothing when there is none."""
+        with self._lock:
+            return {"socket": self._listener.hand_on()} if self._listener else {}
+
+    def retire(self) -> dict[str, Any]:
+        """The built-in proxy takes no more connections, and serves those that it has."""
+        problem = self._not_running()
+        if problem:
+            return problem
+        if self._admin is None:
+            return failure("BadRequest", f"{self._name} is an external proxy: it stops by a signal alone.")
+        answer = ask(self._admin, "PUT", "/retired")
+        if answer is None or answer[0] != 200:
+            return failure("RayUnreachable", f"{self._name} does not answer on its admin socket.")
+        self._hear(answer[1])
+        return {"retired": True}
+
     def _not_running(self) -> dict[str, Any] | None:
         if self._process is None:
             return failure("ProxyNotStarted", f"{self._name} was not started, so it cannot be given members.")
@@ -122,9 +145,14 @@ class ProxyActor:
         return {"acknowledged": membership["generation"]}
 
     def stop(self, grace_s: float) -> bool:
+        # First, so that clients are refused at once where nobody else listens: nobody here will accept them any more.
+        with self._lock:
+            if self._listener:
+                self._listener.close()
+                self._listener = None
+        stopped = self._process.stop(grace_s) if self._process else True
         if self._prober:
             self._prober.stop()
-        stopped = self._process.stop(grace_s) if self._process else True
         self._clear_socket()
         if stopped:
             self._unpacked.remove()
@@ -141,24 +169,37 @@ class ProxyActor:
         error = self._prepare(spec, env["PATH"])
         if error:
             return f"The proxy cannot be started on the head node {self._host}: {error}"
-        env = self._unpacked.environment(env)
-        if spec["builtin"]:
-            # The pid, so that a proxy that ends late cannot remove the socket of one that came after it.
-            digest = hashlib.sha256(f"{cwd}\0{self._name}\0{os.getpid()}".encode()).hexdigest()[:12]
-            self._admin = f"/tmp/pdjob-{digest}.sock"
-            env["PDJOB_ADMIN_SOCKET"] = self._admin
-        self._log = Log(cwd, self._name)
-        process = GuardedProcess(self._name, self._guard_source)
-        process.start(spec["argv"], env, self._unpacked.folder or cwd, self._log.path, on_exit=self._clear_socket)
+        run = spec.get("run", 1)
+        env = {**self._unpacked.environment(env), **self._channels(cwd, run)}
+        self._log = self._log or Log(cwd, self._name)
+        inherited = self._listener.fileno() if self._listener else None
+        process = GuardedProcess(self._name, self._guard_source, inherited)
+        admin = self._admin
+        folder = self._unpacked.folder or cwd
+        process.start(spec["argv"], env, folder, self._log.path, lambda: remove_socket(admin))
         if process.error:
             return (
                 f"The proxy cannot be started on the head node {self._host}: {spec['argv'][0]}: {process.error}. "
                 "Check `scheduler.command`, and that it is installed and on the PATH of the head node."
             )
-        self._process = process
-        self._spec = spec
-        self._prober = Prober(self._ask_status if self._admin else self._accepts, PROBE_INTERVAL_S)
+        if self._prober:
+            self._prober.stop()
+        self._answer = None
+        self._process, self._spec, self._run = process, spec, run
+        if admin:
+            self._prober = Prober(self._ask_status, PROBE_INTERVAL_S, boot_interval_s=BOOT_INTERVAL_S)
+        else:
+            self._prober = Prober(self._accepts, PROBE_INTERVAL_S)
         return None
+
+    def _channels(self, cwd: str, run: int) -> dict[str, str]:
+        """What the built-in proxy's process shares with us, as its environment says."""
+        if self._listener is None:
+            return {}
+        # The pid and the run, so that a proxy that ends late cannot remove the socket of one that came after it.
+        digest = hashlib.sha256(f"{cwd}\0{self._name}\0{os.getpid()}\0{run}".encode()).hexdigest()[:12]
+        self._admin = f"/tmp/pdjob-{digest}.sock"
+        return {"PDJOB_ADMIN_SOCKET": self._admin, "PDJOB_LISTEN_FD": str(self._listener.fileno())}
 
     def _prepare(self, spec: dict[str, Any], path: str) -> str | None:
         try:
@@ -174,11 +215,25 @@ class ProxyActor:
                 write_below(str(spec["cwd"]), str(file["path"]), str(file["text"]))
         except (OSError, ValueError, NotUnpacked) as error:
             return f"the working directory {spec['cwd']} cannot be used: {error}."
+        # What ran here before found its Node.js, and holds its port.
+        if self._run > 0:
+            return None
         problem = node_problem(path) if spec["builtin"] else None
-        taken = port_problem(spec["host"], spec["port"])
-        if taken and not problem:
+        taken = None if problem else self._listen(spec) if spec["builtin"] else port_problem(spec["host"], spec["port"])
+        if taken:
             problem = f"port {spec['port']} cannot be taken ({taken}). Free it, or choose another `scheduler.port`."
         return problem
+
+    def _listen(self, spec: dict[str, Any]) -> str | None:
+        """On the socket of an earlier generation, if one hands it on: no client is refused meanwhile."""
+        host, port = spec["host"], spec["port"]
+        for name in spec.get("sockets", []):
+            self._listener = self._listener or take_over(name, host, port)
+        try:
+            self._listener = self._listener or listen_on(host, port)
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
 
     def _accepts(self) -> bool:
         for host in (self._host, LOOPBACK):
@@ -188,8 +243,11 @@ class ProxyActor:
         return False
 
     def _ask_status(self) -> bool:
-        answer = ask(self._admin or "", "GET", "/status")
-        if answer is None or answer[0] != 200:
+        """Its first members come with the question: it listens once it has them. 409 = it has newer ones already."""
+        first = None if self._answer else self._spec.get("membership")
+        method, target = ("PUT", "/membership") if first else ("GET", "/status")
+        answer = ask(self._admin or "", method, target, first)
+        if answer is None or answer[0] not in (200, 409):
             return False
         self._hear(answer[1])
         return True
@@ -210,8 +268,7 @@ class ProxyActor:
         return self._prober.state if self._prober else "starting"
 
     def _clear_socket(self) -> None:
-        if self._admin and os.path.exists(self._admin):
-            os.unlink(self._admin)
+        remove_socket(self._admin)
 
     def _lapse(self) -> None:
         self.stop(LAPSE_GRACE_S)
@@ -221,24 +278,11 @@ class ProxyActor:
         os._exit(0)
 
 
+def remove_socket(path: str | None) -> None:
+    if path:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
 def failure(code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}}
-
-
-def node_problem(path: str) -> str | None:
-    """The built-in proxy is a Node program; nothing else of ours needs Node on a Ray node."""
-    wanted = ".".join(str(part) for part in NODE_MIN)
-    advice = (
-        f"Install Node.js {wanted} or newer there (nodejs.org, or your system's packages), or set `scheduler.command`."
-    )
-    program = shutil.which("node", path=path)
-    if program is None:
-        return f"Node.js is not on its PATH, and the built-in proxy needs it. {advice}"
-    try:
-        command = [program, "--version"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=NODE_ANSWER_S, check=False)
-        text = done.stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        text = ""
-    version = tuple(int(part) for part in text.lstrip("v").split(".")[:2] if part.isdigit())
-    return None if version >= NODE_MIN else f"its Node.js ({program}) is {text or 'broken'}. {advice}"

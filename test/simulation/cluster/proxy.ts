@@ -14,12 +14,25 @@ const bootMs = [100, 900] as const;
 const probe = { intervalMs: 250, timeoutMs: 1_000, failures: failuresMax } as const;
 const lapseGraceS = 30;
 
+/** A listening socket, until nobody holds it any more. */
+export interface Listener {
+  readonly node: Node;
+  readonly port: number;
+  /** Actors, which alone hand it on, and processes. */
+  readonly holders: Set<unknown>;
+}
+
 /** The proxy's process: what its clients and its admin socket see. */
 export interface ProxyProcess extends Process {
   readonly generation: number;
+  readonly listener: Listener;
   membership: Membership;
+  /** It takes no more connections. */
+  retiredAtMs?: number;
   readonly traffic: Traffic;
 }
+
+type Wanted = VerbArgs["ensureProxy"] & { readonly sockets?: readonly Listener[] };
 
 /** The actor that owns one generation of the proxy: agent/pdjob_agent/node/proxy_actor.py, on virtual time. */
 export function createProxyActor(
@@ -40,12 +53,16 @@ export function createProxyActor(
   let isGone = false;
   let spec: VerbArgs["ensureProxy"] | undefined;
   let proxy: ProxyProcess | undefined;
+  let run = 0;
+  let listener: Listener | undefined;
+  const self = {};
   /** What the last probe heard. */
   let heard:
     | {
         readonly atMs: number;
         readonly membership: Membership;
         readonly inFlight: Record<string, number>;
+        readonly leaving?: number;
       }
     | undefined;
   const lease = startLease(clock, leaseS, () => void lapse());
@@ -57,6 +74,7 @@ export function createProxyActor(
       atMs: clock.nowMs(),
       membership: proxy.membership,
       inFlight: proxy.traffic.inFlight(),
+      ...(proxy.retiredAtMs === undefined ? {} : { leaving: proxy.traffic.count() }),
     };
   }
 
@@ -70,24 +88,33 @@ export function createProxyActor(
       state,
       host: node.ip,
       ...(spec ? { port: spec.port, pid: 1, specHash: spec.specHash } : {}),
+      ...(run > 1 ? { run } : {}),
       ...(heard && spec?.builtin ? { membership: heard.membership, inFlight: heard.inFlight } : {}),
+      ...(heard?.leaving === undefined ? {} : { leaving: heard.leaving }),
       ...(proxy?.exit ? { exit: proxy.exit } : {}),
       ...(state === "exited" || state === "unhealthy" ? { logTail: "its last words" } : {}),
     };
   }
 
-  function start(next: VerbArgs["ensureProxy"]) {
+  /** The next process of this actor, on the socket that it has, or was handed on, or can have anew. */
+  function start(next: Wanted) {
     if (spec && spec.specHash !== next.specHash)
       return refusal("StaleGeneration", `${name} already runs another command.`);
-    if (proxy) return status();
+    if (proxy && (isAlive(proxy) || (next.run ?? 1) <= run)) return status();
+    listener ??= next.sockets?.find(({ holders }) => holders.size > 0);
     const holder = cluster.proxies.find(
-      (one) => isAlive(one) && one.node === node && one.port === next.port,
+      ({ listener: { holders, port }, node: on }) =>
+        !listener && holders.size > 0 && on === node && port === next.port,
     );
     if (holder)
       return refusal(
         "ProxyNotStarted",
         `port ${next.port} cannot be taken: ${holder.name} has it.`,
       );
+    const mine = (listener ??= { node, port: next.port, holders: new Set() });
+    mine.holders.add(self);
+    run = next.run ?? 1;
+    heard = undefined;
     spec = next;
     const process: ProxyProcess = {
       name,
@@ -99,18 +126,23 @@ export function createProxyActor(
       startedAtMs: clock.nowMs(),
       servesFromMs: clock.nowMs() + random.between(...bootMs),
       probe,
-      membership: { generation: 0, members: [] },
+      listener: mine,
+      membership: next.membership ?? { generation: 0, members: [] },
       traffic: createTraffic(cluster, () => process),
       die(code, signal) {
         if (process.exit) return;
         process.exit = { code, signal, atMs: clock.nowMs() };
+        mine.holders.delete(process);
         process.traffic.end();
         cluster.emit({ kind: "proxyEnded", process });
       },
     };
     proxy = process;
+    mine.holders.add(process);
     cluster.proxies.push(process);
     cluster.emit({ kind: "proxyStarted", process });
+    const before = { generation: 0, members: [] };
+    cluster.emit({ kind: "membership", process, before, after: process.membership });
     cluster.touchAfter(process.servesFromMs + bootIntervalMs - clock.nowMs());
     return status();
   }
@@ -135,7 +167,19 @@ export function createProxyActor(
     return { acknowledged: next.generation };
   }
 
+  /** src/proxy/server.ts: no more connections; those that are open are served. */
+  function retire() {
+    if (!proxy || !isAlive(proxy)) return refusal("ProxyExited", `${name} has ended.`);
+    if (!answers(proxy, clock.nowMs()))
+      return refusal("RayUnreachable", `${name} does not answer on its admin socket.`);
+    proxy.retiredAtMs ??= clock.nowMs();
+    hear(true);
+    return { retired: true };
+  }
+
   async function stop(graceS: number, by: string): Promise<boolean> {
+    listener?.holders.delete(self);
+    listener = undefined;
     if (!proxy || !isAlive(proxy)) return true;
     cluster.emit({ kind: "proxyAsked", process: proxy, by });
     await clock.sleep(proxy.hungSinceMs === undefined ? random.between(10, 200) : graceS * 1_000);
@@ -156,6 +200,7 @@ export function createProxyActor(
     if (isGone) return;
     isGone = true;
     lease.end();
+    listener?.holders.delete(self);
     proxy?.die(null, "SIGKILL");
   }
 
@@ -163,7 +208,9 @@ export function createProxyActor(
     if (isGone) return undefined;
     if (method === "status") return status(args[0] as number | undefined);
     if (method === "stop") return stop(args[0] as number, args[1] as string);
-    if (method === "start") return start(args[0] as VerbArgs["ensureProxy"]);
+    if (method === "start") return start(args[0] as Wanted);
+    if (method === "hand_on") return listener ? { socket: listener } : {};
+    if (method === "retire") return retire();
     if (method === "set_membership") return setMembership(args[0] as Membership);
     if (method === "read_log") return { text: "its last words", offset: 0, size: 14 };
     throw new Error(`a proxy's actor has no method ${method}`);

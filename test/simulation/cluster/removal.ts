@@ -8,6 +8,7 @@ import type { Name } from "./names.ts";
 /** Grace of what a newer generation replaces, and of ranks whose rank 0 has ended. */
 const shortGraceS = 5;
 const stopMarginS = 15;
+const handOnTimeoutMs = 2_000;
 
 type Stopped = { readonly stopped: boolean };
 
@@ -25,8 +26,31 @@ export async function stopReplica(ray: RayClient, full: string, graceS: number):
   return { stopped: names.length > 0 };
 }
 
+/** An older built-in proxy that hands on its listening socket goes on beside the newer one. */
+export async function fenceProxy(
+  ray: RayClient,
+  wanted: Name,
+  { builtin, graceS }: { readonly builtin: boolean; readonly graceS?: number },
+): Promise<readonly unknown[]> {
+  const names = (await namedActors(ray)).filter(({ base }) => base === wanted.base);
+  const asked = names.filter(({ generation }) => builtin && generation < wanted.generation);
+  const fulls = asked.map(({ full }) => full);
+  const answers = fulls.length > 0 ? await ray.askAll(fulls, "hand_on", [], handOnTimeoutMs) : [];
+  const handed = answers.flatMap(({ name, value }) => {
+    const { socket } = (value ?? {}) as { readonly socket?: unknown };
+    return socket === undefined ? [] : [{ name, socket }];
+  });
+  await fence(ray, wanted, graceS, new Set(handed.map(({ name }) => name)));
+  return handed.map(({ socket }) => socket);
+}
+
 /** Older generations of the same replica or proxy go first; a newer one makes this request a mistake. */
-export async function fence(ray: RayClient, wanted: Name, graceS = shortGraceS): Promise<void> {
+export async function fence(
+  ray: RayClient,
+  wanted: Name,
+  graceS = shortGraceS,
+  spared: ReadonlySet<string> = new Set(),
+): Promise<void> {
   const isOurs = ({ base }: Name): boolean => base === wanted.base;
   const isOlder = ({ generation }: Name): boolean => generation < wanted.generation;
   const actors = (await namedActors(ray)).filter(isOurs);
@@ -37,7 +61,8 @@ export async function fence(ray: RayClient, wanted: Name, graceS = shortGraceS):
       "StaleGeneration",
       `${wanted.full} was asked for, but generation ${newest} exists already.`,
     );
-  await stopWholes(ray, actors.filter(isOlder), graceS, "fence");
+  const gone = actors.filter((name) => isOlder(name) && !spared.has(name.full));
+  await stopWholes(ray, gone, graceS, "fence");
   await ray.removeGroups(placed.filter(isOlder).map(({ full }) => full));
 }
 

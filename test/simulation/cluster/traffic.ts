@@ -102,6 +102,7 @@ export function createTraffic(cluster: Cluster, own: () => ProxyProcess) {
       return Object.fromEntries([...names].map((name) => [name, countOf(name)]));
     },
     countOf,
+    count: () => flights.size,
     /** An engine ended: what it was serving fails. */
     lost(engine: Process): void {
       for (const flight of flights)

@@ -10,13 +10,13 @@ import type { VerbArgs } from "../../../src/ray/verbs.ts";
 import type { ListedGroup, RayClient } from "./client.ts";
 import { parseName } from "./names.ts";
 import type { Name } from "./names.ts";
-import { fence, replicaName, stopProxy, stopReplica, sweep } from "./removal.ts";
+import { fence, fenceProxy, replicaName, stopProxy, stopReplica, sweep } from "./removal.ts";
 
 // agent/pdjob_agent/verbs.py, line for line: the same order of the same calls, because it is between them that
 // somebody dies.
 const statusTimeoutMs = 2_000;
 const firstAnswerTimeoutMs = 25_000;
-const proxyPollMs = 200;
+const proxyPollMs = 50;
 const proxyWaitMs = 5_000;
 const membershipTimeoutMs = 5_000;
 const canaryMarginMs = 5_000;
@@ -111,14 +111,14 @@ export const verbs: Verbs = {
       throw new PdjobError("SpecInvalid", `${args.name} is no proxy's name.`);
     if (args.mustExist && !(await ray.actorNames()).includes(name.full))
       throw new PdjobError("ClusterChanged", `The proxy's actor ${name.full} is gone.`);
-    await fence(ray, name, args.graceS);
+    const sockets = await fenceProxy(ray, name, args);
     if (!(await ray.actorNames()).includes(name.full))
       await ray.createProxy(name.full, args.leaseS);
     const started = await answerOf<ObservedProxy>(
       ray,
       name.full,
       "start",
-      [args],
+      [{ ...args, sockets }],
       firstAnswerTimeoutMs,
     ).catch(async (error: PdjobError) => {
       if (error.code === "ProxyNotStarted") await ray.kill([name.full]);
@@ -140,6 +140,10 @@ export const verbs: Verbs = {
         throw new PdjobError("ProxyExited", `The proxy's actor ${name} is gone.`);
       throw error;
     });
+  },
+  async retireProxy(ray, { name }) {
+    if (!(await ray.actorNames()).includes(name)) return { retired: false };
+    return answerOf<{ retired: boolean }>(ray, name, "retire", [], membershipTimeoutMs);
   },
   stopProxy: (ray, args) => stopProxy(ray, args.name, args.graceS),
 

@@ -14,6 +14,7 @@ import {
   membershipForward,
   nothingToStopped,
   oneProxy,
+  portIsKept,
 } from "./proxy.ts";
 import {
   noSpinning,
@@ -32,6 +33,7 @@ export const allOracles: readonly ((world: World) => Oracle)[] = [
   onlyUnwanted,
   leaseOnlyOrphans,
   oneProxy,
+  portIsKept,
   membershipForward,
   membersReady,
   membersProven,

@@ -12,14 +12,38 @@ import type { Oracle } from "./oracle.ts";
 /** Deadlines are counted from when the planner saw the change, so they are never early by more than rounding. */
 const earlyMs = 50;
 
-/** Two proxies of one job never run side by side where clients can reach both. */
+/** A worker that takes over from one that has retired a proxy keeps to the deadline that was planned before. */
+const retiredLateMs = 5_000;
+
+/** A second proxy runs beside the first to take over from it: one generation newer at least, on the same socket. */
 export const oneProxy = ({ cluster }: World): Oracle => ({
   name: "one proxy for each job",
   onEvent(event) {
     if (event.kind !== "proxyStarted") return undefined;
     const { process } = event;
-    const other = liveProxies(cluster, process.job).find((proxy) => proxy !== process);
+    const other = liveProxies(cluster, process.job).find(
+      (proxy) =>
+        proxy !== process &&
+        (proxy.listener !== process.listener || proxy.generation >= process.generation),
+    );
     return other && `${process.name} starts while ${other.name} runs`;
+  },
+});
+
+/** Clients are refused only when what held the socket was hit by a fault, or was given up. */
+export const portIsKept = ({ cluster, jobs }: World): Oracle => ({
+  name: "a proxy is stopped only when another one listens",
+  onEvent(event) {
+    if (event.kind !== "proxyAsked" || event.by === "lease") return undefined;
+    const { process } = event;
+    const job = jobs.get(process.job);
+    if (!job || job.ending !== undefined || job.hasFailed() || wasHurt(cluster, process))
+      return undefined;
+    if (isOutOfReach(process, cluster)) return undefined;
+    const heir = liveProxies(cluster, process.job).find(
+      (proxy) => proxy.generation > process.generation && proxy.listener === process.listener,
+    );
+    return heir ? undefined : `${event.by} stops ${process.name}, and nobody takes over`;
   },
 });
 
@@ -118,19 +142,22 @@ export function drainedFirst({ cluster, jobs, clock }: World): Oracle {
   };
 
   function checkEngine(engine: Process, job: Job): string | undefined {
-    const proxy = liveProxies(cluster, engine.job).find(
+    const proxies = liveProxies(cluster, engine.job).filter(
       (one) => !wasHurt(cluster, one) && answers(one, clock.nowMs()),
     );
-    if (!proxy) return undefined;
-    if (proxy.membership.members.some(({ name }) => name === engine.name))
-      return `${engine.name} is stopped while ${proxy.name} sends requests to it`;
+    const user = proxies.find(({ membership }) =>
+      membership.members.some(({ name }) => name === engine.name),
+    );
+    if (user) return `${engine.name} is stopped while ${user.name} sends requests to it`;
     const role = replicaOf(engine.name).startsWith("prefill") ? "prefill" : "decode";
-    return early(engine, proxy.traffic.countOf(engine.name), job.spec.drainS[role]);
+    const busy = proxies.reduce((sum, { traffic }) => sum + traffic.countOf(engine.name), 0);
+    return early(engine, busy, job.spec.drainS[role]);
   }
 
   function checkProxy(proxy: ProxyProcess, job: Job): string | undefined {
-    if (job.ending === undefined) return undefined;
-    const busy = Object.values(proxy.traffic.inFlight()).reduce((sum, count) => sum + count, 0);
+    const busy = proxy.traffic.count();
+    if (job.ending === undefined && proxy.retiredAtMs !== undefined)
+      leftAtMs.set(proxy.name, proxy.retiredAtMs - retiredLateMs);
     return early(proxy, busy, Math.max(...Object.values(job.spec.drainS)));
   }
 

@@ -125,7 +125,8 @@ export const readyIsTrue = ({ cluster, clock }: World): Oracle => ({
     const wanted = wantedIds({ wanted: input.desired.replicas }).map(replicaName);
     const missing = wanted.filter((name) => !names.has(name));
     if (missing.length > 0) return `READY without ${missing.join(", ")}`;
-    const proxy = liveProxies(cluster, job.spec.name)[0];
+    // The newest: it has taken over from the others.
+    const proxy = liveProxies(cluster, job.spec.name).at(-1);
     if (!proxy || probedState(proxy, nowMs) !== "healthy") return "READY without a proxy";
     const members = proxy.membership.members.map(({ name }) => replicaOf(name));
     return members.toSorted().join() === wanted.toSorted().join()

@@ -1,6 +1,6 @@
 import type { Membership } from "../../../src/domain/observed.ts";
 import type { Bug } from "./bug.ts";
-import { lostWorker, proxyHang, scaleDown, scaleUp } from "./stories.ts";
+import { lostWorker, proxyHang, proxyRestart, scaleDown, scaleUp } from "./stories.ts";
 
 /** What the agent, the actors and the proxy may get wrong. */
 export const clusterBugs: readonly Bug[] = [
@@ -21,7 +21,7 @@ export const clusterBugs: readonly Bug[] = [
     caughtBy: "one proxy for each job",
     schedule: proxyHang,
     bug: ({ createProxyActor, lookAt }) => ({
-      fence: async () => undefined,
+      fenceProxy: async () => [],
       // Nor does it mind that its port is taken.
       createProxyActor: (cluster, ...made) =>
         createProxyActor({ ...cluster, proxies: withoutFind(cluster.proxies) }, ...made),
@@ -31,6 +31,23 @@ export const clusterBugs: readonly Bug[] = [
         return { ...world, staleProxies: [], ...(proxy && !hung ? { proxy } : {}) };
       },
     }),
+  },
+  {
+    name: "the proxy's socket is not handed on",
+    caughtBy: "a proxy is stopped only when another one listens",
+    schedule: proxyRestart,
+    bug: ({ fence }) => ({
+      async fenceProxy(ray, wanted, { graceS }) {
+        await fence(ray, wanted, graceS);
+        return [];
+      },
+    }),
+  },
+  {
+    name: "the proxy's clients are not waited for",
+    caughtBy: "a replica is drained before it is stopped",
+    schedule: proxyRestart,
+    bug: () => ({ untilLeft: async () => ({}) }),
   },
   {
     name: "members are told under a number that was used, and the proxy takes them",

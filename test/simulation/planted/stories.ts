@@ -35,6 +35,14 @@ export const hang = story({ steps: [at(calmMs, { kind: "engineHangs", at: 0, for
 
 export const proxyHang = story({ steps: [at(calmMs, { kind: "proxyHangs", forMs: 90_000 })] });
 
+/** With a prefill and a decode, the third that may be restarted is the proxy. */
+export const proxyRestart = story({
+  steps: [
+    at(calmMs, { kind: "requests", job: 0, decodeMs: [500, 8_000] }),
+    at(calmMs + 500, { kind: "restart", job: 0, at: 2 }),
+  ],
+});
+
 export const exit = story({ steps: [at(calmMs, { kind: "engineExits", at: 0 })] });
 
 export const stopUnderLoad = story({
@@ -85,6 +93,7 @@ export const lostWorker = (seed: number): Schedule => ({
 export const stories = [
   hang,
   proxyHang,
+  proxyRestart,
   exit,
   stopUnderLoad,
   scaleDown,
