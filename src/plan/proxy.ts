@@ -53,7 +53,7 @@ const newestOf = (proxy: ObservedProxy | undefined, { scheduler }: PlanInput["sp
 /** Brings the proxy one step nearer to running with the right members. */
 export function stepProxy(world: World, input: PlanInput): ReplicaStep {
   const { proxy, staleProxies } = world;
-  const handsOver = input.spec.scheduler.membership === "builtin";
+  const handsOver = input.spec.scheduler.membership === "builtin" && !isExternal(proxy, input);
   const old = staleProxies[0];
   if (old && !handsOver) return { action: stop(old, input, "an older generation is left over") };
   const members = eligibleMembers(world, input);
@@ -73,6 +73,12 @@ export function stepProxy(world: World, input: PlanInput): ReplicaStep {
   if (proxy.state !== "healthy") return resume(proxy, input);
   return stepMembership(proxy, members, world, input) ?? stepReplaced(world, members, input);
 }
+
+/** Is it another program, which a changed config did away with? Then its port has to be given up first. */
+const isExternal = (proxy: ObservedProxy | undefined, { memory }: PlanInput): boolean =>
+  proxy !== undefined &&
+  memory.proxyCommand?.generation === proxy.generation &&
+  !memory.proxyCommand.command.builtin;
 
 /**
  * The first proxy waits for every replica, as the user expects READY to mean; a later one for one pair, since nobody is

@@ -387,3 +387,24 @@ test("what a new workflow adopts serves first, and is brought to its config afte
   expect(job.turn().view.phase).toBe("READY");
   expect(job.state.observed.replicas.map(({ revision }) => revision)).toEqual(["b", "b", "b", "b"]);
 });
+
+test.each([
+  ["builtin", { port: 1, command: ["proxy"], membership: "restart" }],
+  ["external", { port: 1, membership: "builtin" }],
+] as const)("the %s proxy is stopped before one of the other kind starts", (kind, next) => {
+  const first =
+    kind === "builtin"
+      ? undefined
+      : ({ port: 1, command: ["proxy"], membership: "restart" } as const);
+  const { log } = afterChange(
+    (job) => {
+      wish(revised("a", { scheduler: next }), job);
+      job.state.desired = { ...job.state.desired, retired: { proxy: 1 } };
+    },
+    revised("a", first ? { scheduler: first } : {}),
+  );
+  expect(log.filter((key) => /stopProxy|runProxy/.test(key))).toEqual([
+    "stopProxy proxy g1",
+    "runProxy proxy g2",
+  ]);
+});

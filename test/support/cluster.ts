@@ -70,7 +70,11 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     state.log.push(actionKey(action));
     state.memory = rememberStart(state.memory, action, state.nowMs);
     apply(action);
-    const success = { result: resultOf(action), job: state.spec.name, nowMs: state.nowMs };
+    const success = {
+      result: resultOf(action, state.spec.scheduler.command === undefined),
+      job: state.spec.name,
+      nowMs: state.nowMs,
+    };
     state.memory = rememberSuccess(state.memory, action, success);
   }
 
@@ -204,11 +208,11 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
 }
 
 /** What the activity of this action hands back. */
-export function resultOf(action: Action): ActionResult {
+export function resultOf(action: Action, builtin = true): ActionResult {
   if (action.kind === "probeEngine") return { version: "0.32.0", notes: [] };
   if (action.kind === "sendCanary") return { notes: [] };
   if (action.kind === "readKvIp") return { kvIp: "10.0.0.1" };
-  if (action.kind === "renderProxy") return { builtin: true, argv: [], members: action.members };
+  if (action.kind === "renderProxy") return { builtin, argv: [], members: action.members };
   if (action.kind === "uploadFiles")
     return { package: "gcs://_ray_pkg_1.zip", text: "uploaded 1 file" };
   const isStart = action.kind === "startPrefill" || action.kind === "startDecode";
