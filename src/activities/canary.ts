@@ -41,7 +41,10 @@ export const canaryActivities = ({ agent }: ActivityDependencies) => ({
     const names = namesOf(spec, action);
     const asked = await requestOf(spec, action, names);
     for (let tries = 1; ; tries++) {
-      const answer = await agent.call("canary", asked, { signal: cancellationSignal() });
+      const answer = await agent
+        .call("canary", asked, { signal: cancellationSignal() })
+        .catch(unlessOneIsGone);
+      if (!answer) return undefined;
       if (answer.passed)
         return { notes: answer.note === undefined ? [] : [noteOf(action, answer)] };
       if (!(await areHealthy())) return undefined;
@@ -50,6 +53,12 @@ export const canaryActivities = ({ agent }: ActivityDependencies) => ({
       ];
       if (tries >= triesMin && nowMs() >= untilMs) throw canaryFailed(action, answer);
       await sleep(pauseMs);
+    }
+
+    /** The actor that was to send it may have been stopped meanwhile: asking it again would never end. */
+    async function unlessOneIsGone(error: unknown): Promise<Moot> {
+      if (await areHealthy()) throw error;
+      return undefined;
     }
 
     async function areHealthy(): Promise<boolean> {

@@ -105,8 +105,9 @@ function partnerOf(actor: ObservedReplica, input: PlanInput): ObservedReplica | 
   if (proven.length > 0) return proven[actor.index % proven.length];
   // Of two that nobody knows, the decode replica is the one that asks; and not of one that another could judge.
   if (actor.role === "prefill") return undefined;
-  const own = usable(input).filter((one) => one.role === "decode" && isKnownGood(one, input));
-  const unjudged = others.filter((other) => !own.some((one) => arePartners(one, other, input)));
+  const unjudged = others.filter(
+    (other) => !untried(other, input).some((one) => isKnownGood(one, input)),
+  );
   return unjudged[actor.index % unjudged.length];
 }
 

@@ -14,6 +14,8 @@ export interface Job {
   readonly ending?: "stop" | "cancel" | "fail" | "terminate";
   /** The workflow has remembered that it was READY. */
   hasServed: boolean;
+  /** The workflow has asked for something, or has seen something of an earlier run. */
+  hasBegun: boolean;
   /** When a replica, or the proxy, was last not wanted, by its count or by a restart; -Infinity if it always was wanted. */
   unwantedAtMs(target: string): number;
   scale(role: Role, replicas: number): void;
@@ -64,6 +66,7 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
     execution,
     wanted,
     hasServed: false,
+    hasBegun: false,
     get ending() {
       return ending;
     },

@@ -17,8 +17,14 @@ export function unsettled(world: World, job: Job): readonly string[] {
     if (phase !== "READY") return [`the workflow says ${phase}: ${job.status()?.reason}`];
     return shortcomings(world.cluster, job);
   }
-  return status === "terminated" ? unowned(world, job) : leftovers(world.cluster, job.spec.name);
+  return status === "terminated" || sawNothing(job)
+    ? unowned(world, job)
+    : leftovers(world.cluster, job.spec.name);
 }
+
+/** A start that could not look at the cluster even once has nothing of its own; what is there is of a run before it. */
+const sawNothing = ({ execution, hasBegun }: Job): boolean =>
+  execution.status === "failed" && !hasBegun;
 
 /**
  * Nobody takes a terminated job down but its leases. They are held by actors: a group that was reserved when no actor
