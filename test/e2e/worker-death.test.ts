@@ -18,6 +18,8 @@ const moments = {
   scaleDown: beforeAndAfter("setMembership", "drainReplica", "stopReplica", "removePlacementGroup"),
   stop: beforeAndAfter("stopProxy", "stopReplica deaths-prefill-0-g1", "sweep"),
 };
+/** At 50 ms each: they last until the drain, for which the worker has to come back twice, and end within its deadline. */
+const tokens = 450;
 let rig: Awaited<ReturnType<typeof startDyingRig>>;
 
 beforeAll(async () => {
@@ -49,11 +51,13 @@ test(
     // Each simulated engine is two processes, as vLLM's server and engine core; the proxy is one.
     expect(processesOf("deaths")).toHaveLength(4 * 2 + 1);
 
-    const answers = ["one", "other"].map((prompt) => complete(spec, { prompt, max_tokens: 100 }));
+    const answers = ["one", "other"].map((prompt) =>
+      complete(spec, { prompt, max_tokens: tokens }),
+    );
     await rig.client.scale("deaths", { role: "decode", replicas: 1 });
     for (const [index, prompt] of ["one", "other"].entries()) {
       const { text } = (await answers[index])!;
-      expect(JSON.parse(text).choices[0].text).toBe(expectedText("sim/tiny", prompt, 100));
+      expect(JSON.parse(text).choices[0].text).toBe(expectedText("sim/tiny", prompt, tokens));
     }
     const scaled = await untilPhase(rig.client, "deaths", "READY", 100_000);
     expect(scaled.replicas.map(({ name }) => name)).toEqual(["prefill-0", "prefill-1", "decode-0"]);
