@@ -1,4 +1,6 @@
 import type { PdjobClient } from "../client.ts";
+import { withCounts } from "../domain/apply.ts";
+import { revisionAt } from "../domain/revision.ts";
 import type { Revision } from "../domain/revision.ts";
 import type { Change } from "../plan/changes.ts";
 import { Exit } from "./exit.ts";
@@ -55,15 +57,7 @@ export async function runningSpec(client: PdjobClient, job: string) {
   const newest = revisions.at(-1);
   if (!newest)
     throw new Exit(1, `Job ${job} was started by a version of pdjob that cannot change configs.`);
-  const { prefill, decode } = newest.spec.roles;
-  const spec = {
-    ...newest.spec,
-    roles: {
-      prefill: { ...prefill, replicas: desired.prefill },
-      decode: { ...decode, replicas: desired.decode },
-    },
-  };
-  return { revisions, spec, desired };
+  return { revisions, spec: withCounts(newest.spec, desired), desired };
 }
 
 /** The revision named on the command line, or the one before the newest; exit 1 when it is not kept. */
@@ -72,7 +66,7 @@ export function revisionNamed(
   revisions: readonly Revision[],
   to: number | undefined,
 ): Revision {
-  const found = to === undefined ? revisions.at(-2) : revisions.find(({ number }) => number === to);
+  const found = revisionAt(revisions, to);
   if (found) return found;
   const kept = revisions.map(({ number }) => number).join(", ");
   throw new Exit(

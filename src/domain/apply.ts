@@ -1,5 +1,5 @@
 import type { Desired } from "./memory.ts";
-import { revisionsMax } from "./revision.ts";
+import { revisionAt, revisionsMax } from "./revision.ts";
 import type { Revision } from "./revision.ts";
 import { roles } from "./role.ts";
 import type { Role } from "./role.ts";
@@ -54,8 +54,7 @@ export function undoProblem(
   changing: Changing,
 ): string | undefined {
   const { to, outage } = (payload ?? {}) as UndoRequest;
-  const target =
-    to === undefined ? revisions.at(-2) : revisions.find(({ number }) => number === to);
+  const target = revisionAt(revisions, to);
   if (target) return applyProblem({ spec: target.spec, outage }, changing);
   const known = revisions.slice(0, -1).map(({ number }) => number);
   const list =
@@ -68,6 +67,15 @@ export function undoProblem(
 export const countsOf = ({ roles: of }: JobSpec): Readonly<Record<Role, number>> => ({
   prefill: of.prefill.replicas,
   decode: of.decode.replicas,
+});
+
+/** The same config with other counts. */
+export const withCounts = (spec: JobSpec, counts: Readonly<Record<Role, number>>): JobSpec => ({
+  ...spec,
+  roles: {
+    prefill: { ...spec.roles.prefill, replicas: counts.prefill },
+    decode: { ...spec.roles.decode, replicas: counts.decode },
+  },
 });
 
 /** The roles whose engines have to be replaced. */

@@ -13,6 +13,13 @@ export interface Revision {
   readonly spec: JobSpec;
 }
 
+/** The revision of that number, or the one before the newest; undefined when it is not kept. */
+export const revisionAt = (
+  revisions: readonly Revision[],
+  number: number | undefined,
+): Revision | undefined =>
+  number === undefined ? revisions.at(-2) : revisions.find((one) => one.number === number);
+
 /** The change from one revision to another, as far as the planner needs to know it. */
 export interface Rollout {
   readonly revision: number;

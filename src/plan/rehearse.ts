@@ -1,5 +1,6 @@
 import type { Action, ActionOf, ProxyCommand } from "../domain/action.ts";
 import { actionKey, targetOf } from "../domain/action.ts";
+import { countsOf } from "../domain/apply.ts";
 import { isToldLive, membersAtStart } from "../domain/membership.ts";
 import { emptyMemory } from "../domain/memory.ts";
 import type { Memory } from "../domain/memory.ts";
@@ -34,7 +35,7 @@ export function rehearse(spec: JobSpec, nodes?: readonly ObservedNode[]): readon
   };
   const steps: Action[] = [];
   const desired = {
-    replicas: { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas },
+    replicas: countsOf(spec),
   };
   for (let turn = 0; turn < turnsMax; turn++) {
     const plan = reconcile({ spec, desired, memory, observed, inFlight: [], nowMs: 0 });

@@ -28,8 +28,8 @@ const leaving: ReadonlySet<string> = new Set([
  * before another of its role serves.
  */
 export function rollOut(world: World, input: PlanInput): World {
-  const serving = servingMembers(world, input);
   if (input.desired.stop) return world;
+  const serving = servingMembers(world, input);
   const replicas = keepSurge(world, input).map((replica) =>
     isAway(replica, serving, input) ? { ...replica, retired: true } : replica,
   );
@@ -220,7 +220,7 @@ function isUnderWay(world: World, input: PlanInput): boolean {
 }
 
 /** May this role have one more for a while? */
-export function hasRoom(
+function hasRoom(
   role: Role,
   replicas: readonly Pick<ReplicaWorld, "id" | "surge">[],
   { spec }: Pick<PlanInput, "spec">,

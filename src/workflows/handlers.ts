@@ -1,5 +1,6 @@
 import { ApplicationFailure, setHandler } from "@temporalio/workflow";
 import { applyProblem, undoProblem } from "../domain/apply.ts";
+import { revisionAt } from "../domain/revision.ts";
 import { scaleProblem } from "../domain/scale.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
 import { restartProblem } from "../domain/restart.ts";
@@ -15,7 +16,7 @@ import {
   undoUpdate,
 } from "./messages.ts";
 import type { ApplyAnswer } from "./messages.ts";
-import { adopt, numberOf, pause, revisionAt } from "./revisions.ts";
+import { adopt, numberOf, pause } from "./revisions.ts";
 import { claimKey, note, retire, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
 
@@ -104,7 +105,7 @@ function registerRevisionHandlers(state: JobState): void {
   setHandler(
     undoUpdate,
     ({ to, outage }) => {
-      const target = revisionAt(state, to);
+      const target = revisionAt(state.revisions, to);
       if (!target) return answer(numberOf(state)); // The validator has seen it; it was there.
       const why = `undo to ${target.number}`;
       return answer(adopt(state, { spec: target.spec, outage, why }, Date.now()));

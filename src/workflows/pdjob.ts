@@ -16,13 +16,14 @@ import type { Action } from "../domain/action.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan } from "../domain/plan.ts";
+import { revisionAt } from "../domain/revision.ts";
 import { renderDetails } from "./details.ts";
 import { registerHandlers } from "./handlers.ts";
 import type { JobInput, JobResult } from "./messages.ts";
 import { toFailure } from "./failure.ts";
 import { perform, quick } from "./perform.ts";
 import { createWatcher } from "./watcher.ts";
-import { adopt, numberOf, revisionAt } from "./revisions.ts";
+import { adopt, numberOf } from "./revisions.ts";
 import { rememberFailure, rememberSeen, rememberStart, rememberSuccess } from "./remember.ts";
 import { carry, note, noteLog, openState, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
@@ -143,7 +144,7 @@ function applyPlan(state: JobState, plan: Plan, revision: number): void {
 }
 
 function rollBack(state: JobState, why: string): void {
-  const previous = revisionAt(state, state.desired.rollout?.previous);
+  const previous = revisionAt(state.revisions, state.desired.rollout?.previous);
   if (!previous) return;
   const { number, spec } = previous;
   const { outage } = state.desired.rollout ?? {};

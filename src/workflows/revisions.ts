@@ -1,7 +1,7 @@
-import { countsOf, isApart, isProxyNew, rollingRoles } from "../domain/apply.ts";
+import { countsOf, isApart, isProxyNew, rollingRoles, withCounts } from "../domain/apply.ts";
 import type { Desired, Memory } from "../domain/memory.ts";
 import { revisionsMax } from "../domain/revision.ts";
-import type { Pairing, Revision } from "../domain/revision.ts";
+import type { Pairing } from "../domain/revision.ts";
 import { roles } from "../domain/role.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { note, retire } from "./state.ts";
@@ -29,7 +29,9 @@ export function adopt(state: JobState, change: Change, nowMs: number): number {
   state.revisions = [
     // What `undo` goes back to is what was there, counts that were changed meanwhile included.
     ...state.revisions.slice(0, -1),
-    ...state.revisions.slice(-1).map((one) => ({ ...one, spec: withCounts(one.spec, state) })),
+    ...state.revisions
+      .slice(-1)
+      .map((one) => ({ ...one, spec: withCounts(one.spec, state.desired.replicas) })),
     { number, atMs: nowMs, why, spec },
   ].slice(-revisionsMax);
   state.memory = refreshed(state.memory, before, spec, nowMs);
@@ -53,13 +55,6 @@ export function adopt(state: JobState, change: Change, nowMs: number): number {
 
 export const numberOf = ({ revisions }: JobState): number => revisions.at(-1)?.number ?? 1;
 
-/** The spec of a revision that is kept. */
-export const revisionAt = (
-  { revisions }: JobState,
-  number: number | undefined,
-): Revision | undefined =>
-  number === undefined ? revisions.at(-2) : revisions.find((one) => one.number === number);
-
 /** Stops the update where it is, or lets it go on. */
 export function pause(state: JobState, paused: boolean): void {
   const { rollout } = state.desired;
@@ -81,14 +76,6 @@ const isSame = (a: JobSpec, b: JobSpec): boolean => JSON.stringify(a) === JSON.s
 
 const isSameCounts = ({ desired }: JobState, spec: JobSpec): boolean =>
   roles.every((role) => desired.replicas[role] === spec.roles[role].replicas);
-
-const withCounts = (spec: JobSpec, { desired }: JobState): JobSpec => ({
-  ...spec,
-  roles: {
-    prefill: { ...spec.roles.prefill, replicas: desired.replicas.prefill },
-    decode: { ...spec.roles.decode, replicas: desired.replicas.decode },
-  },
-});
 
 /** A new config has its whole restart budget, and what was learned of the old one is learned anew. */
 function refreshed(known: Memory, before: JobSpec, after: JobSpec, nowMs: number): Memory {

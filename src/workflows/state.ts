@@ -1,4 +1,5 @@
 import type { Action, InFlightAction } from "../domain/action.ts";
+import { countsOf } from "../domain/apply.ts";
 import type { Failure } from "../domain/errors.ts";
 import { completeMemory, emptyMemory } from "../domain/memory.ts";
 import type { Desired, Memory } from "../domain/memory.ts";
@@ -67,7 +68,7 @@ export function openState(
   const fresh: CarriedState = {
     schemaVersion: 1,
     desired: {
-      replicas: { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas },
+      replicas: countsOf(spec),
     },
     desiredGeneration: 1,
     plannedGeneration: 0,
