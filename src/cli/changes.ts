@@ -4,7 +4,7 @@ import { revisionAt } from "../domain/revision.ts";
 import type { Revision } from "../domain/revision.ts";
 import type { Change } from "../plan/changes.ts";
 import { Exit } from "./exit.ts";
-import { follow } from "./follow.ts";
+import { follow, notFollowed } from "./follow.ts";
 import { interruption } from "./interrupt.ts";
 import { ownCommand } from "./invocation.ts";
 import { colour, columns, print } from "./output.ts";
@@ -37,11 +37,7 @@ export async function followRevision(
   const until = (status: { readonly phase: string; readonly revision?: number }): boolean =>
     status.phase === "READY" && (status.revision ?? 1) >= revision;
   const status = await follow({ client, job, until, signal: interruption() });
-  if (!status)
-    throw new Exit(
-      130,
-      `\nNot followed any more; the update of job ${job} goes on. Follow: ${ownCommand()} status ${job} --watch`,
-    );
+  if (!status) throw new Exit(130, notFollowed(job));
   if (status.phase !== "READY")
     throw new Exit(1, `Job ${job} is ${status.phase}: ${status.reason}`);
   const newest = (await client.revisions(job)).at(-1);

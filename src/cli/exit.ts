@@ -1,8 +1,8 @@
 import { ClientError } from "../client/errors.ts";
 import { PdjobError } from "../domain/errors.ts";
 
-/** 0 done, 1 failed, 2 usage or invalid config, 3 server unreachable, 4 no such job, 130 interrupted. */
-export type ExitCode = 0 | 1 | 2 | 3 | 4 | 130;
+/** 0 done, 1 failed, 2 usage or invalid config, 3 server unreachable, 4 no such job, 5 still under way when the time to wait was over, 130 interrupted. */
+export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 130;
 
 /** Ends the verb with this code; the message, if any, goes to standard error. Only `main` exits. */
 export class Exit extends Error {

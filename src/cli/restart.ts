@@ -1,14 +1,19 @@
 import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
 import type { JobStatus } from "../domain/status.ts";
+import { changeLimitS } from "../plan/wait-limit.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import { Exit } from "./exit.ts";
-import { follow } from "./follow.ts";
 import { print } from "./output.ts";
+import { waitFor, withTimeout } from "./wait.ts";
+import type { WaitFlags } from "./wait.ts";
 
 export function addRestart(program: Command): void {
-  withConnection(program.command("restart"))
+  withTimeout(
+    withConnection(program.command("restart")),
+    "what the config allows a drain and a boot",
+  )
     .description("replace a replica, or the proxy, by a new generation with a fresh restart budget")
     .argument("<job>", "the job's name")
     .argument("<replica>", "prefill-0, decode-1, … or proxy")
@@ -17,16 +22,29 @@ export function addRestart(program: Command): void {
       "after",
       "\nA replica leaves the proxy first and ends its requests. With one replica in its role, nothing serves meanwhile.\n\nExamples:\n  pdjob-client restart quickstart decode-1 --wait\n  pdjob-client restart quickstart proxy",
     )
-    .action(async (job: string, replica: string, flags: ConnectionFlags & { wait?: boolean }) => {
-      await withClient(flags, async (client) => {
-        const answer = await client.restart(job, replica);
-        print(`${job}: ${replica} is replaced, g${answer.retired} makes way`);
-        if (!flags.wait) return;
-        const status = await follow({ client, job, until: (one) => isReplaced(one, answer) });
-        if (status?.phase !== "READY")
-          throw new Exit(1, `Job ${job} is ${status?.phase}: ${status?.reason}`);
-      });
-    });
+    .action(
+      async (
+        job: string,
+        replica: string,
+        flags: ConnectionFlags & WaitFlags & { wait?: boolean },
+      ) => {
+        await withClient(flags, async (client) => {
+          const answer = await client.restart(job, replica);
+          print(`${job}: ${replica} is replaced, g${answer.retired} makes way`);
+          if (!flags.wait && flags.timeout === undefined) return;
+          const status = await waitFor({
+            client,
+            job,
+            until: (one) => isReplaced(one, answer),
+            goal: `READY with a new ${replica}`,
+            timeoutS: flags.timeout,
+            limitOf: changeLimitS,
+          });
+          if (status.phase !== "READY")
+            throw new Exit(1, `Job ${job} is ${status.phase}: ${status.reason}`);
+        });
+      },
+    );
 }
 
 /** READY may still be the state before the request: the generation tells. */

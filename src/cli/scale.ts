@@ -4,14 +4,16 @@ import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import { countsProblem } from "../domain/scale.ts";
 import type { JobStatus } from "../domain/status.ts";
+import { changeLimitS } from "../plan/wait-limit.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import { Exit, exitOf } from "./exit.ts";
-import { follow } from "./follow.ts";
 import { print } from "./output.ts";
+import { waitFor, withTimeout } from "./wait.ts";
+import type { WaitFlags } from "./wait.ts";
 
 export function addScale(program: Command): void {
-  withConnection(program.command("scale"))
+  withTimeout(withConnection(program.command("scale")), "what the config allows a drain and a boot")
     .description("change how many replicas a job has")
     .argument("<job>", "the job's name")
     .argument("<role=count...>", "prefill=N and/or decode=N")
@@ -25,15 +27,22 @@ export function addScale(program: Command): void {
       async (
         job: string,
         words: string[],
-        flags: ConnectionFlags & { wait?: boolean; key?: string },
+        flags: ConnectionFlags & WaitFlags & { wait?: boolean; key?: string },
       ) => {
         const wanted = readCounts(words);
         await withClient(flags, async (client) => {
           await scaleTo(client, job, wanted, flags.key);
-          if (!flags.wait) return;
-          const status = await follow({ client, job, until: (one) => hasCounts(one, wanted) });
-          if (status?.phase !== "READY")
-            throw new Exit(1, `Job ${job} is ${status?.phase}: ${status?.reason}`);
+          if (!flags.wait && flags.timeout === undefined) return;
+          const status = await waitFor({
+            client,
+            job,
+            until: (one) => hasCounts(one, wanted),
+            goal: `READY with ${words.join(" ")}`,
+            timeoutS: flags.timeout,
+            limitOf: changeLimitS,
+          });
+          if (status.phase !== "READY")
+            throw new Exit(1, `Job ${job} is ${status.phase}: ${status.reason}`);
         });
       },
     );

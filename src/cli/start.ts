@@ -6,7 +6,7 @@ import { uiUrlOf, withClient, withConnection, withRay } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import { showEngineLogs } from "./engine-logs.ts";
 import { Exit } from "./exit.ts";
-import { follow } from "./follow.ts";
+import { follow, notFollowed } from "./follow.ts";
 import { interruption } from "./interrupt.ts";
 import { ownCommand } from "./invocation.ts";
 import { colour, print } from "./output.ts";
@@ -41,7 +41,8 @@ export function addStart(program: Command): void {
         );
         if (flags.detach) return;
         const isReady = await followWithLogs(client, spec.name, flags);
-        if (!isReady) throw new Exit(130, goesOn(spec.name));
+        if (!isReady)
+          throw new Exit(130, `${notFollowed(spec.name)}. Stop: ${ownCommand()} stop ${spec.name}`);
         printNext(spec.name);
       });
     });
@@ -61,9 +62,6 @@ async function followWithLogs(
     await logs;
   }
 }
-
-const goesOn = (job: string): string =>
-  `\nNot followed any more; job ${job} goes on. Follow: ${ownCommand()} status ${job} --watch. Stop: ${ownCommand()} stop ${job}`;
 
 /** False when `signal` aborts first, which leaves the job alone. Fails with the whole reason when the job does. */
 export async function followToReady(

@@ -1,11 +1,14 @@
 import type { Command } from "commander";
+import { stopLimitS } from "../plan/wait-limit.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
-import { follow, isOver } from "./follow.ts";
+import { isOver } from "./follow.ts";
 import { print } from "./output.ts";
+import { waitFor, withTimeout } from "./wait.ts";
+import type { WaitFlags } from "./wait.ts";
 
 export function addStop(program: Command): void {
-  withConnection(program.command("stop"))
+  withTimeout(withConnection(program.command("stop")), "what the config allows a drain and an end")
     .description("drain a job, then stop its proxy and engines and release its GPUs")
     .argument("<job>", "the job's name")
     .option("--detach", "return as soon as the wish is recorded")
@@ -13,12 +16,22 @@ export function addStop(program: Command): void {
       "after",
       "\nExamples:\n  pdjob-client stop quickstart\n  pdjob-client stop quickstart --detach",
     )
-    .action(async (job: string, flags: ConnectionFlags & { detach?: boolean }) => {
+    .action(async (job: string, flags: ConnectionFlags & WaitFlags & { detach?: boolean }) => {
       await withClient(flags, async (client) => {
         await client.stop(job);
         if (flags.detach) return print(`${job}: stopping`);
-        await follow({ client, job, until: ({ phase }) => isOver(phase) });
-        await client.result(job);
+        const released = async (): Promise<void> => void (await client.result(job));
+        await waitFor(
+          {
+            client,
+            job,
+            until: ({ phase }) => isOver(phase),
+            goal: "stopped",
+            timeoutS: flags.timeout,
+            limitOf: stopLimitS,
+          },
+          released,
+        );
         print(`${job}: stopped; its GPUs are free`);
       });
     });

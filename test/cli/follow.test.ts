@@ -1,32 +1,17 @@
 import { expect, test } from "vitest";
-import type { Execution, PdjobClient } from "../../src/client.ts";
 import { ClientError } from "../../src/client/errors.ts";
 import { follow } from "../../src/cli/follow.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
-
-const deploying: JobStatus = {
-  job: "demo",
-  phase: "DEPLOYING",
-  reason: "",
-  desired: { prefill: 1, decode: 1 },
-  desiredGeneration: 0,
-  ready: { prefill: 0, decode: 0 },
-  replicas: [],
-  proxy: { phase: "PENDING", builtin: true },
-  inFlight: [],
-  events: [],
-};
-
-/** The two questions that following asks. */
-const clientThat = (
-  status: () => Promise<JobStatus>,
-  execution: Execution = { state: "RUNNING", failures: [] },
-): PdjobClient => ({ status, look: async () => execution }) as unknown as PdjobClient;
+import { clientThat, deploying } from "../support/client-that.ts";
+import { written } from "../support/written.ts";
 
 const never = (): boolean => false;
 
 test("following ends when the workflow was terminated, whatever its last status was", async () => {
-  const client = clientThat(async () => deploying, { state: "TERMINATED", failures: [] });
+  const client = clientThat({
+    status: async () => deploying,
+    look: async () => ({ state: "TERMINATED", failures: [] }),
+  });
   await expect(follow({ client, job: "demo", until: never })).rejects.toMatchObject({
     code: 1,
     message: expect.stringContaining(
@@ -41,7 +26,7 @@ test("following goes on while there is no worker, and ends when there is no serv
     () => Promise.resolve(deploying),
     () => Promise.reject(new ClientError("Unreachable", "the server is gone")),
   ];
-  const client = clientThat(() => (answers.shift() ?? never)() as Promise<JobStatus>);
+  const client = clientThat({ status: () => (answers.shift() ?? never)() as Promise<JobStatus> });
   await expect(follow({ client, job: "demo", until: never })).rejects.toMatchObject({
     code: "Unreachable",
   });
@@ -49,7 +34,42 @@ test("following goes on while there is no worker, and ends when there is no serv
 });
 
 test("following ends with nothing when it is interrupted", async () => {
-  const client = clientThat(async () => deploying);
+  const client = clientThat({ status: async () => deploying });
   const signal = AbortSignal.timeout(50);
   expect(await follow({ client, job: "demo", until: never, signal })).toBeUndefined();
+});
+
+test("following ends at once when it is interrupted, even while nobody answers", async () => {
+  const client = clientThat({ status: () => new Promise<never>(() => {}) });
+  const startedMs = Date.now();
+  const signal = AbortSignal.timeout(50);
+  expect(await follow({ client, job: "demo", until: never, signal })).toBeUndefined();
+  expect(Date.now() - startedMs).toBeLessThan(5_000);
+});
+
+test("following says again and again what the job is at while nothing changes", async () => {
+  const client = clientThat({
+    status: async () => ({ ...deploying, inFlight: ["startPrefill prefill-0"] }),
+  });
+  const signal = AbortSignal.timeout(1_500);
+  const lines = await written("stdout", () =>
+    follow({ client, job: "demo", until: never, signal, stillEveryMs: 400 }),
+  );
+  const still = lines.filter((line) => line.includes("still waiting: "));
+  expect(still.length).toBeGreaterThan(1);
+  expect(still[0]).toMatch(
+    /s {2}still waiting: DEPLOYING, 0\/1 prefill and 0\/1 decode are ready, doing: startPrefill prefill-0$/,
+  );
+});
+
+test("following tells each absence of the worker, and each return", async () => {
+  const away = () => Promise.reject(new ClientError("NoWorker", "no worker"));
+  const back = () => Promise.resolve(deploying);
+  const ready = () => Promise.resolve({ ...deploying, phase: "READY" as const });
+  const answers = [away, back, away, ready];
+  const client = clientThat({ status: () => (answers.shift() ?? ready)() });
+  const until = ({ phase }: JobStatus): boolean => phase === "READY";
+  const lines = await written("stdout", () => follow({ client, job: "demo", until }));
+  expect(lines.filter((line) => line.endsWith("no worker"))).toHaveLength(2);
+  expect(lines.filter((line) => line.endsWith("The worker answers again"))).toHaveLength(2);
 });

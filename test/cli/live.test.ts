@@ -13,6 +13,13 @@ import { bundle, startFakeWorker, startServer, taskQueue } from "../workflows/ri
 let env: TestWorkflowEnvironment;
 let client: PdjobClient;
 let stop: () => Promise<void>;
+/** While it is on, no step gets anywhere. */
+const hold = {
+  isOn: false,
+  up: async (): Promise<void> => {
+    while (hold.isOn) await new Promise((resolve) => void setTimeout(resolve, 50));
+  },
+};
 
 /** Two jobs of 2 prefill and 2 decode replicas with 2 GPUs each on 16, READY on a real server; the cluster is in memory. */
 beforeAll(async () => {
@@ -20,7 +27,7 @@ beforeAll(async () => {
   env = server;
   client = await connect({ server: plainServer(env.address), taskQueue });
   const spec = makeSpec({ name: "demo" });
-  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  const { worker } = await startFakeWorker(env, spec, workflowBundle, { before: hold.up });
   const run = worker.run();
   stop = async () => {
     worker.shutdown();
@@ -115,6 +122,27 @@ test("restart --wait ends when the next generation serves", async () => {
     1,
     expect.stringContaining("Job demo has no decode-9. A restart request is"),
   ]);
+});
+
+test("restart and scale that are not done within --timeout exit 5, and the job goes on", async () => {
+  const limit = ["--timeout", "1"];
+  await client.scale("demo", { role: "decode", replicas: 2 });
+  const slow = await run("scale", "demo", "decode=50", ...limit);
+  expect(slow.exitCode).toBe(1); // It can never fit: that is no matter of time.
+  hold.isOn = true;
+  const late = await run("scale", "demo", "decode=3", "--wait", ...limit);
+  expect(late.exitCode).toBe(5);
+  expect(late.stderr).toMatch(
+    /^Job demo is not READY with decode=3 after 1 s, .* It goes on: SCALING .* Follow: .*status demo --watch$/,
+  );
+  const replaced = await run("restart", "demo", "decode-0", ...limit);
+  expect(replaced.exitCode).toBe(5);
+  expect(replaced.stderr).toContain("is not READY with a new decode-0 after 1 s");
+  hold.isOn = false;
+  await eventually("demo is READY", async () => (await client.status("demo")).phase === "READY");
+  expect((await run("stop", "demo", "--timeout", "soon")).stderr).toContain(
+    "--timeout soon: expected seconds, from 1 to 1209600.",
+  );
 });
 
 test("stop waits until everything is released, and a job that has ended is not stopped again", async () => {
