@@ -1,14 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import type { PdjobClient } from "../client.ts";
 import type { Failure } from "../domain/errors.ts";
-import type { JobStatus } from "../domain/status.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
-import { abandonment, isAbandoned, isOver } from "./follow.ts";
 import { colour, columns, headline, print, printJson } from "./output.ts";
+import { standingOf, watch } from "./watch.ts";
+import type { Standing } from "./watch.ts";
 
-const watchEveryMs = 1_000;
 const eventsShown = 10;
 
 export function addStatus(program: Command): void {
@@ -23,29 +20,23 @@ export function addStatus(program: Command): void {
     )
     .action(async (job: string, flags: ConnectionFlags & { json?: boolean; watch?: boolean }) => {
       await withClient(flags, async (client) => {
-        let last = "";
-        for (;;) {
-          const status = await standingOf(client, job);
-          const text = flags.json ? JSON.stringify(status) : renderStatus(status);
-          if (text !== last) {
-            if (flags.json) printJson(status);
-            else print(last === "" ? text : `\n${text}`);
-          }
-          last = text;
-          if (!flags.watch || status.phase === "TERMINATED" || isOver(status.phase)) return;
-          await sleep(watchEveryMs);
-        }
+        const show = shower(flags.json ?? false);
+        if (flags.watch) await watch({ client, job, show });
+        else show(await standingOf(client, job));
       });
     });
 }
 
-/** A job's status, or what is known of one that was ended without a word to its workflow. */
-type Standing = Omit<JobStatus, "phase"> & { readonly phase: JobStatus["phase"] | "TERMINATED" };
-
-async function standingOf(client: PdjobClient, job: string): Promise<Standing> {
-  const [status, execution] = await Promise.all([client.status(job), client.look(job)]);
-  if (!isAbandoned(execution)) return status;
-  return { ...status, phase: "TERMINATED", reason: abandonment(job, execution) };
+/** Prints what differs from what was printed last. */
+function shower(isJson: boolean): (standing: Standing) => void {
+  let last = "";
+  return (standing) => {
+    const text = isJson ? JSON.stringify(standing) : renderStatus(standing);
+    if (text === last) return;
+    if (isJson) printJson(standing);
+    else print(last === "" ? text : `\n${text}`);
+    last = text;
+  };
 }
 
 export function renderStatus({

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ClientError } from "../client/errors.ts";
+import type { Execution, PdjobClient } from "../client.ts";
+import type { JobStatus } from "../domain/status.ts";
+import { abandonment, isAbandoned, isOver } from "./follow.ts";
+import { warn } from "./output.ts";
+
+const watchEveryDefaultMs = 1_000;
+
+/** A job's status, or what is known of one that was ended without a word to its workflow. */
+export type Standing = Omit<JobStatus, "phase"> & {
+  readonly phase: JobStatus["phase"] | "TERMINATED";
+};
+
+export async function standingOf(client: PdjobClient, job: string): Promise<Standing> {
+  const [status, execution] = await Promise.all([client.status(job), client.look(job)]);
+  if (!isAbandoned(execution)) return status;
+  return { ...status, phase: "TERMINATED", reason: abandonment(job, execution) };
+}
+
+interface Watching {
+  readonly client: PdjobClient;
+  readonly job: string;
+  readonly show: (standing: Standing) => void;
+  readonly everyMs?: number;
+}
+
+/** Shows how a job stands, again and again until it has ended. A worker or a server that is away is waited for. */
+export async function watch({
+  client,
+  job,
+  show,
+  everyMs = watchEveryDefaultMs,
+}: Watching): Promise<void> {
+  const absence = absenceTeller();
+  for (;;) {
+    const standing = await standingOf(client, job).catch(absence.tell);
+    if (standing) {
+      absence.isOver();
+      show(standing);
+      if (standing.phase === "TERMINATED" || isOver(standing.phase)) return;
+    } else if (await hasEnded(client, job)) return;
+    await sleep(everyMs);
+  }
+}
+
+/** Says once that nobody answers, and once that somebody does again, on standard error: the reader of a pipe is not bothered. */
+function absenceTeller() {
+  let answeredMs = Date.now();
+  let isAway = false;
+  const awayS = (): number => Math.round((Date.now() - answeredMs) / 1_000);
+  return {
+    tell(error: unknown): undefined {
+      if (!isAbsence(error)) throw error;
+      if (!isAway) warn(`No answer for ${awayS()} s; watching goes on. ${error.message}`);
+      isAway = true;
+    },
+    isOver(): void {
+      if (isAway) warn(`Answers again, after ${awayS()} s.`);
+      isAway = false;
+      answeredMs = Date.now();
+    },
+  };
+}
+
+const isAbsence = (error: unknown): error is ClientError =>
+  error instanceof ClientError && (error.code === "NoWorker" || error.code === "Unreachable");
+
+/** The server knows an end without a worker. */
+async function hasEnded(client: PdjobClient, job: string): Promise<boolean> {
+  const execution = await client.look(job).catch((error: unknown) => {
+    if (isAbsence(error)) return undefined;
+    throw error;
+  });
+  if (!execution || goesOn(execution)) return false;
+  warn(
+    isAbandoned(execution)
+      ? abandonment(job, execution)
+      : `Job ${job} has ended (${execution.state}); a worker can tell its last status.`,
+  );
+  return true;
+}
+
+const goesOn = ({ state }: Execution): boolean =>
+  state === "RUNNING" || state === "CONTINUED_AS_NEW";
