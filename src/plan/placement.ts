@@ -1,5 +1,5 @@
 import type { ObservedNode, ObservedPlacementGroup } from "../domain/observed.ts";
-import { dataParallelSize } from "../domain/parallelism.ts";
+import { parallelSize } from "../domain/parallelism.ts";
 import type { Role } from "../domain/role.ts";
 import type { Bundle, JobSpec, Strategy } from "../domain/spec.ts";
 
@@ -72,7 +72,7 @@ const isSameCut = (a: readonly Bundle[], b: readonly Bundle[]): boolean =>
 function gangLayouts(spec: JobSpec, role: Role): readonly Layout[] {
   const { numGpus } = spec.roles[role];
   const workers = numGpus / spec.gpusPerWorker;
-  const dataParallel = dataParallelSize(spec.roles[role]);
+  const dataParallel = parallelSize(spec.roles[role], "data_parallel_size");
   return Array.from({ length: Math.max(0, workers - 1) }, (_, index) => index + 2)
     .filter((count) => workers % count === 0)
     .filter((count) => splitsDataParallel(count, dataParallel))

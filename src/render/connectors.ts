@@ -8,6 +8,8 @@ import type { Connector, Need, NeededFile } from "../domain/connectors/connector
 import { changedKeys, nameIn } from "../domain/connectors/table.ts";
 import { isIn } from "../domain/connectors/version.ts";
 import type { Version } from "../domain/connectors/version.ts";
+import { parallelSize } from "../domain/parallelism.ts";
+import type { ParallelParam } from "../domain/parallelism.ts";
 import type { Role } from "../domain/role.ts";
 import type { KvTransferConfig, ParamValue, RoleSpec } from "../domain/spec.ts";
 
@@ -121,19 +123,18 @@ const sizedValues = (
 ): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(values ?? {}).map(([key, value]) => [key, sized(value, spec)]));
 
-const sizes: Readonly<Record<string, string>> = {
+const sizes: Readonly<Record<string, ParallelParam>> = {
   DP: "data_parallel_size",
   TP: "tensor_parallel_size",
   PP: "pipeline_parallel_size",
 };
 
 /** `{PORT:name:DP*TP}` with the replica's own sizes: `{PORT:name:8}`. */
-const sized = (text: string, { params }: RoleSpec): string =>
+const sized = (text: string, role: RoleSpec): string =>
   text.replaceAll(/:([DTP]P(?:\*[DTP]P)*)\}/g, (_, product: string) => {
     const factors = product.split("*").map((size) => {
-      const name = sizes[size] ?? "";
-      const value = params[name] ?? params[name.replaceAll("_", "-")];
-      return typeof value === "number" && value > 0 ? value : 1;
+      const param = sizes[size];
+      return param ? parallelSize(role, param) : 1;
     });
     return `:${factors.reduce((all, one) => all * one, 1)}}`;
   });

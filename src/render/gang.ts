@@ -1,4 +1,4 @@
-import { dataParallelSize } from "../domain/parallelism.ts";
+import { parallelSize } from "../domain/parallelism.ts";
 import type { PortRequest, RoleSpec } from "../domain/spec.ts";
 
 /** Which rank of a gang, and where its rank 0 is: there all of them meet. */
@@ -30,7 +30,7 @@ const sharedPorts: ReadonlySet<string> = new Set(["bootstrap"]);
  * Only rank 0 has HTTP and balances by itself; `--data-parallel-start-rank` on it would switch that off.
  */
 export function gangFlags(role: RoleSpec, { rank, ranks, leader }: GangPlace): readonly string[] {
-  const dataParallel = dataParallelSize(role);
+  const dataParallel = parallelSize(role, "data_parallel_size");
   const executor = [
     ...flag("nnodes", ranks),
     ...flag("node-rank", rank),
@@ -62,7 +62,7 @@ export function gangPorts(
   single: readonly PortRequest[],
 ): readonly PortRequest[] {
   if (rank > 0) return single.filter(({ name }) => !sharedPorts.has(name));
-  const dataParallel = dataParallelSize(role);
+  const dataParallel = parallelSize(role, "data_parallel_size");
   return [
     ...single,
     ...(spansNodes(dataParallel, ranks) ? [{ name: masterPort, span: 1 }] : []),

@@ -83,6 +83,23 @@ describe("what a replica is given", () => {
   });
 });
 
+describe("the sizes that ports are counted by", () => {
+  const sideChannels = (more: Partial<RoleSpec>): number | undefined => {
+    const { ports } = renderOf(specOf({ kv_connector: "NixlConnector" }, more), "decode", "0.32");
+    return ports["side_channel"]?.span;
+  };
+
+  test.each([
+    ["params", { params: sizes }, 8],
+    ["params spelt with dashes", { params: { "tensor-parallel-size": 4 } }, 4],
+    ["_extra_params", { params: {}, extraArgs: ["--tensor-parallel-size", "4", "-dp=2"] }, 8],
+    ["both, of which the last on the command line wins", { extraArgs: ["-tp", "2"] }, 4],
+    ["neither", { params: {} }, 1],
+  ])("may stand in %s", (_, more, span) => {
+    expect(sideChannels(more)).toBe(span);
+  });
+});
+
 describe("what the user has set", () => {
   test("stays, key by key, and ports that nobody asks for any more are not taken", () => {
     const spec = specOf(
