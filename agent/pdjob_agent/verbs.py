@@ -112,7 +112,8 @@ def ensure_proxy(cluster: Cluster, args: Json) -> Json:
     if name is None:
         raise AgentError("BadRequest", f"{args['name']!r} is no proxy's name.")
     if args.get("mustExist") and name.full not in cluster.actor_names():
-        raise AgentError("ClusterChanged", f"The proxy's actor {name.full} is gone.")
+        next_step = f"Next: pdjob-client status {name.job} --watch tells how it heals."
+        raise AgentError("ClusterChanged", f"The proxy's actor {name.full} is gone.\n{next_step}")
     sockets = fence_proxy(cluster, name, args)
     if name.full not in cluster.actor_names():
         cluster.create_proxy(name.full, args["leaseS"], args.get("package"))

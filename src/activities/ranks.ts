@@ -6,6 +6,7 @@ import { incarnationName, rankName, replicaName } from "../domain/names.ts";
 import { defaultHealth } from "../domain/spec.ts";
 import type { Bundle, Endpoint, JobSpec, RoleSpec } from "../domain/spec.ts";
 import { nameOfRank } from "../plan/condemn.ts";
+import { afterLoss } from "../plan/next-step.ts";
 import { replicaBundles } from "../plan/placement.ts";
 import type { Agent } from "../ray/agent.ts";
 import type { VerbResult } from "../ray/contract.ts";
@@ -35,7 +36,7 @@ export async function startRanks(agent: Agent, input: StartInput): Promise<Endpo
   );
   const leader = endpointOf(actors[0], input, 0);
   const running = actors.filter(({ state }) => state !== "idle").length;
-  if (actors[0]?.state !== "idle" && running < bundles.length) throw rankLost(action);
+  if (actors[0]?.state !== "idle" && running < bundles.length) throw rankLost(spec, action);
   for (const [rank, actor] of [...actors.entries()].toReversed()) {
     const place = bundles.length > 1 ? { gang: { rank, ranks: bundles.length, leader } } : {};
     await startRank(agent, input, { rank, ...endpointOf(actor, input, rank), ...place });
@@ -109,7 +110,7 @@ async function startRank(
     .catch((error: unknown) => {
       // Its command names the ports of a rank 0 that is gone: another actor has taken that one's place.
       const isOther = error instanceof PdjobError && error.code === "StaleGeneration";
-      throw gang && isOther ? rankLost(action) : error;
+      throw gang && isOther ? rankLost(spec, action) : error;
     });
 }
 
@@ -140,7 +141,9 @@ function endpointOf(
   throw new PdjobError("RayUnreachable", `The actor of ${name} does not answer.`);
 }
 
-function rankLost({ replica, generation }: StartInput["action"]): PdjobError {
-  const who = nameOfRank(replicaName(replica), { generation });
-  return new PdjobError("RankLost", `${who} lost a rank while it started.`);
+function rankLost(spec: JobSpec, { replica, generation }: StartInput["action"]): PdjobError {
+  const name = replicaName(replica);
+  const who = nameOfRank(name, { generation });
+  const next = afterLoss({ job: spec.name, name, generation });
+  return new PdjobError("RankLost", `${who} lost a rank while it started.${next}`);
 }

@@ -3,7 +3,7 @@ import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { httpUrl, incarnationName, rankName, replicaName } from "../domain/names.ts";
 import type { Endpoint, JobSpec } from "../domain/spec.ts";
-import { describeExit, firstExited, lastLines, nameOfRank } from "../plan/condemn.ts";
+import { engineExited, firstExited, lastLines } from "../plan/condemn.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { untilDrained } from "./drain.ts";
 import { latestMs, startJobClock } from "./job-clock.ts";
@@ -73,8 +73,8 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
         const ended = firstExited(ranks);
         const isWhole = ranks.length === names.length && followers.every(isRunning);
         if (ended && isWhole) {
-          const what = nameOfRank(replicaName(replica), ended);
-          throw new PdjobError("EngineExited", describeExit(what, ended));
+          const { code, message } = engineExited(spec.name, replicaName(replica), ended);
+          throw new PdjobError(code, message);
         }
         if (first?.state !== "starting" || !isWhole) return { state: first?.state ?? "absent" };
         if (nowMs() > action.deadlineMs)

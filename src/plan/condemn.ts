@@ -2,6 +2,7 @@ import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { failedCanary } from "./canary.ts";
+import { afterExit, afterLoss } from "./next-step.ts";
 import { gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld } from "./world.ts";
 
@@ -31,7 +32,7 @@ export function condemned(replica: ReplicaWorld, input: PlanInput): Failure | un
   return (
     actorGone(current, name, input) ??
     rankGone(current, name, input) ??
-    engineEnded(current, name) ??
+    engineEnded(current, name, input) ??
     failedCanary(replica, input)
   );
 }
@@ -39,11 +40,10 @@ export function condemned(replica: ReplicaWorld, input: PlanInput): Failure | un
 function engineEnded(
   { actor, followers, generation }: Incarnation,
   name: string,
+  { spec }: PlanInput,
 ): Failure | undefined {
   const ended = firstExited([...(actor ? [actor] : []), ...followers]);
-  if (ended) {
-    return { code: "EngineExited", message: describeExit(nameOfRank(name, ended), ended) };
-  }
+  if (ended) return engineExited(spec.name, name, ended);
   if (actor?.state === "unhealthy") {
     const message = `The engine of ${name} g${generation} stopped answering /health.${lastLines(actor.logTail)}`;
     return { code: "EngineHealthTimeout", message };
@@ -51,17 +51,29 @@ function engineEnded(
   return undefined;
 }
 
+export function engineExited(job: string, name: string, ended: Ended & Rank): Failure {
+  const { generation, rank } = ended;
+  const next = afterExit({ job, name, generation, rank });
+  return { code: "EngineExited", message: describeExit(nameOfRank(name, ended), ended) + next };
+}
+
+interface Rank {
+  readonly generation: number;
+  readonly rank?: number;
+}
+
 /** Any rank's end is the gang's end: vLLM cannot take a rank back. */
 function rankGone(
   current: Incarnation,
   name: string,
-  { memory, nowMs }: PlanInput,
+  { memory, nowMs, spec }: PlanInput,
 ): Failure | undefined {
   const { actor, followers, generation } = current;
+  const next = (rank: number): string => afterLoss({ job: spec.name, name, generation, rank });
   const lost = followers.find((one) => one.state === "lost" && isLongLost(one.name, memory, nowMs));
   if (lost) {
     const message = `${nameOfRank(name, lost)} has not answered for ${lostForMs / 1_000} s: its node is down or hung.`;
-    return { code: "RankLost", message };
+    return { code: "RankLost", message: message + next(lost.rank) };
   }
   if (actor?.state === "idle") return undefined;
   // Followers start first and rank 0 last: one that runs had a rank 0, and a rank 0 that runs had all of them.
@@ -69,7 +81,8 @@ function rankGone(
   const expected = actor ? followerRanks(current) : running.length > 0 ? [0] : [];
   const gone = expected.find((rank) => !running.includes(rank));
   if (gone === undefined) return undefined;
-  return { code: "RankLost", message: `${nameOfRank(name, { generation, rank: gone })} is gone.` };
+  const message = `${nameOfRank(name, { generation, rank: gone })} is gone.`;
+  return { code: "RankLost", message: message + next(gone) };
 }
 
 const followerRanks = (current: Incarnation): readonly number[] =>
@@ -84,52 +97,39 @@ export const firstExited = <T extends { readonly state: string; readonly exit?: 
     .toSorted((a, b) => (a.exit?.atMs ?? 0) - (b.exit?.atMs ?? 0))[0];
 
 /** `The engine of prefill-0 g1`, or of its gang `Rank 2 of prefill-0 g1`. */
-export const nameOfRank = (
-  name: string,
-  { generation, rank = 0 }: { readonly generation: number; readonly rank?: number },
-): string =>
+export const nameOfRank = (name: string, { generation, rank = 0 }: Rank): string =>
   rank === 0 ? `The engine of ${name} g${generation}` : `Rank ${rank} of ${name} g${generation}`;
 
-function actorGone(
+function actorGone(current: Incarnation, name: string, input: PlanInput): Failure | undefined {
+  const text = lossOf(current, name, input);
+  if (text === undefined) return undefined;
+  const next = afterLoss({ job: input.spec.name, name, generation: current.generation });
+  return { code: "ClusterChanged", message: text + next };
+}
+
+function lossOf(
   { actor, group, generation }: Incarnation,
   name: string,
   { memory, nowMs }: PlanInput,
-): Failure | undefined {
-  if (actor?.state === "lost" && isLongLost(actor.name, memory, nowMs)) {
-    return {
-      code: "ClusterChanged",
-      message: `The actor of ${name} g${generation} has not answered for ${lostForMs / 1_000} s: its node is down or hung.`,
-    };
-  }
-  if (group?.state === "RESCHEDULING") {
-    return {
-      code: "ClusterChanged",
-      message: `The node of ${name} g${generation} is gone.`,
-    };
-  }
-  if (!actor && memory.started[name] === generation) {
-    return {
-      code: "ClusterChanged",
-      message: `The actor of ${name} g${generation} is gone.`,
-    };
-  }
+): string | undefined {
+  const who = `${name} g${generation}`;
+  if (actor?.state === "lost" && isLongLost(actor.name, memory, nowMs))
+    return `The actor of ${who} has not answered for ${lostForMs / 1_000} s: its node is down or hung.`;
+  if (group?.state === "RESCHEDULING") return `The node of ${who} is gone.`;
+  if (!actor && memory.started[name] === generation) return `The actor of ${who} is gone.`;
   return undefined;
 }
 
 export const isLongLost = (incarnation: string, { lostSinceMs }: Memory, nowMs: number): boolean =>
   nowMs >= (lostSinceMs[incarnation] ?? nowMs) + lostForMs;
 
+interface Ended {
+  readonly exit?: { readonly code: number | null; readonly signal: string | null };
+  readonly logTail?: string;
+}
+
 /** `… exited with code 1 (signal KILL). Last lines: …` for engines and proxies alike. */
-export function describeExit(
-  what: string,
-  {
-    exit,
-    logTail,
-  }: {
-    readonly exit?: { readonly code: number | null; readonly signal: string | null };
-    readonly logTail?: string;
-  },
-): string {
+export function describeExit(what: string, { exit, logTail }: Ended): string {
   const how = exit?.signal
     ? `was ended by ${exit.signal}`
     : `exited with code ${exit?.code ?? "unknown"}`;

@@ -4,6 +4,7 @@ import type { RecordedFailure } from "../domain/memory.ts";
 import type { Member, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { describeExit, firstLine, isLongLost, lastLines } from "./condemn.ts";
+import { afterLoss } from "./next-step.ts";
 import { eligibleMembers, hasPair, isComplete, namesNoOther } from "./members.ts";
 import { lacksFiles } from "./files.ts";
 import { anew, replaceFailed, stepReplaced, succeed } from "./hand-over.ts";
@@ -20,6 +21,7 @@ export function condemnedProxy(
   { memory, nowMs, spec }: PlanInput,
 ): Failure | undefined {
   const recorded = memory.failures["proxy"];
+  const next = afterLoss({ job: spec.name, name: "proxy" });
   if (recorded && (isOf(recorded, proxy) || recorded.generation > newestOf(proxy, spec))) {
     return { code: recorded.code, message: recorded.message };
   }
@@ -34,11 +36,11 @@ export function condemnedProxy(
   if (proxy?.state === "lost" && isLongLost(proxy.name, memory, nowMs)) {
     return {
       code: "ClusterChanged",
-      message: "The proxy's actor does not answer: the head node is down or hung.",
+      message: `The proxy's actor does not answer: the head node is down or hung.${next}`,
     };
   }
   if (!proxy && memory.started["proxy"] !== undefined) {
-    return { code: "ClusterChanged", message: "The proxy's actor is gone." };
+    return { code: "ClusterChanged", message: `The proxy's actor is gone.${next}` };
   }
   return undefined;
 }

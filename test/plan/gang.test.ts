@@ -17,6 +17,8 @@ const spec = makeSpec({ prefill: { numGpus: 12, replicas: 1 } });
 const two = [{ GPU: 6 }, { GPU: 6 }];
 const rank0 = "demo-prefill-0-g1";
 const rank1 = "demo-prefill-0-g1-r1";
+const next =
+  "\nNext: pdjob-client logs demo prefill-0 --generation 1 --rank 1 shows all of its output.";
 
 /** The engines' version is known already. */
 const gangCluster = () => {
@@ -110,7 +112,7 @@ describe("any rank's end is the gang's end, and nobody else's:", () => {
       generation: 1,
       failure: {
         code: "EngineExited",
-        message: "Rank 1 of prefill-0 g1 exited with code unknown.",
+        message: `Rank 1 of prefill-0 g1 exited with code unknown.${next}`,
       },
     });
     healsAlone(cluster);
@@ -184,7 +186,7 @@ test("the rank that ended first is named, not those that followed", () => {
   };
   expect(actionsOf(cluster, "prefill-0")[0]).toMatchObject({
     failure: {
-      message: "Rank 1 of prefill-0 g1 exited with code 1. Its last lines:\nCUDA error",
+      message: `Rank 1 of prefill-0 g1 exited with code 1. Its last lines:\nCUDA error${next}`,
     },
   });
 });
@@ -197,7 +199,7 @@ describe("during a first deployment", () => {
     cluster.setState(rank1, "exited");
     expect(cluster.turn().failure).toMatchObject({
       code: "EngineExited",
-      message: "Rank 1 of prefill-0 g1 exited with code unknown.",
+      message: `Rank 1 of prefill-0 g1 exited with code unknown.${next}`,
     });
   });
 

@@ -119,7 +119,8 @@ describe("a first deployment", () => {
     cluster.state.observed = { ...cluster.state.observed, replicas: dead };
     expect(cluster.turn().failure).toEqual({
       code: "EngineExited",
-      message: "The engine of decode-0 g1 exited with code 1. Its last lines:\nCUDA out of memory",
+      message:
+        "The engine of decode-0 g1 exited with code 1. Its last lines:\nCUDA out of memory\nNext: pdjob-client logs demo decode-0 --generation 1 shows all of its output.",
     });
   });
 

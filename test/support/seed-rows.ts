@@ -329,7 +329,7 @@ export const troubles: readonly TroubleRow[] = [
       "PlacementTimeout",
       "DeployTimeout",
     ],
-    says: "which replica, on which node, and the engine's last lines; or which GPUs are missing and who holds them",
+    says: "which replica, on which node, the engine's last lines and the command that shows all of them; or which GPUs are missing and who holds them",
     todo: "Raise `timeout` if the model needs longer; read `pdjob-client logs JOB prefill-0`; lower `replicas` or add nodes.",
   },
   {

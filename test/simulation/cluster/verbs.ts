@@ -110,7 +110,10 @@ export const verbs: Verbs = {
     if (!name || name.replica)
       throw new PdjobError("SpecInvalid", `${args.name} is no proxy's name.`);
     if (args.mustExist && !(await ray.actorNames()).includes(name.full))
-      throw new PdjobError("ClusterChanged", `The proxy's actor ${name.full} is gone.`);
+      throw new PdjobError(
+        "ClusterChanged",
+        `The proxy's actor ${name.full} is gone.\nNext: pdjob-client status ${name.job} --watch tells how it heals.`,
+      );
     const sockets = await fenceProxy(ray, name, args);
     if (!(await ray.actorNames()).includes(name.full))
       await ray.createProxy(name.full, args.leaseS);
