@@ -5,7 +5,10 @@ import type { Pool } from "./membership.ts";
 /** Without a prefill the decode engine computes the prompt itself. */
 export type Pair = { readonly decode: Member; readonly prefill?: Member };
 
-/** Engines of two revisions whose KV does not fit together share no pairing, and are never asked to hand it over. */
+/**
+ * Engines of two revisions whose KV does not fit together share no pairing, and are never asked to hand it over. The same
+ * question as in `src/domain/revision.ts`, of which this bundle may import types alone: one table holds both to one answer.
+ */
 export const mayPair = (one: Member, other: Member): boolean =>
   one.pairings === undefined ||
   other.pairings === undefined ||
