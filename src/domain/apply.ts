@@ -4,7 +4,7 @@ import type { Revision } from "./revision.ts";
 import { roles } from "./role.ts";
 import type { Role } from "./role.ts";
 import { countsProblem, scaleLimits } from "./scale.ts";
-import { defaultRollout } from "./spec.ts";
+import { rolloutOf } from "./spec.ts";
 import type { JobSpec } from "./spec.ts";
 
 /** Payload of update `apply`: what the client made of a config. */
@@ -96,7 +96,7 @@ function standstill(
   after: JobSpec,
   running: Readonly<Record<Role, number>>,
 ): string | undefined {
-  const { surge, unavailable } = after.rollout ?? defaultRollout;
+  const { surge, unavailable } = rolloutOf(after);
   const counts = countsOf(after);
   const stuck = rollingRoles(before, after).filter(
     (role) => Math.max(1, counts[role] - unavailable) >= Math.min(counts[role], running[role]),

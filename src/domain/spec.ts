@@ -111,6 +111,10 @@ export interface RolloutSpec {
 
 export const defaultRollout: RolloutSpec = { surge: 1, unavailable: 1, attempts: 2 };
 
+/** A spec of an earlier version, which a running job may have, says nothing of it. */
+export const rolloutOf = ({ rollout = defaultRollout }: Pick<JobSpec, "rollout">): RolloutSpec =>
+  rollout;
+
 /** What the user asked for, validated, merged and complete. Plain JSON: it travels through Temporal. */
 export interface JobSpec {
   readonly name: string;
@@ -132,7 +136,7 @@ export interface JobSpec {
   readonly scheduler: SchedulerSpec;
   readonly roles: Readonly<Record<Role, RoleSpec>>;
   readonly restart: RestartBudget;
-  /** Absent in specs of earlier versions: `defaultRollout`. */
+  /** Absent in specs of earlier versions: read it with `rolloutOf`. */
   readonly rollout?: RolloutSpec;
   /** Absent in specs of earlier versions: `defaultHealth`. */
   readonly health?: HealthSpec;

@@ -1,7 +1,7 @@
 import { isApart, isProxyNew, rollingRoles } from "../domain/apply.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
-import { defaultRollout } from "../domain/spec.ts";
+import { rolloutOf } from "../domain/spec.ts";
 import type { JobSpec } from "../domain/spec.ts";
 
 /** One key of the config that differs. Texts are as JSON has them; absent = the key is not there. */
@@ -78,7 +78,7 @@ export function consequencesOf(
   running: Readonly<Record<Role, number>>,
 ): readonly string[] {
   const rolling = rollingRoles(before, after);
-  const { unavailable, surge } = after.rollout ?? defaultRollout;
+  const { unavailable, surge } = rolloutOf(after);
   return [
     ...rolling.map((role) => {
       const count = Math.min(running[role], after.roles[role].replicas);

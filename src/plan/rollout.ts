@@ -5,7 +5,7 @@ import type { PlanInput } from "../domain/plan.ts";
 import { mayPair } from "../domain/revision.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
-import { defaultRollout } from "../domain/spec.ts";
+import { rolloutOf } from "../domain/spec.ts";
 import { isWithoutPartner } from "./canary.ts";
 import { firstLine, isClusterFault } from "./condemn.ts";
 import { eligibleMembers, servingMembers } from "./members.ts";
@@ -109,7 +109,7 @@ export function floorOf(
   role: Role,
   { desired, spec }: Pick<PlanInput, "desired" | "spec">,
 ): number {
-  const { unavailable } = spec.rollout ?? defaultRollout;
+  const { unavailable } = rolloutOf(spec);
   const wanted = desired.replicas[role];
   return desired.rollout?.outage && wanted === 1 ? 0 : Math.max(1, wanted - unavailable);
 }
@@ -165,7 +165,7 @@ function keepSurge(world: World, input: PlanInput): readonly ReplicaWorld[] {
     isUnfinished(role, world, input)
       ? world.replicas
           .filter(({ id, name, wanted }) => id.role === role && !wanted && surge.includes(name))
-          .slice(0, (input.spec.rollout ?? defaultRollout).surge)
+          .slice(0, rolloutOf(input.spec).surge)
       : [],
   );
   return world.replicas.map((replica) =>
@@ -227,7 +227,7 @@ function hasRoom(
 ): boolean {
   const extras = replicas.filter(({ id, surge }) => surge && id.role === role).length;
   const gpus = replicas.reduce((sum, { id }) => sum + spec.roles[id.role].numGpus, 0);
-  const { surge } = spec.rollout ?? defaultRollout;
+  const { surge } = rolloutOf(spec);
   return extras < surge && gpus + spec.roles[role].numGpus <= spec.numGpus;
 }
 
@@ -267,7 +267,7 @@ export function whyRollBack(input: PlanInput): string | undefined {
   const { desired, memory, spec } = input;
   const { rollout } = desired;
   if (rollout?.previous === undefined || !memory.served || !isUnsettled(input)) return undefined;
-  const { attempts } = spec.rollout ?? defaultRollout;
+  const { attempts } = rolloutOf(spec);
   for (const [target, { code, message, generation }] of Object.entries(memory.failures)) {
     if (target === "proxy" || isClusterFault({ code, message })) continue;
     const tried = generation - (rollout.since[target] ?? 0);
