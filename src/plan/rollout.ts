@@ -161,8 +161,9 @@ const hasPartner = (member: Member, serving: readonly Member[]): boolean =>
 function keepSurge(world: World, input: PlanInput): readonly ReplicaWorld[] {
   const { surge = [] } = input.memory;
   if (surge.length === 0) return world.replicas;
+  const members = eligibleMembers(world, input);
   const extras = roles.flatMap((role) =>
-    isUnfinished(role, world, input)
+    isUnfinished(role, members, world, input)
       ? world.replicas
           .filter(({ id, name, wanted }) => id.role === role && !wanted && surge.includes(name))
           .slice(0, rolloutOf(input.spec).surge)
@@ -173,9 +174,13 @@ function keepSurge(world: World, input: PlanInput): readonly ReplicaWorld[] {
   );
 }
 
-function isUnfinished(role: Role, world: World, input: PlanInput): boolean {
-  const members = eligibleMembers(world, input);
-  const own = world.replicas.filter(({ id, wanted }) => wanted && id.role === role);
+function isUnfinished(
+  role: Role,
+  members: readonly Member[],
+  { replicas }: World,
+  input: PlanInput,
+): boolean {
+  const own = replicas.filter(({ id, wanted }) => wanted && id.role === role);
   return own.some(
     (replica) =>
       replica.retired ||
@@ -209,6 +214,7 @@ function addSurge(
 
 /** Does a wanted replica come or go? Then who can be spared may change by itself. */
 function isUnderWay(world: World, input: PlanInput): boolean {
+  // Not those of the turn's beginning: who makes way, and who is kept for a while, has been decided since.
   const members = eligibleMembers(world, input);
   return world.replicas.some(
     (replica) =>
