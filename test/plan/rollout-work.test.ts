@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import type * as Members from "../../src/plan/members.ts";
 import { lookAt } from "../../src/plan/world.ts";
 import { rollOut } from "../../src/plan/rollout.ts";
 import { fakeCluster } from "../support/cluster.ts";
@@ -6,7 +7,7 @@ import { makeSpec } from "../support/spec.ts";
 
 const counted = vi.hoisted(() => ({ times: 0 }));
 vi.mock("../../src/plan/members.ts", async (original) => {
-  const members = await original<typeof import("../../src/plan/members.ts")>();
+  const members = await original<typeof Members>();
   const eligibleMembers: typeof members.eligibleMembers = (world, input) => {
     counted.times += 1;
     return members.eligibleMembers(world, input);
