@@ -53,7 +53,11 @@ export function undoProblem(
   revisions: readonly Revision[],
   changing: Changing,
 ): string | undefined {
-  const { to, outage } = (payload ?? {}) as UndoRequest;
+  // Without any input it is the one before: `temporal workflow update execute --name undo`.
+  const request = payload ?? {};
+  if (!isUndoRequest(request))
+    return 'An undo request is {"to"?:N,"outage"?:true}, with the number of a revision as `history` tells it.';
+  const { to, outage } = request;
   const target = revisionAt(revisions, to);
   if (target) return applyProblem({ spec: target.spec, outage }, changing);
   const known = revisions.slice(0, -1).map(({ number }) => number);
@@ -63,6 +67,16 @@ export function undoProblem(
       : "It has had one config";
   return `Job ${changing.spec.name} has no ${to === undefined ? "earlier revision" : `revision ${to}`}. ${list}.`;
 }
+
+const isUndoRequest = (payload: unknown): payload is UndoRequest =>
+  isObject(payload) &&
+  (payload["to"] === undefined || Number.isInteger(payload["to"])) &&
+  isOutage(payload["outage"]);
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isOutage = (value: unknown): boolean => value === undefined || typeof value === "boolean";
 
 export const countsOf = ({ roles: of }: JobSpec): Readonly<Record<Role, number>> => ({
   prefill: of.prefill.replicas,

@@ -1,5 +1,6 @@
 import { ApplicationFailure, setHandler } from "@temporalio/workflow";
 import { applyProblem, undoProblem } from "../domain/apply.ts";
+import type { UndoRequest } from "../domain/apply.ts";
 import { revisionAt } from "../domain/revision.ts";
 import { scaleProblem } from "../domain/scale.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
@@ -104,7 +105,9 @@ function registerRevisionHandlers(state: JobState): void {
 
   setHandler(
     undoUpdate,
-    ({ to, outage }) => {
+    // Its input may be left out.
+    (request: UndoRequest | undefined) => {
+      const { to, outage } = request ?? {};
       const target = revisionAt(state.revisions, to);
       if (!target) return answer(numberOf(state)); // The validator has seen it; it was there.
       const why = `undo to ${target.number}`;

@@ -45,7 +45,7 @@ export interface RestartAnswer {
 /** The job is to be as another config says: in place where that is possible, replica by replica where engines change. */
 export const applyUpdate = defineUpdate<ApplyAnswer, [ApplyRequest]>("apply");
 
-/** Goes back to an earlier revision, as a new one. */
+/** Goes back to an earlier revision, as a new one: without input to the one before the newest. */
 export const undoUpdate = defineUpdate<ApplyAnswer, [UndoRequest]>("undo");
 
 export interface ApplyAnswer {

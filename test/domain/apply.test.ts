@@ -85,9 +85,18 @@ describe("undo", () => {
     [{ to: 3 }, undefined],
     [{ to: 2 }, "Job demo has no revision 2. Kept are 3, of the last 10."],
     [undefined, undefined],
+    [null, undefined],
+    [{ to: 3, outage: true }, undefined],
   ])("to %j: %s", (request, expected) => {
     expect(undoProblem(request, revisions, { spec, desired })).toBe(expected);
   });
+
+  test.each(["3", 3, [3], { to: "3" }, { to: 3.5 }, { to: null }, { outage: "yes" }])(
+    "%j is none",
+    (payload) => {
+      expect(undoProblem(payload, revisions, { spec, desired })).toMatch(/^An undo request is /);
+    },
+  );
 
   test("has nothing to go back to in a job of one config", () => {
     expect(undoProblem({}, revisions.slice(0, 1), { spec, desired })).toBe(
