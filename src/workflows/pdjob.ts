@@ -5,14 +5,12 @@ import {
   allHandlersFinished,
   condition,
   continueAsNew,
-  isCancellation,
+  patched,
   setCurrentDetails,
-  sleep,
   upsertMemo,
   workflowInfo,
 } from "@temporalio/workflow";
-import { actionKey, isReplacedProxy, targetOf } from "../domain/action.ts";
-import type { Action } from "../domain/action.ts";
+import { isReplacedProxy } from "../domain/action.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan } from "../domain/plan.ts";
@@ -21,15 +19,14 @@ import { renderDetails } from "./details.ts";
 import { registerHandlers } from "./handlers.ts";
 import type { JobInput, JobResult } from "./messages.ts";
 import { toFailure } from "./failure.ts";
-import { perform, quick } from "./perform.ts";
+import { launch } from "./launch.ts";
+import { quick } from "./perform.ts";
 import { createWatcher } from "./watcher.ts";
 import { adopt, numberOf } from "./revisions.ts";
-import { rememberFailure, rememberSeen, rememberStart, rememberSuccess } from "./remember.ts";
-import { carry, note, noteLog, openState, statusOf, stopWanted } from "./state.ts";
+import { rememberSeen } from "./remember.ts";
+import { carry, note, openState, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
 
-/** A failed action is not planned again at once, so that a policy error cannot spin. */
-const afterFailureMs = 1_000;
 /** After a look at the cluster that failed for good: the first wait, doubled each time. */
 const lookAgainMs = 2_000;
 const lookAgainMaxMs = 60_000;
@@ -127,12 +124,10 @@ async function planTurn(state: JobState) {
   }
 }
 
-/** `revision` is the one that the plan was made for; a newer one may have come meanwhile. */
+/** `revision` is the one that the plan was made for; a newer one may have come meanwhile: then only what was seen counts. */
 function applyPlan(state: JobState, plan: Plan, revision: number): void {
-  if (plan.failure) fail(state, plan.failure);
-  if (plan.rollback !== undefined && revision === numberOf(state)) rollBack(state, plan.rollback);
-  for (const key of plan.cancel) state.inFlight.get(key)?.cancel();
-  for (const action of plan.actions) launch(state, action);
+  if (revision === numberOf(state) || !patched("skip-plans-of-earlier-revisions"))
+    follow(state, plan, revision);
   state.memory = {
     ...rememberSeen(state.memory, plan.view),
     // Absent in turns that were recorded before it was counted.
@@ -141,6 +136,13 @@ function applyPlan(state: JobState, plan: Plan, revision: number): void {
     ...(plan.view.phase === "READY" ? { settledRevision: revision } : {}),
   };
   show(state, plan.view);
+}
+
+function follow(state: JobState, plan: Plan, revision: number): void {
+  if (plan.failure) fail(state, plan.failure);
+  if (plan.rollback !== undefined && revision === numberOf(state)) rollBack(state, plan.rollback);
+  for (const key of plan.cancel) state.inFlight.get(key)?.cancel();
+  for (const action of plan.actions) launch(state, action);
 }
 
 function rollBack(state: JobState, why: string): void {
@@ -153,45 +155,6 @@ function rollBack(state: JobState, why: string): void {
     { spec, why: `rollback to ${number}: ${why}`, outage, isRollback: true },
     Date.now(),
   );
-}
-
-/** Performs an action beside the loop. Its end, however it ends, asks for the next plan. */
-function launch(state: JobState, action: Action): void {
-  const key = actionKey(action);
-  const scope = new CancellationScope({ cancellable: true });
-  let isCalledOff = false;
-  const cancel = (): void => {
-    isCalledOff = true;
-    scope.cancel();
-  };
-  state.inFlight.set(key, { key, kind: action.kind, target: targetOf(action), cancel });
-  state.memory = rememberStart(state.memory, action, Date.now());
-  note(state, `${key}: ${action.reason}`, Date.now());
-  const run = async (): Promise<void> => {
-    try {
-      const result = await scope.run(() => perform(action, state.spec));
-      const success = { result, job: state.spec.name, nowMs: Date.now() };
-      state.memory = rememberSuccess(state.memory, action, success);
-      noteLog(state, action, result);
-      if (result && "text" in result) note(state, result.text, Date.now());
-      if (result && "notes" in result)
-        for (const text of result.notes) note(state, text, Date.now());
-    } catch (error) {
-      // Once it was called off, even a timeout is no failure of its target: its worker may have died meanwhile.
-      if (!isCalledOff && !isCancellation(error))
-        await recordFailure(state, action, toFailure(error));
-    } finally {
-      state.inFlight.delete(key);
-      state.dirty = true;
-    }
-  };
-  void run();
-}
-
-async function recordFailure(state: JobState, action: Action, failure: Failure): Promise<void> {
-  state.memory = rememberFailure(state.memory, action, failure, Date.now());
-  note(state, `${actionKey(action)} failed: ${failure.code}: ${failure.message}`, Date.now());
-  await sleep(afterFailureMs);
 }
 
 /** The job cannot succeed: remember why, then take everything down without waiting for requests. */

@@ -125,10 +125,14 @@ export function note(state: JobState, text: string, nowMs: number): void {
 }
 
 /** Where what an action started writes its output; what has no host did not start. */
-export function noteLog(state: JobState, action: Action, result: ActionResult): void {
+export function noteLog(
+  state: JobState,
+  action: Action,
+  { result, workingDir }: { readonly result: ActionResult; readonly workingDir: string },
+): void {
   const host = result && "host" in result ? result.host : undefined;
   if (!host) return;
-  const { name: job, workingDir } = state.spec;
+  const { name: job } = state.spec;
   const place = (name: string, generation: number): LogPlace => {
     const path = logPath(workingDir, actorName(job, name, generation));
     return { name, generation, host, path };

@@ -1,4 +1,5 @@
 import type { WorkflowHandle } from "@temporalio/client";
+import { ApplicationFailure } from "@temporalio/common";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -55,3 +56,58 @@ test("undo takes no input, goes back by one, and refuses what is no request", as
     await handle.terminate();
   });
 });
+
+test("what was planned for an earlier config is not done once a newer one was applied", async () => {
+  let release: (() => void) | undefined;
+  let isHeld = false;
+  const { worker } = await startFakeWorker(env, at("late", "a"), workflowBundle, {
+    afterPlan: async ({ actions }) => {
+      if (isHeld && actions.some(({ kind }) => kind === "reservePlacementGroup"))
+        await new Promise<void>((resolve) => (release = resolve));
+    },
+  });
+  await worker.runUntil(async () => {
+    const handle = await start(at("late", "a"));
+    await untilReady(handle, 1);
+    isHeld = true;
+    await handle.signal("scaleTo", { role: "decode", replicas: 5 });
+    await eventually("a plan with more decode replicas is made", async () => release);
+    await handle.executeUpdate("apply", { args: [{ spec: at("late", "b") }] });
+    isHeld = false;
+    release?.();
+    const { events, replicas } = await untilReady(handle, 2);
+    expect(events.map(({ text }) => text).filter((text) => text.includes("decode-4"))).toEqual([]);
+    expect(replicas.filter(({ outdated }) => outdated)).toEqual([]);
+    await handle.terminate();
+  });
+});
+
+test.each(["answers", "fails"])(
+  "a question about an earlier config's engines that %s says nothing of a newer one's",
+  async (how) => {
+    const name = `asked-${how}`;
+    const asked = (version: string): JobSpec => at(name, version, { engineVersion: version });
+    let probes = 0;
+    let release: (() => void) | undefined;
+    const { worker } = await startFakeWorker(env, asked("0.30"), workflowBundle, {
+      before: async ({ kind }) => {
+        if (kind !== "probeEngine") return;
+        probes += 1;
+        if (probes !== 2) return;
+        await new Promise<void>((resolve) => (release = resolve));
+        if (how === "fails") throw ApplicationFailure.nonRetryable("cannot serve", "SpecInvalid");
+      },
+    });
+    await worker.runUntil(async () => {
+      const handle = await start(asked("0.30"));
+      await untilReady(handle, 1);
+      await handle.executeUpdate("apply", { args: [{ spec: asked("0.31") }] });
+      await eventually("its engines' version is asked for", async () => release);
+      await handle.executeUpdate("apply", { args: [{ spec: asked("0.32") }] });
+      release?.();
+      await untilReady(handle, 3);
+      expect(probes).toBe(3);
+      await handle.terminate();
+    });
+  },
+);

@@ -7,6 +7,7 @@ import type { Activities } from "../../src/activities/index.ts";
 import type { Action } from "../../src/domain/action.ts";
 import { findTemporal } from "../../src/dev/temporal.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
+import type { Plan } from "../../src/domain/plan.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { fakeCluster, resultOf } from "../support/cluster.ts";
 
@@ -57,33 +58,43 @@ export async function startFakeWorker(
 interface Happenings {
   readonly before?: (action: Action) => void | Promise<void>;
   readonly beforeLook?: () => void;
+  readonly afterPlan?: (plan: Plan) => Promise<void>;
   /** A watch ends by itself after this long. Default: never. */
   readonly watchMs?: number;
   /** Runs workflow code in this thread: in vitest's, the SDK's time limit for a step would end thousands of messages at once. */
   readonly debugMode?: boolean;
 }
 
+interface Performed {
+  readonly spec: JobSpec;
+  readonly action: Action;
+}
+
 function fakeActivities(
   cluster: ReturnType<typeof fakeCluster>,
-  { before, beforeLook, watchMs = Number.POSITIVE_INFINITY }: Happenings,
+  { before, beforeLook, afterPlan, watchMs = Number.POSITIVE_INFINITY }: Happenings,
 ): Activities {
-  const performed = async ({ action }: { readonly action: Action }): Promise<never> => {
+  const performed = async ({ spec, action }: Performed): Promise<never> => {
+    await beating(() => before?.(action));
+    cluster.state.spec = spec;
+    cluster.apply(action);
+    return resultOf(action) as never;
+  };
+  const beating = async (wait: () => void | Promise<void>): Promise<void> => {
     const timer = setInterval(() => Context.current().heartbeat(), 100);
     try {
-      await before?.(action);
+      await wait();
     } finally {
       clearInterval(timer);
     }
-    cluster.apply(action);
-    return resultOf(action) as never;
   };
   return {
     planTurn: async (input) => {
       beforeLook?.();
-      return {
-        plan: reconcile({ ...input, observed: cluster.state.observed, nowMs: Date.now() }),
-        digest: JSON.stringify(cluster.state.observed),
-      };
+      const { observed } = cluster.state;
+      const plan = reconcile({ ...input, observed, nowMs: Date.now() });
+      await beating(() => afterPlan?.(plan));
+      return { plan, digest: JSON.stringify(observed) };
     },
     watchJob: async ({ digest }) => {
       const untilMs = Date.now() + watchMs;

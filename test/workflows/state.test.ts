@@ -13,15 +13,20 @@ const started = (generation: number): Action => ({
 test("where an engine or proxy writes is remembered when it has started, of the newest 64, over continue-as-new", () => {
   const spec = makeSpec({ name: "demo" });
   const state = openState(spec, undefined, 0);
-  noteLog(state, started(1), undefined);
+  const { workingDir } = spec;
+  noteLog(state, started(1), { result: undefined, workingDir });
   const replica = { role: "prefill", index: 0 } as const;
-  noteLog(state, { kind: "readKvIp", replica, generation: 1, reason: "" }, { kvIp: "10.0.0.7" });
+  noteLog(
+    state,
+    { kind: "readKvIp", replica, generation: 1, reason: "" },
+    { result: { kvIp: "10.0.0.7" }, workingDir },
+  );
   expect(statusOf(state).logs).toEqual([]);
   for (let generation = 1; generation <= 70; generation++)
-    noteLog(state, started(generation), { host: "10.0.0.7" });
+    noteLog(state, started(generation), { result: { host: "10.0.0.7" }, workingDir });
   const proxy = { kind: "runProxy", generation: 2, deadlineMs: 0, reason: "" } as const;
   const command = { builtin: true, argv: [], members: [] };
-  noteLog(state, { ...proxy, command }, { host: "10.0.0.4" });
+  noteLog(state, { ...proxy, command }, { result: { host: "10.0.0.4" }, workingDir });
   const { logs } = statusOf(openState(spec, carry(state), 0));
   expect(logs).toHaveLength(64);
   expect(logs?.slice(-2)).toEqual([

@@ -1,0 +1,71 @@
+import { CancellationScope, isCancellation, sleep } from "@temporalio/workflow";
+import { actionKey, targetOf } from "../domain/action.ts";
+import type { Action } from "../domain/action.ts";
+import type { Failure } from "../domain/errors.ts";
+import { toFailure } from "./failure.ts";
+import { perform } from "./perform.ts";
+import { rememberFailure, rememberStart, rememberSuccess } from "./remember.ts";
+import { numberOf } from "./revisions.ts";
+import { note, noteLog } from "./state.ts";
+import type { JobState } from "./state.ts";
+
+/** A failed action is not planned again at once, so that a policy error cannot spin. */
+const afterFailureMs = 1_000;
+
+/** Performs an action beside the loop. Its end, however it ends, asks for the next plan. */
+export function launch(state: JobState, action: Action): void {
+  const key = actionKey(action);
+  // What it is done with, whatever is applied meanwhile.
+  const { spec } = state;
+  const revision = numberOf(state);
+  const scope = new CancellationScope({ cancellable: true });
+  let isCalledOff = false;
+  const cancel = (): void => {
+    isCalledOff = true;
+    scope.cancel();
+  };
+  state.inFlight.set(key, { key, kind: action.kind, target: targetOf(action), cancel });
+  state.memory = rememberStart(state.memory, action, Date.now());
+  note(state, `${key}: ${action.reason}`, Date.now());
+  const run = async (): Promise<void> => {
+    try {
+      const result = await scope.run(() => perform(action, spec));
+      if (isOutOfDate(state, action, revision)) return;
+      const success = { result, job: spec.name, nowMs: Date.now() };
+      state.memory = rememberSuccess(state.memory, action, success);
+      noteLog(state, action, { result, workingDir: spec.workingDir });
+      if (result && "text" in result) note(state, result.text, Date.now());
+      if (result && "notes" in result)
+        for (const text of result.notes) note(state, text, Date.now());
+    } catch (error) {
+      // Once it was called off, even a timeout is no failure of its target: its worker may have died meanwhile.
+      if (!isCalledOff && !isCancellation(error))
+        await recordFailure(state, action, { failure: toFailure(error), revision });
+    } finally {
+      state.inFlight.delete(key);
+      state.dirty = true;
+    }
+  };
+  void run();
+}
+
+/** Was something learned of a config that is not wanted any more? A newer one learns it anew. */
+const isOutOfDate = (state: JobState, { kind }: Action, revision: number): boolean =>
+  (kind === "probeEngine" || kind === "uploadFiles") && revision !== numberOf(state);
+
+interface FailedAction {
+  readonly failure: Failure;
+  /** With which it was begun. */
+  readonly revision: number;
+}
+
+async function recordFailure(
+  state: JobState,
+  action: Action,
+  { failure, revision }: FailedAction,
+): Promise<void> {
+  if (!isOutOfDate(state, action, revision))
+    state.memory = rememberFailure(state.memory, action, failure, Date.now());
+  note(state, `${actionKey(action)} failed: ${failure.code}: ${failure.message}`, Date.now());
+  await sleep(afterFailureMs);
+}
