@@ -10,13 +10,14 @@ import { listJobs } from "./client/jobs.ts";
 import type { JobList } from "./client/jobs.ts";
 import type { Server } from "./client/server.ts";
 import { withRevisions } from "./client/revisions.ts";
-import type { UndoRequest } from "./domain/apply.ts";
 import { workflowIdOf, workflowType } from "./domain/names.ts";
 import type { Revision } from "./domain/revision.ts";
 import type { ScaleRequest } from "./domain/scale.ts";
 import type { JobSpec } from "./domain/spec.ts";
 import type { JobStatus } from "./domain/status.ts";
+import type { AbortRequest, UndoRequest } from "./domain/undo.ts";
 import {
+  abortUpdate,
   applyUpdate,
   pauseUpdate,
   restartUpdate,
@@ -27,6 +28,7 @@ import {
   undoUpdate,
 } from "./workflows/messages.ts";
 import type {
+  AbortAnswer,
   ApplyAnswer,
   JobInput,
   JobResult,
@@ -120,6 +122,10 @@ export async function connect({
 
   const undo = (job: string, request: UndoRequest): Promise<ApplyAnswer> =>
     ask(job, handleOf(job).executeUpdate(undoUpdate, { args: [request] }));
+
+  /** Fails with Refused when no change is under way. */
+  const abort = (job: string, request: AbortRequest): Promise<AbortAnswer> =>
+    ask(job, handleOf(job).executeUpdate(abortUpdate, { args: [request] }));
 
   const pause = (job: string, paused: boolean): Promise<{ readonly paused: boolean }> =>
     ask(job, handleOf(job).executeUpdate(pauseUpdate, { args: [{ paused }] }));
@@ -230,6 +236,7 @@ export async function connect({
     restart,
     apply,
     undo,
+    abort,
     pause,
     revisions,
     stop,

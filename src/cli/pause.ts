@@ -1,8 +1,7 @@
 import type { Command } from "commander";
-import { followRevision, revisionNamed } from "./changes.ts";
+import { followRevision } from "./changes.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
-import { Exit } from "./exit.ts";
 import { print } from "./output.ts";
 
 export function addPause(program: Command): void {
@@ -32,23 +31,23 @@ export function addResume(program: Command): void {
     });
 }
 
+interface AbortFlags extends ConnectionFlags {
+  readonly allowOutage?: boolean;
+  readonly detach?: boolean;
+}
+
 export function addAbort(program: Command): void {
   withConnection(program.command("abort"))
-    .description("give up an update that is under way: back to the config before it")
+    .description("give up an update that is under way: back to the config that last served whole")
     .argument("<job>", "the job's name")
+    .option("--allow-outage", "let nothing serve for a while where no replica can be spared")
     .option("--detach", "return as soon as the change is accepted")
     .addHelpText("after", "\nExamples:\n  pdjob-client abort quickstart")
-    .action(async (job: string, flags: ConnectionFlags & { readonly detach?: boolean }) => {
+    .action(async (job: string, flags: AbortFlags) => {
       await withClient(flags, async (client) => {
-        const { phase, revision: newest = 1 } = await client.status(job);
-        if (phase === "READY")
-          throw new Exit(
-            1,
-            `Revision ${newest} of job ${job} serves already: there is nothing to abort. Go back with undo.`,
-          );
-        const { number } = revisionNamed(job, await client.revisions(job), undefined);
-        const { revision } = await client.undo(job, { to: number, outage: true });
-        print(`${job}: revision ${revision}, as ${number} was, is wanted`);
+        const outage = flags.allowOutage ? ({ outage: true } as const) : {};
+        const { revision, backTo } = await client.abort(job, outage);
+        print(`${job}: revision ${revision}, as ${backTo} was, is wanted`);
         if (!flags.detach) await followRevision(client, job, revision);
       });
     });

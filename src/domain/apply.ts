@@ -1,6 +1,4 @@
 import type { Desired } from "./memory.ts";
-import { revisionAt, revisionsMax } from "./revision.ts";
-import type { Revision } from "./revision.ts";
 import { roles } from "./role.ts";
 import type { Role } from "./role.ts";
 import { countsProblem, scaleLimits } from "./scale.ts";
@@ -11,13 +9,6 @@ import type { JobSpec } from "./spec.ts";
 export interface ApplyRequest {
   readonly spec: JobSpec;
   /** Nothing serving for a while is accepted, where a replica can neither be spared nor have another beside it. */
-  readonly outage?: true;
-}
-
-/** Payload of update `undo`. */
-export interface UndoRequest {
-  /** Number of the revision to go back to; absent = the one before the newest. */
-  readonly to?: number;
   readonly outage?: true;
 }
 
@@ -47,36 +38,12 @@ function isApplyRequest(payload: unknown): payload is ApplyRequest {
   return typeof spec === "object" && spec !== null && "name" in spec && "roles" in spec;
 }
 
-/** Why there is no such way back, or undefined when there is. */
-export function undoProblem(
-  payload: unknown,
-  revisions: readonly Revision[],
-  changing: Changing,
-): string | undefined {
-  // Without any input it is the one before: `temporal workflow update execute --name undo`.
-  const request = payload ?? {};
-  if (!isUndoRequest(request))
-    return 'An undo request is {"to"?:N,"outage"?:true}, with the number of a revision as `history` tells it.';
-  const { to, outage } = request;
-  const target = revisionAt(revisions, to);
-  if (target) return applyProblem({ spec: target.spec, outage }, changing);
-  const known = revisions.slice(0, -1).map(({ number }) => number);
-  const list =
-    known.length > 0
-      ? `Kept are ${known.join(", ")}, of the last ${revisionsMax}`
-      : "It has had one config";
-  return `Job ${changing.spec.name} has no ${to === undefined ? "earlier revision" : `revision ${to}`}. ${list}.`;
-}
-
-const isUndoRequest = (payload: unknown): payload is UndoRequest =>
-  isObject(payload) &&
-  (payload["to"] === undefined || Number.isInteger(payload["to"])) &&
-  isOutage(payload["outage"]);
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-const isOutage = (value: unknown): boolean => value === undefined || typeof value === "boolean";
+/** Of a request's `outage`: scripts may say false, too. */
+export const isOutage = (value: unknown): boolean =>
+  value === undefined || typeof value === "boolean";
 
 export const countsOf = ({ roles: of }: JobSpec): Readonly<Record<Role, number>> => ({
   prefill: of.prefill.replicas,
@@ -91,6 +58,19 @@ export const withCounts = (spec: JobSpec, counts: Readonly<Record<Role, number>>
     decode: { ...spec.roles.decode, replicas: counts.decode },
   },
 });
+
+/**
+ * An earlier config for a job that gives up the present one: with the counts that were asked for by `scale` since that
+ * was applied, where they fit.
+ */
+export function withScaled(earlier: JobSpec, { spec, desired }: Changing): JobSpec {
+  const [before, asked] = [countsOf(earlier), countsOf(spec)];
+  const countOf = (role: Role): number =>
+    desired.replicas[role] === asked[role] ? before[role] : desired.replicas[role];
+  const counts = { prefill: countOf("prefill"), decode: countOf("decode") };
+  const isFit = !countsProblem(earlier.name, scaleLimits(earlier), counts, roles);
+  return isFit ? withCounts(earlier, counts) : earlier;
+}
 
 /** The roles whose engines have to be replaced. */
 export const rollingRoles = (before: JobSpec, after: JobSpec): readonly Role[] =>

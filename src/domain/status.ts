@@ -83,6 +83,8 @@ export interface JobStatus {
   readonly limits?: ScaleLimits;
   /** Number of the config that is wanted: 1 at the start, one more by each change that was applied. */
   readonly revision?: number;
+  /** The newest with which the job was READY: what `abort` goes back to when it is not the one that is wanted. */
+  readonly settledRevision?: number;
   /** Bumped by every accepted change; READY is said of the newest only. */
   readonly desiredGeneration: number;
   readonly ready: Readonly<Record<Role, number>>;

@@ -1,11 +1,13 @@
 import { ApplicationFailure, setHandler } from "@temporalio/workflow";
-import { applyProblem, undoProblem } from "../domain/apply.ts";
-import type { UndoRequest } from "../domain/apply.ts";
+import { applyProblem, withScaled } from "../domain/apply.ts";
 import { revisionAt } from "../domain/revision.ts";
 import { scaleProblem } from "../domain/scale.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
 import { restartProblem } from "../domain/restart.ts";
+import { abortProblem, abortTarget, undoProblem } from "../domain/undo.ts";
+import type { AbortRequest, Returning, UndoRequest } from "../domain/undo.ts";
 import {
+  abortUpdate,
   applyUpdate,
   pauseUpdate,
   restartUpdate,
@@ -114,8 +116,25 @@ function registerRevisionHandlers(state: JobState): void {
       return answer(adopt(state, { spec: target.spec, outage, why }, Date.now()));
     },
     {
-      validator: (request) => refuseIf(undoProblem(request, state.revisions, state)),
+      validator: (request) => refuseIf(undoProblem(request, returning(state))),
       description: "Go back to an earlier config.",
+    },
+  );
+
+  setHandler(
+    abortUpdate,
+    (request: AbortRequest | undefined) => {
+      const target = abortTarget(returning(state));
+      if (!target) return { ...answer(numberOf(state)), backTo: numberOf(state) };
+      const { number: backTo } = target;
+      const spec = withScaled(target.spec, state);
+      const { outage } = request ?? {};
+      const revision = adopt(state, { spec, outage, why: `abort: back to ${backTo}` }, Date.now());
+      return { ...answer(revision), backTo };
+    },
+    {
+      validator: (request) => refuseIf(abortProblem(request, returning(state))),
+      description: "Give up a change that is under way.",
     },
   );
 
@@ -132,6 +151,13 @@ function registerRevisionHandlers(state: JobState): void {
     },
   );
 }
+
+const returning = ({ spec, desired, revisions, memory }: JobState): Returning => ({
+  spec,
+  desired,
+  revisions,
+  settledRevision: memory.settledRevision,
+});
 
 function pauseProblem({ spec, desired }: JobState, request: unknown): string | undefined {
   const paused =

@@ -1,10 +1,11 @@
 import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
-import type { ApplyRequest, UndoRequest } from "../domain/apply.ts";
+import type { ApplyRequest } from "../domain/apply.ts";
 import type { Revision } from "../domain/revision.ts";
 import type { Role } from "../domain/role.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import type { JobStatus } from "../domain/status.ts";
+import type { AbortRequest, UndoRequest } from "../domain/undo.ts";
 import type { CarriedState } from "./state.ts";
 
 /** Input of `PDJobWorkflow`. One object, additive fields only: scripts outlive releases. */
@@ -47,6 +48,14 @@ export const applyUpdate = defineUpdate<ApplyAnswer, [ApplyRequest]>("apply");
 
 /** Goes back to an earlier revision, as a new one: without input to the one before the newest. */
 export const undoUpdate = defineUpdate<ApplyAnswer, [UndoRequest]>("undo");
+
+/** Gives up a change that is under way, for the newest revision that has served whole. */
+export const abortUpdate = defineUpdate<AbortAnswer, [AbortRequest]>("abort");
+
+export interface AbortAnswer extends ApplyAnswer {
+  /** Number of the revision that the new one repeats. */
+  readonly backTo: number;
+}
 
 export interface ApplyAnswer {
   /** Number of the revision that is wanted now; as before when nothing changed. */

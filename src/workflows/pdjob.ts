@@ -11,6 +11,7 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import { isReplacedProxy } from "../domain/action.ts";
+import { withScaled } from "../domain/apply.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan } from "../domain/plan.ts";
@@ -152,7 +153,12 @@ function rollBack(state: JobState, why: string): void {
   const { outage } = state.desired.rollout ?? {};
   adopt(
     state,
-    { spec, why: `rollback to ${number}: ${why}`, outage, isRollback: true },
+    {
+      spec: withScaled(spec, state),
+      why: `rollback to ${number}: ${why}`,
+      outage,
+      isRollback: true,
+    },
     Date.now(),
   );
 }

@@ -182,6 +182,7 @@ export function stopWanted(state: JobState, drain: boolean): void {
 export function statusOf(job: JobState): JobStatus {
   const { spec, desired, desiredGeneration, inFlight, events, logs, revisions, failure } = job;
   const view = standing(job);
+  const { settledRevision } = job.memory;
   const ready = { prefill: 0, decode: 0 };
   for (const { role, phase } of view.replicas) if (phase === "READY") ready[role] += 1;
   const keys = [...inFlight.keys()];
@@ -190,6 +191,7 @@ export function statusOf(job: JobState): JobStatus {
     logs,
     desired: desired.replicas,
     revision: revisions.at(-1)?.number ?? 1,
+    ...(settledRevision === undefined ? {} : { settledRevision }),
     limits: scaleLimits(spec),
     desiredGeneration,
     ready,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { applyProblem, undoProblem } from "../../src/domain/apply.ts";
+import { applyProblem, countsOf, withScaled } from "../../src/domain/apply.ts";
 import type { JobSpec, RoleSpec } from "../../src/domain/spec.ts";
 import { makeSpec } from "../support/spec.ts";
 
@@ -75,32 +75,15 @@ test.each([
   expect(problem(before, after, more)).toBeUndefined();
 });
 
-describe("undo", () => {
-  const spec = at("a", [2, 2]);
-  const revisions = [3, 4].map((number) => ({ number, atMs: 0, why: "apply", spec }));
-  const desired = { replicas: { prefill: 2, decode: 2 } };
-
-  test.each([
-    [{}, undefined],
-    [{ to: 3 }, undefined],
-    [{ to: 2 }, "Job demo has no revision 2. Kept are 3, of the last 10."],
-    [undefined, undefined],
-    [null, undefined],
-    [{ to: 3, outage: true }, undefined],
-  ])("to %j: %s", (request, expected) => {
-    expect(undoProblem(request, revisions, { spec, desired })).toBe(expected);
-  });
-
-  test.each(["3", 3, [3], { to: "3" }, { to: 3.5 }, { to: null }, { outage: "yes" }])(
-    "%j is none",
-    (payload) => {
-      expect(undoProblem(payload, revisions, { spec, desired })).toMatch(/^An undo request is /);
-    },
-  );
-
-  test("has nothing to go back to in a job of one config", () => {
-    expect(undoProblem({}, revisions.slice(0, 1), { spec, desired })).toBe(
-      "Job demo has no earlier revision. It has had one config.",
-    );
+test.each([
+  ["keeps what was asked for since by scale", [2, 3], [2, 3]],
+  ["has its own where nothing was asked for since", [2, 4], [2, 2]],
+  ["has its own where what was asked for does not fit", [2, 7], [2, 2]],
+] as const)("an earlier config %s", (_what, replicas, expected) => {
+  const earlier = at("a", [2, 2], 16);
+  const desired = { replicas: { prefill: replicas[0], decode: replicas[1] } };
+  expect(countsOf(withScaled(earlier, { spec: at("b", [2, 4], 20), desired }))).toEqual({
+    prefill: expected[0],
+    decode: expected[1],
   });
 });

@@ -1,10 +1,13 @@
 import type { WorkflowHandle } from "@temporalio/client";
+import { Context } from "@temporalio/activity";
 import { ApplicationFailure } from "@temporalio/common";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Revision } from "../../src/domain/revision.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
+import type { AbortAnswer } from "../../src/workflows/messages.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
 import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
@@ -18,11 +21,11 @@ beforeAll(async () => {
 afterAll(async () => env.teardown());
 
 /** The spec of a job whose decode engines are of that revision. */
-const at = (name: string, revision: string, more: Partial<JobSpec> = {}): JobSpec =>
+const at = (name: string, revision: string, more: Partial<JobSpec> = {}, prefills = 2): JobSpec =>
   makeSpec({
     name,
     ...more,
-    prefill: { revision: "a", kvRevision: "a" },
+    prefill: { replicas: prefills, revision: "a", kvRevision: "a" },
     decode: { revision, kvRevision: "a" },
   });
 
@@ -111,3 +114,59 @@ test.each(["answers", "fails"])(
     });
   },
 );
+
+test("abort goes back to what last served whole, with the counts that were asked for meanwhile", async () => {
+  const { worker } = await startFakeWorker(env, at("given-up", "a"), workflowBundle, {
+    before: async (action) => {
+      while (action.kind === "waitHealthy" && action.generation > 1)
+        await Context.current().sleep(20);
+    },
+  });
+  await worker.runUntil(async () => {
+    const handle = await start(at("given-up", "a"));
+    await untilReady(handle, 1);
+    await expect(handle.executeUpdate("abort")).rejects.toMatchObject({
+      cause: { message: expect.stringContaining("there is nothing to abort") },
+    });
+    await handle.executeUpdate("apply", { args: [{ spec: at("given-up", "b") }] });
+    await handle.executeUpdate("apply", { args: [{ spec: at("given-up", "c") }] });
+    await handle.executeUpdate("scale", { args: [{ role: "prefill", replicas: 3 }] });
+    expect(await handle.query<JobStatus>("status")).toMatchObject({
+      revision: 3,
+      settledRevision: 1,
+    });
+    const answer = await handle.executeUpdate<AbortAnswer, []>("abort");
+    expect(answer).toMatchObject({ revision: 4, backTo: 1 });
+    expect((await handle.query<JobStatus>("status")).desired).toEqual({ prefill: 3, decode: 2 });
+    const revisions = await handle.query<readonly Revision[]>("revisions");
+    expect(revisions.at(-1)).toMatchObject({
+      why: "abort: back to 1",
+      spec: at("given-up", "a", {}, 3),
+    });
+    await handle.terminate();
+  });
+});
+
+test("a job that goes back by itself keeps the counts that were asked for meanwhile", async () => {
+  let isScaled = false;
+  const { worker } = await startFakeWorker(env, at("by-itself", "a"), workflowBundle, {
+    before: async (action) => {
+      if (action.kind !== "startDecode" || action.generation === 1) return;
+      while (!isScaled) await Context.current().sleep(20);
+      throw ApplicationFailure.nonRetryable("no such flag", "EngineNotStarted");
+    },
+  });
+  await worker.runUntil(async () => {
+    const handle = await start(at("by-itself", "a"));
+    await untilReady(handle, 1);
+    await handle.executeUpdate("apply", { args: [{ spec: at("by-itself", "b") }] });
+    await handle.executeUpdate("scale", { args: [{ role: "prefill", replicas: 3 }] });
+    isScaled = true;
+    const newest = await eventually("it goes back", async () =>
+      (await handle.query<readonly Revision[]>("revisions")).find(({ number }) => number === 3),
+    );
+    expect(newest.why).toMatch(/^rollback to 1: /);
+    expect((await handle.query<JobStatus>("status")).desired).toEqual({ prefill: 3, decode: 2 });
+    await handle.terminate();
+  });
+});
