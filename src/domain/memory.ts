@@ -35,6 +35,8 @@ export interface Memory {
   readonly started: Readonly<Record<string, number>>;
   /** When that start action had succeeded. */
   readonly startedAtMs: Readonly<Record<string, number>>;
+  /** Generation that was stopped on purpose, of a replica that is not gone yet: what is left of it is never started again. */
+  readonly stopped: Readonly<Record<string, number>>;
   /** Generation that a canary went through, or that serves since before there were any. */
   readonly proven: Readonly<Record<string, number>>;
   /** Canaries that failed, of replicas that are there; bounded, newest last. */
@@ -69,6 +71,7 @@ export const emptyMemory = (nowMs: number): Memory => ({
   generations: {},
   started: {},
   startedAtMs: {},
+  stopped: {},
   proven: {},
   canaries: [],
   failures: {},

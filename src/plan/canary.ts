@@ -8,7 +8,7 @@ import type { ObservedProxy, ObservedReplica } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { mayPair } from "../domain/revision.ts";
-import { isRetired, memberOf } from "./world.ts";
+import { isLeaving, memberOf } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
 /*
@@ -127,7 +127,8 @@ function arePartners(one: ObservedReplica, other: ObservedReplica, { desired }: 
 }
 
 /** Healthy, and here to stay as far as is known. */
-function usable({ desired, memory, observed }: PlanInput): readonly ObservedReplica[] {
+function usable(input: PlanInput): readonly ObservedReplica[] {
+  const { desired, memory, observed } = input;
   return observed.replicas.filter((one) => {
     const target = replicaName(one);
     return (
@@ -136,7 +137,7 @@ function usable({ desired, memory, observed }: PlanInput): readonly ObservedRepl
       (one.index < desired.replicas[one.role] || memory.surge?.includes(target) === true) &&
       one.generation >= (memory.generations[target] ?? 0) &&
       one.generation > (memory.failures[target]?.generation ?? 0) &&
-      !isRetired(target, one.generation, desired)
+      !isLeaving(target, one.generation, input)
     );
   });
 }

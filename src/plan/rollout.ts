@@ -212,14 +212,13 @@ function addSurge(
   return replicas;
 }
 
-/** Does a wanted replica come or go? Then who can be spared may change by itself. */
+/** Does a replica come or go? Then who can be spared may change by itself. One that the proxy is to be told of comes yet. */
 function isUnderWay(world: World, input: PlanInput): boolean {
-  // Not those of the turn's beginning: who makes way, and who is kept for a while, has been decided since.
-  const members = eligibleMembers(world, input);
+  const serving = servingMembers(world, input) ?? [];
   return world.replicas.some(
     (replica) =>
       !replica.wanted ||
-      (!members.some((member) => isOf(replica, member)) &&
+      (!serving.some((member) => isOf(replica, member)) &&
         // One that waits for a partner of its own kind waits for this rollout to go on.
         !isWithoutPartner(replica, world, input)),
   );

@@ -61,7 +61,8 @@ export const allProxies = ({ proxy, staleProxies }: World): readonly ObservedPro
 ];
 
 /** Sorts what was observed by replica, so that the rules can ask about one replica at a time. */
-export function lookAt({ spec, desired, observed, inFlight }: PlanInput): World {
+export function lookAt(input: PlanInput): World {
+  const { spec, desired, observed, inFlight } = input;
   const ids = new Map<string, ReplicaId>();
   for (const role of roles) {
     const count = desired.stop ? 0 : desired.replicas[role];
@@ -77,7 +78,7 @@ export function lookAt({ spec, desired, observed, inFlight }: PlanInput): World 
       .filter((one) => replicaName(one.id) === name)
       .toSorted((a, b) => b.generation - a.generation);
     const [current, ...stale] = own;
-    const retired = current !== undefined && isRetired(name, current.generation, desired);
+    const retired = current !== undefined && isLeaving(name, current.generation, input);
     return { id, name, wanted: wanted.has(name), retired, stale, ...(current ? { current } : {}) };
   });
   const [proxy, ...staleProxies] = observed.proxies.toSorted((a, b) => b.generation - a.generation);
@@ -92,6 +93,14 @@ export function lookAt({ spec, desired, observed, inFlight }: PlanInput): World 
 /** Was a newer generation of this target asked for? */
 export const isRetired = (target: string, generation: number, { retired }: Desired): boolean =>
   generation <= (retired?.[target] ?? 0);
+
+/** Is it to be replaced, or was it stopped already? Then only the rest of it is left. */
+export const isLeaving = (
+  replica: string,
+  generation: number,
+  { desired, memory }: Pick<PlanInput, "desired" | "memory">,
+): boolean =>
+  isRetired(replica, generation, desired) || generation <= (memory.stopped[replica] ?? 0);
 
 function incarnationsOf(job: string, observed: PlanInput["observed"]) {
   const groups = new Map(observed.placementGroups.map((group) => [group.name, group]));

@@ -43,7 +43,8 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
       if (isReplacedProxy(target)) return memory;
       // What an earlier workflow of the same name started was adopted: its numbers are used up too.
       const known = { ...memory, generations: raised(memory, target, action.generation) };
-      return action.failure ? rememberFailure(known, action, action.failure, nowMs) : known;
+      if (action.failure) return rememberFailure(known, action, action.failure, nowMs);
+      return action.kind === "stopReplica" ? withStopped(known, target, action.generation) : known;
     }
     case "uploadFiles":
     case "startPrefill":
@@ -57,6 +58,16 @@ export function rememberStart(memory: Memory, action: Action, nowMs: number): Me
     case "sweep":
       return memory;
   }
+}
+
+/** On purpose: that it is gone from now on is no failure. */
+function withStopped(memory: Memory, target: string, generation: number): Memory {
+  const { started, stopped } = memory;
+  return {
+    ...memory,
+    started: started[target] === generation ? without(started, target) : started,
+    stopped: { ...stopped, [target]: Math.max(stopped[target] ?? 0, generation) },
+  };
 }
 
 const withSurge = (memory: Memory, target: string): Memory => {
@@ -237,6 +248,7 @@ function forget(memory: Memory, target: string, incarnation: string): Memory {
     started: without(memory.started, target),
     proven: without(memory.proven, target),
     startedAtMs: without(memory.startedAtMs, target),
+    stopped: without(memory.stopped, target),
     drained: memory.drained.filter((name) => name !== incarnation),
     ...(memory.surge ? { surge: memory.surge.filter((name) => name !== target) } : {}),
   };

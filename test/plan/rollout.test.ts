@@ -49,6 +49,40 @@ test("each replica leaves the proxy, ends its requests and stops before its succ
   expect(state.memory.settledRevision).toBe(2);
 });
 
+test.each([0, 1])(
+  "what an update replaces costs no restart of a budget of %i, and is no failure",
+  (restartsMax) => {
+    const budget = { restart: { restartsMax, windowS: 600 } };
+    const { log, state } = afterChange(
+      (job) => wish(revised("b", budget), job),
+      revised("a", budget),
+    );
+    expect(state.observed.replicas.map(({ revision }) => revision)).toEqual(["b", "b", "b", "b"]);
+    expect(state.memory).toMatchObject({ restarts: {}, failures: {}, stopped: {} });
+    expect(log.filter((key) => key.startsWith("start"))).toHaveLength(4);
+  },
+);
+
+test("a replica that is wanted again while it stops comes back at once, as a new generation", () => {
+  const strict = makeSpec({ restart: { restartsMax: 0, windowS: 600 } });
+  const { log, state } = afterChange((job) => {
+    const { desired } = job.state;
+    job.state.desired = { ...desired, replicas: { prefill: 2, decode: 1 } };
+    for (let turn = 0; turn < 10 && job.state.observed.replicas.length === 4; turn++)
+      for (const action of job.turn().actions) job.run(action);
+    job.state.desired = desired;
+  }, strict);
+  expect(log.filter((key) => key.includes("decode-1"))).toEqual([
+    "stopReplica decode-1 g1",
+    "removePlacementGroup decode-1 g1",
+    "reservePlacementGroup decode-1 g2",
+    "startDecode decode-1 g2",
+    "waitHealthy decode-1 g2",
+    "sendCanary decode-1 g2",
+  ]);
+  expect(state.memory.restarts).toEqual({});
+});
+
 test("a proxy that pairs anybody with anybody is told of one kind of engines alone", () => {
   const scheduler = {
     port: 1,
