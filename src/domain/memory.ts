@@ -5,7 +5,7 @@ import type { Failure } from "./errors.ts";
 import type { Pairing, Rollout } from "./revision.ts";
 import type { Role } from "./role.ts";
 
-/** What the job should be. Edited by messages only. */
+/** What the job should be. Edited by messages, and by what is found of an earlier workflow. */
 export interface Desired {
   readonly replicas: Readonly<Record<Role, number>>;
   /** Present once the whole job is to go. `drain`: let requests in flight end first. */

@@ -2,6 +2,7 @@ import type { Action, InFlightAction } from "./action.ts";
 import type { Failure } from "./errors.ts";
 import type { Desired, Memory } from "./memory.ts";
 import type { Observed } from "./observed.ts";
+import type { Pairing } from "./revision.ts";
 import type { JobSpec } from "./spec.ts";
 import type { JobPhase, ProxyStatus, ReplicaStatus } from "./status.ts";
 
@@ -31,6 +32,8 @@ export interface Plan {
   readonly view: JobView;
   /** What memory is to hold from now on about actors that do not answer. */
   readonly lostSinceMs: Memory["lostSinceMs"];
+  /** What is wanted is to hold this from now on: engines of another config were found, and who may be their partner. */
+  readonly pairings?: readonly Pairing[];
   /** Plan again at this time even if nothing changes (a back-off ends). */
   readonly wakeAtMs?: number;
   /** Set when the first deployment cannot succeed: the job is to be torn down and end FAILED. */

@@ -6,6 +6,7 @@ import type { Plan, PlanInput } from "../domain/plan.ts";
 import { condemned, isClusterFault, lostForMs } from "./condemn.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import { stepFiles } from "./files.ts";
+import { adoptedPairings } from "./pairings.ts";
 import { condemnedProxy, stepProxy } from "./proxy.ts";
 import { stepUnwanted, stepWanted } from "./replica.ts";
 import type { ReplicaStep } from "./replica.ts";
@@ -28,11 +29,19 @@ const askForTime =
  */
 export function reconcile(input: PlanInput): Plan {
   const lostSinceMs = lostActors(input);
-  const seen = { ...input, memory: { ...input.memory, lostSinceMs } };
-  return { ...decide(rollOut(lookAt(seen), seen), seen), lostSinceMs };
+  const pairings = adoptedPairings(input);
+  const learned = pairings ? { pairings } : {};
+  const seen = {
+    ...input,
+    desired: { ...input.desired, ...learned },
+    memory: { ...input.memory, lostSinceMs },
+  };
+  return { ...decide(rollOut(lookAt(seen), seen), seen), lostSinceMs, ...learned };
 }
 
-function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
+type Decision = Omit<Plan, "lostSinceMs" | "pairings">;
+
+function decide(world: World, input: PlanInput): Decision {
   const view = viewOf(world, input);
   if (input.desired.stop) return tearDown(world, input, view);
   const failure = fatalFailure(world, input) ?? lateFailure(view, input);
@@ -63,7 +72,7 @@ function decide(world: World, input: PlanInput): Omit<Plan, "lostSinceMs"> {
   };
 }
 
-function tearDown(world: World, input: PlanInput, view: Plan["view"]): Omit<Plan, "lostSinceMs"> {
+function tearDown(world: World, input: PlanInput, view: Plan["view"]): Decision {
   const actions = stepTeardown(world, input);
   // The drain of a proxy that was replaced has become a part of the job's own.
   const cancel = input.inFlight

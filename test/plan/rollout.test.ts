@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { emptyMemory } from "../../src/domain/memory.ts";
-import type { Member, ObservedReplica } from "../../src/domain/observed.ts";
+import type { Member, Observed, ObservedReplica } from "../../src/domain/observed.ts";
+import { mayPair } from "../../src/domain/revision.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
@@ -127,20 +128,56 @@ test("a job that has served goes back once a replica failed twice with the new c
   expect(failing("EngineExited", 3)).toBeUndefined();
 });
 
-test("what a new workflow adopts serves first, and is brought to its config afterwards", () => {
-  const job = fakeCluster(revised("a"));
+/** Another workflow of the same name goes on with what it finds, by another config. */
+function adopted(first: JobSpec, next: JobSpec) {
+  const job = fakeCluster(first);
   job.settle();
-  job.state.spec = revised("b");
-  job.state.memory = { ...emptyMemory(0), engine: { notes: [] } };
+  job.state.spec = next;
+  job.state.memory = { ...emptyMemory(job.state.nowMs), engine: { notes: [] } };
+  job.state.desired = { replicas: countsOf(next) };
+  const begun = job.state.log.length;
   const phases = new Set<string>();
+  /** The kinds of engines that the proxy might pair with each other, at any time. */
+  const pairs = new Set<string>();
   for (let turn = 0; turn < 60; turn++) {
     const { actions, view } = job.turn();
     phases.add(view.phase);
     for (const action of actions) job.run(action);
+    for (const pair of pairsOf(job.state.observed)) pairs.add(pair);
   }
-  expect([...phases].slice(0, 2)).toEqual(["READY", "UPDATING"]);
-  expect(job.turn().view.phase).toBe("READY");
-  expect(job.state.observed.replicas.map(({ revision }) => revision)).toEqual(["b", "b", "b", "b"]);
+  return { state: job.state, log: job.state.log.slice(begun), phases: [...phases], pairs };
+}
+
+const pairsOf = ({ replicas, proxies }: Observed): readonly string[] => {
+  const members = proxies[0]?.membership?.members ?? [];
+  const kindOf = ({ name: own }: Member) => replicas.find((one) => one.name === own)?.kvRevision;
+  return members.flatMap((one) =>
+    one.role === "decode"
+      ? []
+      : members
+          .filter((other) => other.role === "decode" && mayPair(one, other))
+          .map((other) => `${kindOf(one)}-${kindOf(other)}`),
+  );
+};
+
+test("what a new workflow adopts serves first, and is brought to its config afterwards, each as a new generation that was proven", () => {
+  const { state, log, phases, pairs } = adopted(revised("a"), revised("b"));
+  expect(phases.slice(0, 3)).toEqual(["DEPLOYING", "READY", "UPDATING"]);
+  expect(state.plan?.view.phase).toBe("READY");
+  expect(state.observed.replicas.map(({ revision }) => revision)).toEqual(["b", "b", "b", "b"]);
+  expect(new Set(log.filter((key) => /^(start|run)/.test(key))).size).toBe(4);
+  expect(log.filter((key) => key.endsWith(" g1") && key.startsWith("start"))).toEqual([]);
+  for (const name of ["prefill-0", "prefill-1", "decode-0", "decode-1"])
+    expect(state.memory.proven[name]).toBe(2);
+  expect([...pairs].filter((pair) => !["a-a", "b-b"].includes(pair))).toEqual([]);
+  expect(state.memory.restarts).toEqual({});
+});
+
+test("a new workflow that changes one role alone pairs its engines with the partners that stay", () => {
+  const next = revised("a", { decode: { revision: "b", kvRevision: "b" } });
+  const { pairs, log } = adopted(revised("a"), next);
+  expect([...pairs].toSorted()).toEqual(["a-a", "a-b"]);
+  expect(log.filter((key) => key.startsWith("startPrefill"))).toEqual([]);
 });
 
 test.each([

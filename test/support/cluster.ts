@@ -49,6 +49,7 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     const settled =
       plan.view.phase === "READY" ? { settledRevision: state.desired.rollout?.revision ?? 1 } : {};
     state.memory = { ...state.memory, lostSinceMs: plan.lostSinceMs, served, ...settled };
+    if (plan.pairings) state.desired = { ...state.desired, pairings: plan.pairings };
     state.plan = plan;
     return plan;
   }
