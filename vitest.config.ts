@@ -3,8 +3,9 @@ import { defineConfig } from "vitest/config";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-// Five projects: unit (side by side), simulation (the real workflow and activities on simulated time), e2e (one at a
-// time, real Temporal and Ray), faults (seeded kills on the real stack), slow (real vLLM, a browser).
+// Six projects: unit (side by side), simulation (the real workflow and activities on simulated time), e2e (real Temporal
+// and Ray, one stack for all files), own-stack (files that kill parts of theirs), faults (seeded kills on the real
+// stack), slow (real vLLM, a browser).
 export default defineConfig({
   test: {
     projects: [
@@ -36,8 +37,19 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
+          globalSetup: at("./test/support/shared-stack.ts"),
           sequence: { groupOrder: 2 },
-          include: ["test/e2e/**/*.test.ts"],
+          include: ["test/e2e/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "own-stack",
+          sequence: { groupOrder: 3 },
+          include: ["test/e2e/own-stack/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -46,7 +58,7 @@ export default defineConfig({
       {
         test: {
           name: "faults",
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
           include: ["test/faults/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 400_000,
@@ -56,7 +68,7 @@ export default defineConfig({
       {
         test: {
           name: "slow",
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
           include: ["test/slow/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 900_000,

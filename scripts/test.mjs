@@ -2,6 +2,7 @@
 // npm run test:slow: the tests that need real vLLM or a browser. Further arguments go to vitest.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { main, setUp } from "./setup.mjs";
 import { at } from "./steps.mjs";
 
@@ -10,13 +11,15 @@ const slow = words.includes("--slow");
 const filters = words.filter((word) => word !== "--slow");
 const reports = at(".pdjob", "reports");
 
+const fast = ["unit", "simulation", "e2e", "own-stack"];
+
 const startedMs = Date.now();
 
 await main(async () => {
   await setUp();
   rmSync(reports, { recursive: true, force: true });
   mkdirSync(reports, { recursive: true });
-  const counts = [await vitest(), ...(slow || filters.length > 0 ? [] : [await pytest()])];
+  const counts = slow || filters.length > 0 ? [await chosen()] : await all();
   const sum = (key) => counts.reduce((total, count) => total + count[key], 0);
   const minutes = ((Date.now() - startedMs) / 60_000).toFixed(1);
   process.stdout.write(`${minutes} minutes in all, with setting up\n`);
@@ -25,20 +28,25 @@ await main(async () => {
   process.exitCode = sum("failed") > 0 || sum("passed") === 0 ? 1 : 0;
 });
 
-async function vitest() {
-  const file = at(".pdjob", "reports", "vitest.json");
-  const names = slow ? ["slow"] : ["unit", "simulation", "e2e"];
+// Slow tests are told one by one: a file of them takes minutes.
+const chosen = () => (slow ? vitest(["slow"], show, "verbose") : vitest(fast, show));
+
+/** Tests on a real stack wait more than they compute. The others take what is left of the processors meanwhile. */
+async function all() {
+  const rest = async () => [
+    await vitest(["unit", "simulation"], beside("unit", "nice", "-n", "19")),
+    await pytest(beside("python", "nice", "-n", "19")),
+  ];
+  const lanes = [vitest(["e2e"], beside("e2e")), vitest(["own-stack"], beside("own-stack"))];
+  return (await Promise.all([...lanes, rest()])).flat();
+}
+
+async function vitest(names, run, reporter = "default") {
+  const file = at(".pdjob", "reports", `${names[0]}.json`);
   const projects = names.flatMap((name) => ["--project", name]);
-  // Slow tests are told one by one: a file of them takes minutes.
-  const reporter = slow ? "verbose" : "default";
   const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${file}`];
-  const code = await show(process.execPath, [
-    at("node_modules", "vitest", "vitest.mjs"),
-    "run",
-    ...projects,
-    ...reporters,
-    ...filters,
-  ]);
+  const program = at("node_modules", "vitest", "vitest.mjs");
+  const code = await run([process.execPath, program, "run", ...projects, ...reporters, ...filters]);
   if (!existsSync(file)) return crashed(code);
   const {
     numPassedTests: passed,
@@ -48,13 +56,10 @@ async function vitest() {
   return settle({ passed, failed, skipped }, code);
 }
 
-async function pytest() {
+async function pytest(run) {
   const file = at(".pdjob", "reports", "pytest.xml");
-  const code = await show(
-    at(".venv", "bin", "python"),
-    ["-m", "pytest", "-q", `--junitxml=${file}`],
-    at("agent"),
-  );
+  const python = at(".venv", "bin", "python");
+  const code = await run([python, "-m", "pytest", "-q", `--junitxml=${file}`], at("agent"));
   if (!existsSync(file)) return crashed(code);
   const [suite = ""] = /<testsuite [^>]*>/.exec(readFileSync(file, "utf8")) ?? [];
   const count = (name) => Number(new RegExp(` ${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
@@ -74,9 +79,25 @@ function crashed(code) {
   return settle({ passed: 0, failed: 0, skipped: 0 }, code || 1);
 }
 
-function show(command, args, cwd = at()) {
+function show(argv, cwd = at()) {
+  return ended(spawn(argv[0], argv.slice(1), { cwd, stdio: ["ignore", "inherit", "inherit"] }));
+}
+
+/** As `show`, but each line says whose it is. */
+function beside(name, ...prefix) {
+  return async ([...argv], cwd = at()) => {
+    const [command, ...args] = [...prefix, ...argv];
+    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [child.stdout, child.stderr])
+      createInterface({ input: stream }).on("line", (line) =>
+        process.stdout.write(`${name.padEnd(10)} | ${line}\n`),
+      );
+    return await ended(child);
+  };
+}
+
+function ended(child) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
     child.on("error", reject);
     child.on("close", (code) => resolve(code ?? 1));
   });

@@ -137,6 +137,8 @@ async function startNode(
     "--block",
     `--node-ip-address=${ip}`,
     `--object-store-memory=${objectStoreBytes}`,
+    // It would read every log of a node all day, to show them to a driver that has logs of its own.
+    "--include-log-monitor=false",
     ...ports,
   ];
   const argv = [findPython(), "-m", "ray.scripts.scripts", ...common, ...args];

@@ -21,7 +21,7 @@ let rig: Rig;
 let port: number;
 
 beforeAll(async () => {
-  rig = await startRig({ workerEnv: {} });
+  rig = await startRig();
   port = await freePort(26_100);
   const deploy = join(rig.dir, "files", "deploy");
   mkdirSync(join(deploy, "node_modules"), { recursive: true });

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Role } from "../../src/domain/role.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { replicaName } from "../../src/domain/names.ts";
-import { rigSpec, startRig, untilPhase } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import { rigSpec, startOwnRig, untilPhase } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 import { startStreams } from "./streams.ts";
 
 // Fifty changes of the membership under steady streams, the worker killed in the middle of some: npm run faults -- --changes.
@@ -19,11 +19,11 @@ const killEvery = 10;
 const lookEveryMs = 20;
 const changeMaxMs = 60_000;
 
-let rig: Rig;
+let rig: OwnRig;
 let spec: JobSpec;
 
 beforeAll(async () => {
-  rig = await startRig();
+  rig = await startOwnRig();
   const envs = { PDJOB_SIM_BOOT_MS: String(bootMs), PDJOB_SIM_TOKEN_MS: "10" };
   spec = await rigSpec(rig, job, { prefill: { envs }, decode: { envs } });
   await rig.client.start(spec);

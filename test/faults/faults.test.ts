@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startRig } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import { startOwnRig } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 import { createRespawner } from "./respawn.ts";
 import type { Respawner } from "./respawn.ts";
 import { runSeed } from "./run.ts";
@@ -14,10 +14,10 @@ const seeds = Number.isNaN(first)
   ? fixedSeeds
   : Array.from({ length: count }, (_, at) => first + at);
 
-let rig: Rig;
+let rig: OwnRig;
 let respawner: Respawner;
 beforeAll(async () => {
-  rig = await startRig();
+  rig = await startOwnRig();
   respawner = createRespawner(rig);
 });
 afterAll(async () => {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { eventually } from "../support/eventually.ts";
 import { holderOfGuard, treeOf } from "../support/processes.ts";
-import { rigSpec, startRig, untilPhase } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import { rigSpec, startOwnRig, untilPhase } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 import { createRespawner } from "./respawn.ts";
 import type { Respawner } from "./respawn.ts";
 
@@ -14,12 +14,12 @@ const rounds = 2;
 /** Long enough to tell what we add to it. */
 const bootMs = 10_000;
 
-let rig: Rig;
+let rig: OwnRig;
 let spec: JobSpec;
 let respawner: Respawner;
 
 beforeAll(async () => {
-  rig = await startRig();
+  rig = await startOwnRig();
   respawner = createRespawner(rig);
   const envs = { PDJOB_SIM_BOOT_MS: String(bootMs) };
   spec = await rigSpec(rig, job, {

@@ -4,7 +4,7 @@ import type { JobSpec } from "../../src/domain/spec.ts";
 import type { Role } from "../../src/domain/role.ts";
 import type { ScaleRequest } from "../../src/domain/scale.ts";
 import { leftOf, rigSpec } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 import { temporalPid } from "./respawn.ts";
 import type { Respawner } from "./respawn.ts";
 import type { Step } from "./schedule.ts";
@@ -23,7 +23,7 @@ const slowBootMs = 6_000;
 const raceForMs = 5_000;
 
 export interface Target {
-  readonly rig: Rig;
+  readonly rig: OwnRig;
   readonly spec: JobSpec;
   /** File that the next engine reads its switches from. */
   readonly controlFile: string;

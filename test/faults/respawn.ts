@@ -6,7 +6,7 @@ import type { Guarded, GuardedCommand } from "../../src/dev/guarded.ts";
 import { eventually } from "../support/eventually.ts";
 import { isListening } from "../support/listening.ts";
 import { allProcesses, treeOf } from "../support/processes.ts";
-import type { Rig } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 
 const stopGraceS = 0.5;
 const nodeJoinsWithinMs = 90_000;
@@ -14,7 +14,7 @@ const nodeJoinsWithinMs = 90_000;
 const rayletGivesUpMs = 180_000;
 
 /** Kills parts of the embedded stack and starts them again with the very command that they ran, as a supervisor would. */
-export function createRespawner(rig: Rig) {
+export function createRespawner(rig: OwnRig) {
   const started: Guarded[] = [];
   const pids = {
     head: rig.stack.head.process.pid,
@@ -90,7 +90,7 @@ export function createRespawner(rig: Rig) {
 
 export type Respawner = ReturnType<typeof createRespawner>;
 
-const untilNodesAre = (rig: Rig, count: number): Promise<unknown> =>
+const untilNodesAre = (rig: OwnRig, count: number): Promise<unknown> =>
   eventually(
     `Ray has ${count} nodes, the head included`,
     async () => {
@@ -143,7 +143,7 @@ const isRunning = (pid: number): boolean => {
 };
 
 /** The server whose database is in the rig's folder. */
-export function temporalPid({ dir }: Rig): number {
+export function temporalPid({ dir }: OwnRig): number {
   const found = allProcesses().find(
     ({ command }) =>
       command.includes("start-dev") && command.includes(dir) && !command.includes("guard"),

@@ -7,7 +7,7 @@ import type { ScaleRequest } from "../../src/domain/scale.ts";
 import { roles } from "../../src/domain/role.ts";
 import { eventually } from "../support/eventually.ts";
 import { leftOf, rigSpec, untilPhase } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 import { startLoad } from "./load.ts";
 import type { Outcome } from "./load.ts";
 import { perform } from "./perform.ts";
@@ -33,7 +33,7 @@ export interface Report {
 
 /** One job from start to stop, with everything that the seed says happening to it under load. */
 export async function runSeed(
-  rig: Rig,
+  rig: OwnRig,
   respawner: Respawner,
   { seed, steps }: { readonly seed: number; readonly steps: number },
 ): Promise<Report> {
@@ -73,7 +73,7 @@ export async function runSeed(
 }
 
 /** As an ops script does: the temporal CLI, until the server has taken it. */
-async function sendScale({ stack }: Rig, job: string, request: ScaleRequest): Promise<void> {
+async function sendScale({ stack }: OwnRig, job: string, request: ScaleRequest): Promise<void> {
   const { path } = await findTemporal();
   const words = ["workflow", "signal", "-w", `pdjob-${job}`, "--name", "scaleTo"];
   const argv = [...words, "--input", JSON.stringify(request), "--address", stack.temporalAddress];

@@ -5,7 +5,7 @@ import { roles } from "../../src/domain/role.ts";
 import type { Role } from "../../src/domain/role.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { allProcesses, incarnationOf, processesOf } from "../support/processes.ts";
-import type { Rig } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 
 const everyMs = 250;
 /** Longer than a SIGKILL takes to be reaped on a busy machine: two engines of a replica for this long are a violation. */
@@ -20,7 +20,7 @@ const ownerlessMaxMs = 15_000;
 const unusedGroupMaxMs = 60_000;
 
 /** Samples what must hold at every moment. `stop` answers with the violations, each once. */
-export function watchInvariants(rig: Rig, spec: JobSpec) {
+export function watchInvariants(rig: OwnRig, spec: JobSpec) {
   const violations = new Set<string>();
   const since = new Map<string, number>();
   let stopping = false;
@@ -63,7 +63,7 @@ export function watchInvariants(rig: Rig, spec: JobSpec) {
 
 /** What is not as it should be of a job at rest. */
 export async function oddities(
-  rig: Rig,
+  rig: OwnRig,
   spec: JobSpec,
   wanted: Readonly<Record<Role, number>>,
 ): Promise<readonly string[]> {

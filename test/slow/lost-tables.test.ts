@@ -4,17 +4,17 @@ import { createRespawner } from "../faults/respawn.ts";
 import type { Respawner } from "../faults/respawn.ts";
 import { oddities, watchInvariants } from "../faults/watch.ts";
 import { eventually } from "../support/eventually.ts";
-import { leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import { leftOf, rigSpec, startOwnRig, untilPhase } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 
 const counts = { prefill: 2, decode: 2 };
 const job = "zombies";
-let rig: Rig;
+let rig: OwnRig;
 let spec: JobSpec;
 let respawner: Respawner;
 
 beforeAll(async () => {
-  rig = await startRig();
+  rig = await startOwnRig();
   spec = await rigSpec(rig, job);
   await rig.client.start(spec);
   await untilPhase(rig.client, job, "READY");

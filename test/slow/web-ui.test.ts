@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
-import { rigSpec, startRig, untilPhase } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
+import { rigSpec, startOwnRig, untilPhase } from "../support/rig.ts";
+import type { OwnRig } from "../support/rig.ts";
 
 /** Where distributions put it; PDJOB_CHROMIUM names another one. */
 const browsers = [
@@ -27,13 +27,13 @@ if (executablePath === undefined)
   process.stdout.write(
     "The Web UI is not looked at: no Chromium was found. Install it (Debian: apt-get install chromium), or set PDJOB_CHROMIUM.\n",
   );
-let rig: Rig | undefined;
+let rig: OwnRig | undefined;
 
 afterAll(async () => rig?.stop());
 
 const shown = "the Web UI's page of a READY job shows the steps by name and the details block";
 test.skipIf(executablePath === undefined)(shown, async () => {
-  rig = await startRig();
+  rig = await startOwnRig();
   const spec = await rigSpec(rig, "shown");
   await rig.client.start(spec);
   await untilPhase(rig.client, "shown", "READY");

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DefaultLogger, bundleWorkflowCode } from "@temporalio/worker";
 import { root } from "./program.ts";
-import { startRig } from "./rig.ts";
-import type { Rig } from "./rig.ts";
+import { startOwnRig } from "./rig.ts";
+import type { OwnRig } from "./rig.ts";
 
 /**
  * A rig whose worker is SIGKILLed at each of these moments (`before KIND`, `after VERB NAME`), or right before and right
@@ -12,12 +12,12 @@ import type { Rig } from "./rig.ts";
  */
 export async function startDyingRig(
   moments: readonly string[],
-): Promise<Rig & { readonly deaths: () => readonly string[] }> {
+): Promise<OwnRig & { readonly deaths: () => readonly string[] }> {
   const dir = mkdtempSync(join(tmpdir(), "pdjob-death-"));
   const record = join(dir, "deaths");
   const bundle = join(dir, "workflows.js");
   writeFileSync(bundle, await bundleSoonMissed());
-  const rig = await startRig({
+  const rig = await startOwnRig({
     workerProgram: join(root, "test/support/dying-worker.mjs"),
     workerBackoffMaxMs: 200,
     workerEnv: {

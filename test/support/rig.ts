@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { request } from "undici";
+import { inject } from "vitest";
 import { connect } from "../../src/client.ts";
 import type { PdjobClient } from "../../src/client.ts";
 import { plainServer } from "../../src/client/server.ts";
@@ -15,11 +16,12 @@ import { connectAgent } from "../../src/ray/agent.ts";
 import type { Agent } from "../../src/ray/agent.ts";
 import { eventually } from "./eventually.ts";
 import { isListening } from "./listening.ts";
-import { processesOf } from "./processes.ts";
+import { allProcesses, processesOf } from "./processes.ts";
+import type { SharedStack } from "./shared-stack.ts";
 import { makeSpec } from "./spec.ts";
 
 export interface Rig {
-  readonly stack: Stack;
+  readonly stack: Pick<Stack, "temporalAddress" | "rayAddress" | "workerPid">;
   readonly client: PdjobClient;
   readonly agent: Agent;
   readonly dir: string;
@@ -28,29 +30,84 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
-const lookEveryMs = 1_000;
+/** A rig whose stack may be harmed: no other file uses it. */
+export interface OwnRig extends Rig {
+  readonly stack: Stack;
+}
 
-/** Real Temporal, real Ray (a head and two nodes with 8 declared GPUs each), a real worker. */
-export async function startRig(
+const lookEveryMs = 1_000;
+const jobsMax = 100;
+
+/**
+ * Real Temporal, real Ray (a head and two nodes with 8 declared GPUs each), a real worker: those that the project's
+ * files share, if they do. Jobs that a file leaves there end with its rig.
+ */
+export async function startRig(): Promise<Rig> {
+  const shared = inject("stack");
+  if (shared === undefined) return startOwnRig();
+  const dir = mkdtempSync(join(tmpdir(), "pdjob-rig-"));
+  // Programs find the stack in their state folder.
+  copyFileSync(join(shared.stateDir, "dev.json"), join(dir, "dev.json"));
+  const { stop, ...rig } = await lookInto(shared, dir);
+  const workerPid = (): number | undefined =>
+    allProcesses().find(
+      ({ command }) => command.includes("pdjob-worker") && command.includes(shared.rayAddress),
+    )?.pid;
+  return {
+    ...rig,
+    stack: { ...shared, workerPid },
+    async stop(): Promise<void> {
+      const { jobs } = await rig.client.list(jobsMax);
+      for (const { job } of jobs) await endLeftover(rig.client, job);
+      await stop();
+    },
+  };
+}
+
+/** As `startRig`, on a stack of its own. */
+export async function startOwnRig(
   options: Pick<
     StackOptions,
     "keepTables" | "workerEnv" | "workerProgram" | "workerBackoffMaxMs"
   > = {},
-): Promise<Rig> {
+): Promise<OwnRig> {
   const dir = mkdtempSync(join(tmpdir(), "pdjob-rig-"));
   const stack = await startStack({ stateDir: dir, ...options, port: 17_233, uiPort: 18_233 });
-  const server = plainServer(stack.temporalAddress);
-  const client = await connect({ server, taskQueue: stack.taskQueue });
-  const agent = connectAgent({ rayAddress: stack.rayAddress });
+  const { stop, ...rig } = await lookInto(stack, dir);
+  return {
+    ...rig,
+    stack,
+    async stop(): Promise<void> {
+      await stop(() => stack.stop());
+    },
+  };
+}
+
+async function lookInto(
+  {
+    temporalAddress,
+    taskQueue,
+    rayAddress,
+  }: Pick<SharedStack, "temporalAddress" | "taskQueue" | "rayAddress">,
+  dir: string,
+) {
+  const client = await connect({ server: plainServer(temporalAddress), taskQueue });
+  const agent = connectAgent({ rayAddress });
   const endpoints = watchEndpoints(agent);
-  const stop = async (): Promise<void> => {
+  const stop = async (stopStack?: () => Promise<void>): Promise<void> => {
     await endpoints.stop();
     await agent.close();
     await client.close();
-    await stack.stop();
+    await stopStack?.();
     rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   };
-  return { stack, client, agent, dir, endpointsOf: endpoints.of, stop };
+  return { client, agent, dir, endpointsOf: endpoints.of, stop };
+}
+
+async function endLeftover(client: PdjobClient, job: string): Promise<void> {
+  if (!(await client.isRunning(job))) return;
+  await client.stop(job);
+  await client.result(job);
 }
 
 /** Ports are chosen anew for each generation, and nothing tells them once the job is gone: so they are noted meanwhile. */

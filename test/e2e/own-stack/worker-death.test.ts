@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { expectedText } from "../../src/sim/text.ts";
-import { startDyingRig } from "../support/dying-rig.ts";
-import { complete, leftOf, rigSpec, untilPhase } from "../support/rig.ts";
-import { incarnationOf, processesOf } from "../support/processes.ts";
+import { expectedText } from "../../../src/sim/text.ts";
+import { startDyingRig } from "../../support/dying-rig.ts";
+import { complete, leftOf, rigSpec, untilPhase } from "../../support/rig.ts";
+import { incarnationOf, processesOf } from "../../support/processes.ts";
 
 const beforeAndAfter = (...kinds: readonly string[]): readonly string[] =>
   kinds.flatMap((kind) => [`before ${kind}`, `after ${kind}`]);

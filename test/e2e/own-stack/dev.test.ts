@@ -13,10 +13,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { DevState } from "../../src/dev/state-file.ts";
-import { eventually } from "../support/eventually.ts";
+import type { DevState } from "../../../src/dev/state-file.ts";
+import { eventually } from "../../support/eventually.ts";
 
-const client = fileURLToPath(new URL("../../bin/pdjob-client", import.meta.url));
+const client = fileURLToPath(new URL("../../../bin/pdjob-client", import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), "pdjob-dev-"));
 /** Short, because Ray puts Unix sockets below it. */
 const temp = mkdtempSync(join(tmpdir(), "pd-"));
@@ -127,7 +127,7 @@ test("of two devs that are started at the same time one goes on, and Ctrl-C whil
 
 test("dev says what to do when its Python has no Ray", async () => {
   const python = join(dir, "python-without-ray");
-  const own = fileURLToPath(new URL("../../.venv/bin/python", import.meta.url));
+  const own = fileURLToPath(new URL("../../../.venv/bin/python", import.meta.url));
   writeFileSync(python, `#!/bin/sh\nexec ${own} -S "$@"\n`, { mode: 0o755 });
   const { exitCode, all } = await startDev({ PDJOB_PYTHON: python });
   expect(exitCode).toBe(1);

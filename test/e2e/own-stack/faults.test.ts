@@ -1,30 +1,30 @@
 import { readFileSync } from "node:fs";
 import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { workflowIdOf } from "../../src/domain/names.ts";
-import { expectedText } from "../../src/sim/text.ts";
-import { startLoad } from "../faults/load.ts";
-import { createRespawner } from "../faults/respawn.ts";
-import type { Respawner } from "../faults/respawn.ts";
-import { runSeed } from "../faults/run.ts";
-import { oddities } from "../faults/watch.ts";
-import { eventually } from "../support/eventually.ts";
-import { holderOfGuard, processesOf } from "../support/processes.ts";
-import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
-import type { Rig } from "../support/rig.ts";
-import type { JobSpec } from "../../src/domain/spec.ts";
+import { workflowIdOf } from "../../../src/domain/names.ts";
+import { expectedText } from "../../../src/sim/text.ts";
+import { startLoad } from "../../faults/load.ts";
+import { createRespawner } from "../../faults/respawn.ts";
+import type { Respawner } from "../../faults/respawn.ts";
+import { runSeed } from "../../faults/run.ts";
+import { oddities } from "../../faults/watch.ts";
+import { eventually } from "../../support/eventually.ts";
+import { holderOfGuard, processesOf } from "../../support/processes.ts";
+import { complete, leftOf, rigSpec, startOwnRig, untilPhase } from "../../support/rig.ts";
+import type { OwnRig } from "../../support/rig.ts";
+import type { JobSpec } from "../../../src/domain/spec.ts";
 
 /** PDJOB_OUTAGE_S=600 is the promise; the fast suite holds a shorter one, past every heartbeat's timeout. */
 const outageMs = Number(process.env["PDJOB_OUTAGE_S"] ?? 10) * 1_000;
 const timeout = outageMs + 120_000;
 const counts = { prefill: 2, decode: 2 };
 
-let rig: Rig;
+let rig: OwnRig;
 let spec: JobSpec;
 let respawner: Respawner;
 
 beforeAll(async () => {
-  rig = await startRig({ workerBackoffMaxMs: 500, keepTables: true });
+  rig = await startOwnRig({ workerBackoffMaxMs: 500, keepTables: true });
   spec = await rigSpec(rig, "faults", { restart: { restartsMax: 10, windowS: 600 } });
   await rig.client.start(spec);
   await untilPhase(rig.client, "faults", "READY");

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { JobSpec } from "../../src/domain/spec.ts";
-import { expectedText } from "../../src/sim/text.ts";
-import { eventually } from "../support/eventually.ts";
-import { incarnationOf, processesOf } from "../support/processes.ts";
-import { startDyingRig } from "../support/dying-rig.ts";
-import { complete, leftOf, rigSpec, untilPhase } from "../support/rig.ts";
+import type { JobSpec } from "../../../src/domain/spec.ts";
+import { expectedText } from "../../../src/sim/text.ts";
+import { eventually } from "../../support/eventually.ts";
+import { incarnationOf, processesOf } from "../../support/processes.ts";
+import { startDyingRig } from "../../support/dying-rig.ts";
+import { complete, leftOf, rigSpec, untilPhase } from "../../support/rig.ts";
 
 /** Two ranks: the calls between which the worker dies while it starts the gang of the first job. */
 const calls = [
