@@ -11,7 +11,7 @@ import { readyByMs } from "../domain/deadline.ts";
 import { lacksFiles, uploaded } from "./files.ts";
 import { isMislaid, layoutOf, layoutOfGroup } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
-import { isCommandNew } from "./rollout.ts";
+import { isCommandNew } from "./outdated.ts";
 import { allProxies, gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 

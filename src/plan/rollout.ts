@@ -1,4 +1,3 @@
-import { isRetryable } from "../domain/errors.ts";
 import { replicaName } from "../domain/names.ts";
 import type { Member } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
@@ -7,8 +6,8 @@ import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import { rolloutOf } from "../domain/spec.ts";
 import { isWithoutPartner } from "./canary.ts";
-import { firstLine, isClusterFault } from "./condemn.ts";
 import { eligibleMembers, servingMembers } from "./members.ts";
+import { isCommandNew, isOutdated } from "./outdated.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
 /** The actions after which a replica does not come back to the proxy. */
@@ -120,24 +119,6 @@ export const countOf = (role: Role, serving: readonly Member[], alone = false): 
 
 const isOf = ({ current }: ReplicaWorld, { name }: Member): boolean => current?.name === name;
 
-/** Is the version of what the new revision runs still to be asked for? Nothing is started, or spared for it, before. */
-export const isCommandNew = ({ desired, memory }: PlanInput): boolean =>
-  desired.rollout !== undefined && memory.engine === undefined;
-
-/**
- * Does it run what an earlier revision asked for? What was started before revisions were told counts as up to date, and so
- * does whatever a new workflow adopts until the job has served.
- */
-export function isOutdated(
-  { id, wanted, current }: ReplicaWorld,
-  { spec, desired, memory }: PlanInput,
-): boolean {
-  const { revision } = spec.roles[id.role];
-  const own = current?.actor?.revision;
-  const isJudged = wanted && (memory.served || desired.rollout !== undefined);
-  return isJudged && revision !== undefined && own !== undefined && own !== revision;
-}
-
 /** An outdated replica that nobody misses: it does not serve, or has begun to leave. */
 function isAway(
   replica: ReplicaWorld,
@@ -243,14 +224,6 @@ function freeIndex(role: Role, replicas: readonly ReplicaWorld[], from: number):
   return index;
 }
 
-/** Is a newer revision on its way through the job? */
-export const isUpdating = ({ replicas }: World, input: PlanInput): boolean =>
-  replicas.some((replica) => replica.surge || isOutdated(replica, input)) || isUnsettled(input);
-
-/** The last change of the config has not been seen to serve whole yet. */
-const isUnsettled = ({ desired, memory }: PlanInput): boolean =>
-  desired.rollout !== undefined && desired.rollout.revision > (memory.settledRevision ?? 0);
-
 /** Why nothing goes on although outdated replicas serve; undefined when something does, or all are new. */
 export function whyHeldUp(world: World, input: PlanInput): string | undefined {
   const { replicas } = world;
@@ -265,20 +238,4 @@ export function whyHeldUp(world: World, input: PlanInput): string | undefined {
   return hasRoom(role, replicas, input)
     ? undefined
     : `${first.name} cannot be spared, and num_gpus ${input.spec.numGpus} leaves no room for another ${role} beside it`;
-}
-
-/** Has the new revision failed so often on one replica that the job is to go back? Told in one sentence. */
-export function whyRollBack(input: PlanInput): string | undefined {
-  const { desired, memory, spec } = input;
-  const { rollout } = desired;
-  if (rollout?.previous === undefined || !memory.served || !isUnsettled(input)) return undefined;
-  const { attempts } = rolloutOf(spec);
-  for (const [target, { code, message, generation }] of Object.entries(memory.failures)) {
-    if (target === "proxy" || isClusterFault({ code, message })) continue;
-    const tried = generation - (rollout.since[target] ?? 0);
-    const isVerdict = target === "engine" && !isRetryable[code];
-    if (isVerdict || (target !== "engine" && target !== "job" && tried >= attempts))
-      return `${target} failed with revision ${rollout.revision}: ${firstLine({ code, message })}`;
-  }
-  return undefined;
 }

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { ActionOf } from "../../src/domain/action.ts";
 import { titleOf } from "../../src/domain/canary.ts";
 import { completeMemory } from "../../src/domain/memory.ts";
-import { rememberFailure, rememberSeen } from "../../src/workflows/remember.ts";
+import { rememberFailure } from "../../src/workflows/remember-failure.ts";
+import { rememberSeen } from "../../src/workflows/remember.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 

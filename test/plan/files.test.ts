@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { actionKey } from "../../src/domain/action.ts";
 import type { Action } from "../../src/domain/action.ts";
 import { rehearse } from "../../src/plan/rehearse.ts";
-import { rememberFailure } from "../../src/workflows/remember.ts";
+import { rememberFailure } from "../../src/workflows/remember-failure.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { drainQuietS } from "../../src/domain/membership.ts";
 import type { CallSpec, HttpMembership, SchedulerSpec } from "../../src/domain/spec.ts";
-import { rememberFailure } from "../../src/workflows/remember.ts";
+import { rememberFailure } from "../../src/workflows/remember-failure.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 

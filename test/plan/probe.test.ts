@@ -8,7 +8,7 @@ import {
   sideChannelProblems,
   versionVerdict,
 } from "../../src/plan/probe.ts";
-import { rememberFailure } from "../../src/workflows/remember.ts";
+import { rememberFailure } from "../../src/workflows/remember-failure.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 

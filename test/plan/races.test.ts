@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { emptyMemory } from "../../src/domain/memory.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
-import { rememberFailure, rememberSeen, rememberStart } from "../../src/workflows/remember.ts";
+import { rememberFailure } from "../../src/workflows/remember-failure.ts";
+import { rememberSeen, rememberStart } from "../../src/workflows/remember.ts";
 import { fakeCluster } from "../support/cluster.ts";
 import { makeSpec } from "../support/spec.ts";
 
