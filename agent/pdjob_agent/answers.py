@@ -5,6 +5,11 @@ from typing import Any
 from .cluster import Cluster, Json
 from .errors import AgentError
 
+# A hung node must not hold up the answer about all the others.
+STATUS_TIMEOUT_S = 2.0
+# A new actor's process takes about a second to start, more on a busy node.
+FIRST_ANSWER_TIMEOUT_S = 25.0
+
 
 def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout_s: float) -> Json:
     answer = cluster.ask(name, method, args, timeout_s)

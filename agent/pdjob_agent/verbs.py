@@ -1,30 +1,17 @@
 """The verbs of docs/agent-protocol.md. Each is idempotent: names in Ray are the only state."""
 
-import time
 from collections.abc import Callable
 
-from .answers import answer_of
+from .answers import FIRST_ANSWER_TIMEOUT_S, STATUS_TIMEOUT_S, answer_of
 from .cluster import Cluster, Json
 from .errors import AgentError
 from .head import check_head
 from .left_logs import log_file
-from .names import Name, parse, parse_proxy, parse_replica
-from .node.guarded import exit_in_words
-from .removal import belongs, fence, fence_proxy, replica_name, stop_proxy, stop_replica, sweep
+from .names import Name, parse, parse_replica
+from .proxy_verbs import ensure_proxy, retire_proxy, set_membership
+from .removal import belongs, fence, replica_name, stop_proxy, stop_replica, sweep
 from .upload import upload
 
-# A hung node must not hold up the answer about all the others.
-STATUS_TIMEOUT_S = 2.0
-# A new actor's process takes about a second to start, more on a busy node.
-FIRST_ANSWER_TIMEOUT_S = 25.0
-PROXY_POLL_S = 0.05
-# A slow proxy is waited for by asking again, so that a caller who no longer wants it is not held.
-PROXY_WAIT_S = 5.0
-PROXY_LAST_BYTES = 2_000
-# The actor asks the proxy for 2 s at most; the rest is for a busy head node.
-MEMBERSHIP_TIMEOUT_S = 5.0
-# An external proxy may be told by many calls, for which the actor allows itself 20 s and the last one 10 s.
-TELLING_TIMEOUT_S = 40.0
 # What an actor needs beyond the time that it allows a canary.
 CANARY_MARGIN_S = 5.0
 
@@ -105,58 +92,6 @@ def engine_load(cluster: Cluster, args: Json) -> Json:
 
 def canary(cluster: Cluster, args: Json) -> Json:
     return answer_of(cluster, args["name"], "canary", [args], args["timeoutS"] + CANARY_MARGIN_S)
-
-
-def ensure_proxy(cluster: Cluster, args: Json) -> Json:
-    name = parse_proxy(args["name"])
-    if name is None:
-        raise AgentError("BadRequest", f"{args['name']!r} is no proxy's name.")
-    if args.get("mustExist") and name.full not in cluster.actor_names():
-        next_step = f"Next: pdjob-client status {name.job} --watch tells how it heals."
-        raise AgentError("ClusterChanged", f"The proxy's actor {name.full} is gone.\n{next_step}")
-    sockets = fence_proxy(cluster, name, args)
-    if name.full not in cluster.actor_names():
-        cluster.create_proxy(name.full, args["leaseS"], args.get("package"))
-    try:
-        call = {**args, "sockets": sockets} if args["builtin"] else args
-        status = answer_of(cluster, name.full, "start", [call], FIRST_ANSWER_TIMEOUT_S)
-    except AgentError as error:
-        if error.code == "ProxyNotStarted":
-            cluster.kill(name.full)
-        raise
-    left_s = args["startTimeoutS"] - args.get("elapsedS", 0)
-    until = time.monotonic() + min(left_s, PROXY_WAIT_S)
-    while status["state"] == "starting" and time.monotonic() < until:
-        time.sleep(PROXY_POLL_S)
-        status = answer_of(cluster, name.full, "status", [], FIRST_ANSWER_TIMEOUT_S)
-    if status["state"] == "exited":
-        raise AgentError("ProxyExited", exit_in_words("The proxy", status["exit"], status.get("logTail")))
-    if status["state"] == "starting" and left_s <= PROXY_WAIT_S:
-        log = cluster.ask(name.full, "read_log", [None, PROXY_LAST_BYTES], STATUS_TIMEOUT_S) or {"text": ""}
-        text = f"The proxy did not answer on port {args['port']} within {args['startTimeoutS']} s"
-        text += "." if args["builtin"] else ": is `scheduler.port` the one it takes? {PORT} in its command tells it."
-        raise AgentError("ProxyTimeout", f"{text} Its last lines:\n{log['text']}".rstrip())
-    return status
-
-
-def set_membership(cluster: Cluster, args: Json) -> Json:
-    """Only a proxy that lives and does not answer is worth another try; any other needs a new generation."""
-    name, telling = args["name"], args.get("telling")
-    call = [args["membership"], *([telling] if telling else [])]
-    try:
-        return answer_of(cluster, name, "set_membership", call, TELLING_TIMEOUT_S if telling else MEMBERSHIP_TIMEOUT_S)
-    except AgentError as error:
-        if error.code == "RayUnreachable" and name not in cluster.actor_names():
-            text = f"The proxy's actor {name} is gone, and its process with it."
-            raise AgentError("ProxyExited", text) from error
-        raise
-
-
-def retire_proxy(cluster: Cluster, args: Json) -> Json:
-    name = args["name"]
-    if name not in cluster.actor_names():
-        return {"retired": False}
-    return answer_of(cluster, name, "retire", [], MEMBERSHIP_TIMEOUT_S)
 
 
 def list_job(cluster: Cluster, args: Json) -> Json:

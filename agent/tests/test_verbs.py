@@ -1,26 +1,10 @@
 import pytest
 
-from pdjob_agent import verbs
 from pdjob_agent.errors import AgentError
-from pdjob_agent.names import parse
 from pdjob_agent.removal import SHORT_GRACE_S
-from pdjob_agent.verbs import VERBS
 
+from .asking import GPU, PROXY, REPLICA, call, code_of
 from .fake_cluster import FakeCluster, Json
-
-GPU = [{"GPU": 2}]
-REPLICA: Json = {"placementGroup": "a-prefill-0-g1", "gpus": 2, "cpus": 0, "ports": [], "leaseS": 0}
-PROXY: Json = {"name": "a-proxy-g1", "port": 1, "leaseS": 0, "startTimeoutS": 0.05, "builtin": False}
-
-
-def call(cluster: FakeCluster, verb: str, **args: object) -> Json:
-    return VERBS[verb](cluster, args)
-
-
-def code_of(cluster: FakeCluster, verb: str, **args: object) -> str:
-    with pytest.raises(AgentError) as caught:
-        call(cluster, verb, **args)
-    return caught.value.code
 
 
 def test_a_group_is_created_once_and_shown_with_its_bundles() -> None:
@@ -96,55 +80,6 @@ def test_a_replica_is_created_once() -> None:
     for _ in range(2):
         assert call(cluster, "ensureReplica", name="a-prefill-0-g1", **REPLICA)["state"] == "idle"
     assert cluster.calls.count("create_replica a-prefill-0-g1") == 1
-
-
-def gang(cluster: FakeCluster, full: str) -> None:
-    """A replica of two ranks, both with a running engine."""
-    call(cluster, "ensurePlacementGroup", name=full, bundles=[{"GPU": 6}, {"GPU": 6}], strategy="STRICT_SPREAD")
-    for rank, name in enumerate([full, f"{full}-r1"]):
-        call(cluster, "ensureReplica", name=name, **{**REPLICA, "placementGroup": full, "bundle": rank})
-
-
-def test_a_gang_is_listed_as_one_replica_with_followers() -> None:
-    cluster = FakeCluster()
-    gang(cluster, "a-prefill-0-g1")
-    cluster.actors["a-prefill-0-g1-r1"] = {}
-    assert cluster.strategies == {"a-prefill-0-g1": "STRICT_SPREAD"}
-    listed = call(cluster, "list", job="a")
-    assert [one["name"] for one in listed["replicas"]] == ["a-prefill-0-g1"]
-    lost = {"name": "a-prefill-0-g1-r1", "role": "prefill", "index": 0, "generation": 1, "rank": 1, "state": "lost"}
-    assert listed["followers"] == [lost]
-    assert listed["placementGroups"][0]["nodeIps"] == ["10.0.0.1", "10.0.0.2"]
-    assert call(cluster, "jobs") == {"jobs": [{"job": "a", "replicas": 1, "placementGroups": 1, "proxies": 0}]}
-
-
-def test_a_gang_stops_as_one_and_rank_0_first() -> None:
-    cluster = FakeCluster()
-    gang(cluster, "a-prefill-0-g1")
-    gang(cluster, "a-prefill-1-g1")
-    cluster.calls.clear()
-    assert call(cluster, "stopReplica", name="a-prefill-0-g1", graceS=1) == {"stopped": True}
-    expected = [f"{what} a-prefill-0-g1{rank}" for rank in ("", "-r1") for what in ("stop", "kill")]
-    assert cluster.calls == expected
-    assert call(cluster, "stopReplica", name="a-prefill-0-g1", graceS=1) == {"stopped": False}
-    assert sorted(cluster.actors) == ["a-prefill-1-g1", "a-prefill-1-g1-r1"]
-
-
-def test_followers_whose_rank_0_is_gone_are_stopped_too() -> None:
-    cluster = FakeCluster()
-    gang(cluster, "a-prefill-0-g1")
-    del cluster.actors["a-prefill-0-g1"]
-    assert call(cluster, "stopReplica", name="a-prefill-0-g1", graceS=1) == {"stopped": True}
-    assert cluster.actors == {}
-
-
-def test_a_newer_generation_of_a_gang_leaves_no_rank_of_the_older() -> None:
-    cluster = FakeCluster()
-    gang(cluster, "a-prefill-0-g1")
-    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g2", bundles=GPU)
-    assert cluster.actors == {}
-    assert [group["name"] for group in cluster.groups()] == ["a-prefill-0-g2"]
-    assert code_of(cluster, "ensureReplica", name="a-prefill-0-g1-r1", **REPLICA) == "StaleGeneration"
 
 
 def test_a_replica_that_got_no_ports_is_an_error_with_its_own_words() -> None:
@@ -249,101 +184,6 @@ def test_sweep_takes_exactly_one_job() -> None:
     assert call(cluster, "sweep", job="a", dryRun=False) == {"removed": expected}
     assert sorted(cluster.actors) == ["a-b-prefill-0-g1", "a-b-proxy-g1"]
     assert call(cluster, "jobs") == {"jobs": [{"job": "a-b", "replicas": 1, "placementGroups": 1, "proxies": 1}]}
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "text"),
-    [
-        ({"state": "exited", "exit": {"code": 3, "signal": None}, "logTail": "boom"}, "ProxyExited", "code 3"),
-        ({"state": "exited", "exit": {"code": None, "signal": "SIGKILL"}}, "ProxyExited", "SIGKILL"),
-        ({"state": "starting"}, "ProxyTimeout", "port 1 within 0.05 s"),
-        ({"error": {"code": "ProxyNotStarted", "message": "no node"}}, "ProxyNotStarted", "no node"),
-    ],
-)
-def test_a_proxy_that_does_not_come_up(status: Json, code: str, text: str) -> None:
-    cluster = FakeCluster()
-    cluster.actors["a-proxy-g1"] = {"start": status, "status": status, "read_log": {"text": "tail"}}
-    with pytest.raises(AgentError, match=text) as caught:
-        call(cluster, "ensureProxy", **PROXY)
-    assert caught.value.code == code
-    # One that never started leaves no actor behind; one with a process is the planner's to stop.
-    assert ("a-proxy-g1" in cluster.actors) == (code != "ProxyNotStarted")
-
-
-def test_an_older_built_in_proxy_that_hands_on_its_socket_goes_on_and_any_other_goes_first() -> None:
-    cluster = FakeCluster()
-    cluster.actors["a-proxy-g1"] = {"hand_on": {"socket": "one"}, "stop": True}
-    cluster.actors["a-proxy-g2"] = {"hand_on": {}, "stop": True}
-    cluster.actors["a-proxy-g3"] = {"hand_on": None, "stop": True}
-    call(cluster, "ensureProxy", **{**PROXY, "name": "a-proxy-g4", "builtin": True})
-    assert sorted(cluster.actors) == ["a-proxy-g1", "a-proxy-g4"]
-    assert cluster.together == [["a-proxy-g2", "a-proxy-g3"]]
-    assert cluster.started["a-proxy-g4"]["sockets"] == ["one"]
-
-
-def test_an_external_proxy_takes_over_from_nobody() -> None:
-    cluster = FakeCluster()
-    cluster.actors["a-proxy-g1"] = {"hand_on": {"socket": "one"}, "stop": True}
-    call(cluster, "ensureProxy", **{**PROXY, "name": "a-proxy-g2"})
-    assert sorted(cluster.actors) == ["a-proxy-g2"]
-    assert "sockets" not in cluster.started["a-proxy-g2"]
-
-
-def test_a_newer_proxy_is_fenced_from_whoever_asks_for_an_older_one_built_in_or_not() -> None:
-    cluster = FakeCluster()
-    cluster.actors["a-proxy-g2"] = {"hand_on": {"socket": "one"}}
-    assert code_of(cluster, "ensureProxy", **{**PROXY, "builtin": True}) == "StaleGeneration"
-
-
-def test_members_for_a_proxy_whose_actor_is_gone_are_a_failure_for_good() -> None:
-    cluster = FakeCluster()
-    with pytest.raises(AgentError, match=r"^The proxy's actor a-proxy-g1 is gone") as caught:
-        call(cluster, "setMembership", name="a-proxy-g1", membership={})
-    assert caught.value.as_json()["class"] == "fatal"
-    assert caught.value.code == "ProxyExited"
-
-
-def test_members_for_a_proxy_that_lives_and_does_not_answer_may_be_tried_again() -> None:
-    cluster = FakeCluster()
-    cluster.actors["a-proxy-g1"] = {}
-    with pytest.raises(AgentError) as caught:
-        call(cluster, "setMembership", name="a-proxy-g1", membership={})
-    assert caught.value.as_json()["class"] == "retryable"
-
-
-def test_a_proxy_that_needs_longer_is_shown_starting_so_that_its_caller_can_give_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(verbs, "PROXY_WAIT_S", 0.05)
-    cluster = FakeCluster()
-    cluster.actors["a-proxy-g1"] = {"start": {"state": "starting"}, "status": {"state": "starting"}}
-    patient: Json = {**PROXY, "startTimeoutS": 600}
-    assert call(cluster, "ensureProxy", **patient) == {"state": "starting"}
-    assert call(cluster, "ensureProxy", **patient, elapsedS=590) == {"state": "starting"}
-    with pytest.raises(AgentError, match=r"within 600 s") as caught:
-        call(cluster, "ensureProxy", **patient, elapsedS=600)
-    assert caught.value.code == "ProxyTimeout"
-
-
-@pytest.mark.parametrize(
-    ("full", "expected"),
-    [
-        ("a-prefill-0-g1", ("a", "a-prefill-0", 1, 0)),
-        ("my-job-decode-12-g34", ("my-job", "my-job-decode-12", 34, 0)),
-        ("a-prefill-0-g1-decode-0-g2", ("a-prefill-0-g1", "a-prefill-0-g1-decode-0", 2, 0)),
-        ("a-prefill-0-g1-r3", ("a", "a-prefill-0", 1, 3)),
-        ("a-prefill-0-g1-r3-decode-0-g2-r10", ("a-prefill-0-g1-r3", "a-prefill-0-g1-r3-decode-0", 2, 10)),
-        ("a-proxy-g7", ("a", "a-proxy", 7, 0)),
-        ("a-proxy-g7-r1", None),
-        ("a-prefill-0-g1-r0", None),
-        ("a-router-0-g1", None),
-        ("prefill-0-g1", None),
-        ("a-prefill-0", None),
-    ],
-)
-def test_names_are_read_from_the_end(full: str, expected: tuple[str, str, int, int] | None) -> None:
-    name = parse(full)
-    assert (name and (name.job, name.base, name.generation, name.rank)) == expected
 
 
 def test_a_name_that_is_none_is_refused() -> None:

@@ -12,7 +12,7 @@ import { parseName } from "./names.ts";
 import type { Name } from "./names.ts";
 import { fence, fenceProxy, replicaName, stopProxy, stopReplica, sweep } from "./removal.ts";
 
-// agent/pdjob_agent/verbs.py, line for line: the same order of the same calls, because it is between them that
+// agent/pdjob_agent/verbs.py and proxy_verbs.py, line for line: the same order of the same calls, because it is between them that
 // somebody dies.
 const statusTimeoutMs = 2_000;
 const firstAnswerTimeoutMs = 25_000;
