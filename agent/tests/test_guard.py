@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -184,10 +185,29 @@ def test_a_guard_that_is_killed_before_it_starts_anything_is_an_error(tmp_path: 
     assert process.error == "its guard was killed"
 
 
-def test_the_engine_has_default_signals_and_ordinary_priority(tree: Tree) -> None:
+@pytest.fixture
+def inherited_signals() -> Iterator[None]:
+    """Ignored as under `nohup` and in the background of a script, and some more; one blocked."""
+    numbers = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGRTMIN + 3]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("inherited_signals")
+def test_the_engine_has_default_signals_whatever_its_owner_ignores_or_blocks(tree: Tree) -> None:
     tree.run("sleep 300")
     status = Path(f"/proc/{tree.pid}/status").read_text()
     assert "SigIgn:\t0000000000000000\n" in status
+    assert "SigBlk:\t0000000000000000\n" in status
+    tree.process.stop(1)
+
+
+def test_the_engine_has_ordinary_priority(tree: Tree) -> None:
+    tree.run("sleep 300")
     assert os.getpriority(os.PRIO_PROCESS, tree.pid) == 0
     assert Path(f"/proc/{tree.pid}/oom_score_adj").read_text() == "0\n"
     assert os.getsid(tree.pid) == tree.pid

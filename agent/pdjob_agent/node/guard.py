@@ -126,9 +126,10 @@ def spawn(config: "dict[str, object]") -> "tuple[int, str]":
 def execute(config: "dict[str, object]") -> None:
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # Python itself ignores the last two, and what is ignored stays so across exec.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
+    # What is ignored or blocked stays so across exec: by us, by Python, by `nohup`, by a shell for its background.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     try:
         os.chdir(str(config["cwd"]))
         log = os.open(str(config["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
