@@ -75,6 +75,15 @@ def listen_on(host: str, port: int) -> Listener:
     return Listener(one)
 
 
+def obtain(sockets: list[str], host: str, port: int) -> Listener:
+    """That of an earlier generation, if one hands it on: no client is refused meanwhile. Raises OSError."""
+    for name in sockets:
+        found = take_over(name, host, port)
+        if found:
+            return found
+    return listen_on(host, port)
+
+
 def take_over(name: str, host: str, port: int) -> Listener | None:
     """None when nobody hands it on, or hands on something else."""
     fds: list[int] = []

@@ -1,7 +1,6 @@
 """The actor that owns the proxy, on the head node."""
 
 import contextlib
-import hashlib
 import os
 import threading
 import time
@@ -9,13 +8,14 @@ from typing import Any
 
 import ray
 
-from .admin import ask
+from .admin import Admin
 from .environment import engine_env
+from .failure import failure
 from .files import write_below
 from .guarded import GuardedProcess, exit_in_words
 from .health import Prober, accepts_tcp
 from .lease import LAPSE_GRACE_S, Lease
-from .listener import Listener, listen_on, take_over
+from .listener import Listener, obtain
 from .logs import Log, read_log
 from .membership import Stale, Told
 from .nodejs import node_problem
@@ -50,11 +50,9 @@ class ProxyActor:
         # Processes that were started here, one after the other: which of them runs, or ran last.
         self._run = 0
         self._listener: Listener | None = None
-        self._admin: str | None = None
-        self._answer: dict[str, Any] | None = None
+        self._admin: Admin | None = None
         self._told: Told | None = None
         self._lock = threading.Lock()
-        self._hearing = threading.Lock()
         self._lease = Lease(lease_s, self._lapse)
 
     def start(self, spec: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +71,7 @@ class ProxyActor:
         if lease_s is not None:
             self._lease.renew(lease_s)
         state = self._state()
-        answer = self._answer
+        answer = self._admin.last if self._admin else None
         told = self._told.acknowledged() if self._told else answer
         facts: dict[str, Any] = {
             "name": self._name,
@@ -100,13 +98,12 @@ class ProxyActor:
             return self._tell(self._told, membership, telling)
         if self._admin is None:
             return failure("BadRequest", f"{self._name} is an external proxy: it has no membership to set.")
-        answer = ask(self._admin, "PUT", "/membership", membership)
+        answer = self._admin.put("/membership", membership)
         if answer is None:
             return failure("RayUnreachable", f"{self._name} does not answer on its admin socket.")
         status, body = answer
         if status != 200:
             return failure("StaleGeneration", f"{self._name} refused the membership ({status}): {body}")
-        self._hear(body)
         return {"acknowledged": body["generation"]}
 
     def hand_on(self) -> dict[str, Any]:
@@ -121,10 +118,9 @@ class ProxyActor:
             return problem
         if self._admin is None:
             return failure("BadRequest", f"{self._name} is an external proxy: it stops by a signal alone.")
-        answer = ask(self._admin, "PUT", "/retired")
+        answer = self._admin.put("/retired")
         if answer is None or answer[0] != 200:
             return failure("RayUnreachable", f"{self._name} does not answer on its admin socket.")
-        self._hear(answer[1])
         return {"retired": True}
 
     def _not_running(self) -> dict[str, Any] | None:
@@ -153,7 +149,8 @@ class ProxyActor:
         stopped = self._process.stop(grace_s) if self._process else True
         if self._prober:
             self._prober.stop()
-        self._clear_socket()
+        if self._admin:
+            self._admin.remove()
         if stopped:
             self._unpacked.remove()
         return stopped
@@ -176,7 +173,7 @@ class ProxyActor:
         process = GuardedProcess(self._name, self._guard_source, inherited)
         admin = self._admin
         folder = self._unpacked.folder or cwd
-        process.start(spec["argv"], env, folder, self._log.path, lambda: remove_socket(admin))
+        process.start(spec["argv"], env, folder, self._log.path, lambda: admin.remove() if admin else None)
         if process.error:
             return (
                 f"The proxy cannot be started on the head node {self._host}: {spec['argv'][0]}: {process.error}. "
@@ -184,10 +181,10 @@ class ProxyActor:
             )
         if self._prober:
             self._prober.stop()
-        self._answer = None
         self._process, self._spec, self._run = process, spec, run
         if admin:
-            self._prober = Prober(self._ask_status, PROBE_INTERVAL_S, boot_interval_s=BOOT_INTERVAL_S)
+            first = spec.get("membership")
+            self._prober = Prober(lambda: admin.is_up(first), PROBE_INTERVAL_S, boot_interval_s=BOOT_INTERVAL_S)
         else:
             self._prober = Prober(self._accepts, PROBE_INTERVAL_S)
         return None
@@ -196,10 +193,8 @@ class ProxyActor:
         """What the built-in proxy's process shares with us, as its environment says."""
         if self._listener is None:
             return {}
-        # The pid and the run, so that a proxy that ends late cannot remove the socket of one that came after it.
-        digest = hashlib.sha256(f"{cwd}\0{self._name}\0{os.getpid()}\0{run}".encode()).hexdigest()[:12]
-        self._admin = f"/tmp/pdjob-{digest}.sock"
-        return {"PDJOB_ADMIN_SOCKET": self._admin, "PDJOB_LISTEN_FD": str(self._listener.fileno())}
+        self._admin = Admin(cwd, self._name, os.getpid(), run)
+        return {"PDJOB_ADMIN_SOCKET": self._admin.path, "PDJOB_LISTEN_FD": str(self._listener.fileno())}
 
     def _prepare(self, spec: dict[str, Any], path: str) -> str | None:
         try:
@@ -225,12 +220,8 @@ class ProxyActor:
         return problem
 
     def _listen(self, spec: dict[str, Any]) -> str | None:
-        """On the socket of an earlier generation, if one hands it on: no client is refused meanwhile."""
-        host, port = spec["host"], spec["port"]
-        for name in spec.get("sockets", []):
-            self._listener = self._listener or take_over(name, host, port)
         try:
-            self._listener = self._listener or listen_on(host, port)
+            self._listener = self._listener or obtain(spec.get("sockets", []), spec["host"], spec["port"])
         except OSError as error:
             return error.strerror or str(error)
         return None
@@ -242,22 +233,6 @@ class ProxyActor:
                 return True
         return False
 
-    def _ask_status(self) -> bool:
-        """Its first members come with the question: it listens once it has them. 409 = it has newer ones already."""
-        first = None if self._answer else self._spec.get("membership")
-        method, target = ("PUT", "/membership") if first else ("GET", "/status")
-        answer = ask(self._admin or "", method, target, first)
-        if answer is None or answer[0] not in (200, 409):
-            return False
-        self._hear(answer[1])
-        return True
-
-    def _hear(self, body: dict[str, Any]) -> None:
-        """A status that was asked for before a newer membership arrived tells the past."""
-        with self._hearing:
-            if self._answer is None or body["generation"] >= self._answer["generation"]:
-                self._answer = body
-
     def _state(self) -> str:
         if self._process is None:
             return "idle"
@@ -267,22 +242,9 @@ class ProxyActor:
             return "exited"
         return self._prober.state if self._prober else "starting"
 
-    def _clear_socket(self) -> None:
-        remove_socket(self._admin)
-
     def _lapse(self) -> None:
         self.stop(LAPSE_GRACE_S)
         with contextlib.suppress(Exception):  # Whatever is wrong with Ray, this actor must go.
             remove_unused_groups(job_of(self._name))
         time.sleep(LAST_ANSWER_S)
         os._exit(0)
-
-
-def remove_socket(path: str | None) -> None:
-    if path:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-
-
-def failure(code: str, message: str) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message}}

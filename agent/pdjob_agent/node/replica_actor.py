@@ -10,6 +10,7 @@ import ray
 
 from .canary import send_canary
 from .environment import engine_env
+from .failure import failure
 from .files import empty_below, remove, write_below
 from .guarded import GuardedProcess
 from .health import FAILURES_MAX, Prober, answers_http
@@ -90,7 +91,7 @@ class ReplicaActor:
                     self._files = [write_below(cwd, file["path"], file["text"]) for file in files]
                 except (OSError, ValueError) as error:
                     text = f"The working directory {cwd} cannot be used on {self._host}: {error}."
-                    return {"error": {"code": "EngineNotStarted", "message": text}}
+                    return failure("EngineNotStarted", text)
         return self.status()
 
     def _without_ports(self) -> dict[str, Any]:
@@ -105,11 +106,11 @@ class ReplicaActor:
             running, asked = self._tags.get("specHash"), tags["specHash"]
             if running is not None and running != asked:
                 text = f"{self._name} already runs another command (spec {running}, asked for {asked})."
-                return {"error": {"code": "StaleGeneration", "message": text}}
+                return failure("StaleGeneration", text)
             if self._engine is None:
                 error = self._launch(argv, env, cwd, probe)
                 if error:
-                    return {"error": {"code": "EngineNotStarted", "message": error}}
+                    return failure("EngineNotStarted", error)
                 self._tags = tags
         return self.status()
 
