@@ -1,4 +1,6 @@
 import { cancellationSignal, sleep } from "@temporalio/activity";
+import { ApplicationFailure } from "@temporalio/common";
+import type { ErrorCode } from "../domain/errors.ts";
 import { completeMemory } from "../domain/memory.ts";
 import type { Observed } from "../domain/observed.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
@@ -40,7 +42,7 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
       // The workflow may be in the hands of a worker of an earlier version.
       const memory = completeMemory(input.memory, nowMs());
       return {
-        plan: reconcile({ ...input, memory, observed, nowMs: nowMs() }),
+        plan: planOf({ ...input, memory, observed, nowMs: nowMs() }),
         digest: digestOf(observed),
       };
     },
@@ -63,6 +65,20 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
     },
   };
 };
+
+/** A plan depends on nothing but its input: what fails once fails always, and another config may be on its way already. */
+function planOf(input: PlanInput): Plan {
+  try {
+    return reconcile(input);
+  } catch (error) {
+    throw ApplicationFailure.create({
+      type: "Internal" satisfies ErrorCode,
+      message: `No plan could be made (${String(error)}). This is an error of pdjob; another config may do without it.`,
+      nonRetryable: true,
+      cause: error instanceof Error ? error : undefined,
+    });
+  }
+}
 
 /** Only what the planner acts upon: counts of requests in flight, for example, change all the time. */
 function digestOf(observed: Observed): string {

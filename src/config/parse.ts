@@ -1,5 +1,6 @@
 import { LineCounter } from "yaml";
 import { jobNamePattern } from "../domain/names.ts";
+import { sizeProblem } from "../domain/spec-shape.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { buildSpec } from "./build.ts";
 import { readDocument } from "./document.ts";
@@ -61,7 +62,11 @@ export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
     return { ok: false, issues };
   }
   const name = options.name ?? file.name ?? nameFromFile(options.file);
-  return { ok: true, spec: buildSpec(reading, file, name), warnings: issues };
+  const spec = buildSpec(reading, file, name);
+  const tooLarge = sizeProblem(spec);
+  return tooLarge === undefined
+    ? { ok: true, spec, warnings: issues }
+    : { ok: false, issues: inFile([{ ...problem([], tooLarge), offset: 0 }]) };
 }
 
 /** `job.yaml:4:15 prefill.replicas: must be …` */

@@ -2,6 +2,7 @@ import type { Desired } from "./memory.ts";
 import { roles } from "./role.ts";
 import type { Role } from "./role.ts";
 import { countsProblem, scaleLimits } from "./scale.ts";
+import { isObject, sizeProblem, specProblem } from "./spec-shape.ts";
 import { rolloutOf } from "./spec.ts";
 import type { JobSpec } from "./spec.ts";
 
@@ -19,27 +20,34 @@ export interface Changing {
 }
 
 /** Why a config cannot be applied to this job, or undefined when it can. Takes anything: updates come from scripts. */
-export function applyProblem(payload: unknown, { spec, desired }: Changing): string | undefined {
-  if (desired.stop) return `Job ${spec.name} is stopping.`;
-  if (!isApplyRequest(payload))
-    return 'An apply request is {"spec":{…},"outage"?:true}, with a spec as pdjob-client makes it of a config.';
-  const next = payload.spec;
+export function applyProblem(payload: unknown, job: Changing): string | undefined {
+  if (job.desired.stop) return stopping(job);
+  const request =
+    'An apply request is {"spec":{…},"outage"?:true}, with a spec as pdjob-client makes it of a config';
+  if (!isObject(payload) || !isOutage(payload["outage"])) return `${request}.`;
+  const problem = specProblem(payload["spec"]);
+  if (problem) return `${request}: ${problem}.`;
+  const { spec, outage } = payload as unknown as ApplyRequest;
+  return sizeProblem(spec) ?? changeProblem(spec, outage, job);
+}
+
+/** The same of a spec that is one. */
+export function changeProblem(
+  next: JobSpec,
+  outage: boolean | undefined,
+  job: Changing,
+): string | undefined {
+  const { spec, desired } = job;
+  if (desired.stop) return stopping(job);
   if (next.name !== spec.name)
     return `The config is of job ${next.name}, and this is job ${spec.name}. A job keeps its name.`;
   return (
     countsProblem(spec.name, scaleLimits(next), countsOf(next), roles) ??
-    (payload.outage ? undefined : standstill(spec, next, desired.replicas))
+    (outage ? undefined : standstill(spec, next, desired.replicas))
   );
 }
 
-function isApplyRequest(payload: unknown): payload is ApplyRequest {
-  if (typeof payload !== "object" || payload === null || !("spec" in payload)) return false;
-  const { spec } = payload;
-  return typeof spec === "object" && spec !== null && "name" in spec && "roles" in spec;
-}
-
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+export const stopping = ({ spec }: Changing): string => `Job ${spec.name} is stopping.`;
 
 /** Of a request's `outage`: scripts may say false, too. */
 export const isOutage = (value: unknown): boolean =>

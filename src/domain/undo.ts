@@ -1,7 +1,8 @@
-import { applyProblem, isObject, isOutage, withCounts, withScaled } from "./apply.ts";
+import { changeProblem, isOutage, stopping, withCounts, withScaled } from "./apply.ts";
 import type { Changing } from "./apply.ts";
 import { revisionAt, revisionsMax } from "./revision.ts";
 import type { Revision } from "./revision.ts";
+import { isObject } from "./spec-shape.ts";
 
 /** Payload of update `undo`. */
 export interface UndoRequest {
@@ -28,7 +29,7 @@ export function undoProblem(payload: unknown, job: Returning): string | undefine
     return 'An undo request is {"to"?:N,"outage"?:true}, with the number of a revision as `history` tells it.';
   const { to, outage } = request;
   const target = revisionAt(job.revisions, to);
-  if (target) return applyProblem({ spec: target.spec, outage }, job);
+  if (target) return changeProblem(target.spec, outage, job);
   const known = job.revisions.slice(0, -1).map(({ number }) => number);
   const list =
     known.length > 0
@@ -50,9 +51,8 @@ export const abortTarget = ({ revisions, settledRevision }: Returning): Revision
 export function abortProblem(payload: unknown, job: Returning): string | undefined {
   const { spec, desired, revisions, settledRevision } = job;
   const request = payload ?? {};
-  if (!isObject(request) || !isOutage(request["outage"]))
-    return 'An abort request is {"outage"?:true}.';
-  if (desired.stop) return `Job ${spec.name} is stopping.`;
+  if (!isAbortRequest(request)) return 'An abort request is {"outage"?:true}.';
+  if (desired.stop) return stopping(job);
   const newest = revisions.at(-1)?.number ?? 1;
   if (settledRevision === newest)
     return `Revision ${newest} of job ${spec.name} serves already: there is nothing to abort. Go back with undo.`;
@@ -62,8 +62,11 @@ export function abortProblem(payload: unknown, job: Returning): string | undefin
   const earlier = withScaled(target.spec, job);
   if (isSame(earlier, withCounts(spec, desired.replicas)))
     return `Job ${spec.name} goes back to revision ${target.number} already, as revision ${newest}.`;
-  return applyProblem({ spec: earlier, outage: request["outage"] }, job);
+  return changeProblem(earlier, request.outage, job);
 }
+
+const isAbortRequest = (payload: unknown): payload is AbortRequest =>
+  isObject(payload) && isOutage(payload["outage"]);
 
 const isSame = (one: unknown, other: unknown): boolean =>
   JSON.stringify(one) === JSON.stringify(other);

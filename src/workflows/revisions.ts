@@ -1,7 +1,6 @@
-import { countsOf, isApart, isProxyNew, rollingRoles, withCounts } from "../domain/apply.ts";
+import { countsOf, isProxyNew, rollingRoles, withCounts } from "../domain/apply.ts";
 import type { Desired, Memory } from "../domain/memory.ts";
-import { revisionsMax } from "../domain/revision.ts";
-import type { Pairing } from "../domain/revision.ts";
+import { keptRevisions, pairingsWith } from "../domain/revision.ts";
 import { roles } from "../domain/role.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { note, retire } from "./state.ts";
@@ -25,15 +24,16 @@ export function adopt(state: JobState, change: Change, nowMs: number): number {
   const { spec, why, outage, isRollback } = change;
   const rolling = rollingRoles(before, spec);
   note(state, `revision ${number}: ${why}${describe(rolling)}`, nowMs);
-  const previous = settledBefore(state);
-  state.revisions = [
+  const settled = state.revisions.find((one) => one.number === state.memory.settledRevision);
+  const revisions = [
     // What `undo` goes back to is what was there, counts that were changed meanwhile included.
     ...state.revisions.slice(0, -1),
     ...state.revisions
       .slice(-1)
       .map((one) => ({ ...one, spec: withCounts(one.spec, state.desired.replicas) })),
     { number, atMs: nowMs, why, spec },
-  ].slice(-revisionsMax);
+  ];
+  state.revisions = keptRevisions(revisions, settled?.number);
   state.memory = refreshed(state.memory, before, spec, nowMs);
   state.desired = {
     ...state.desired,
@@ -41,10 +41,10 @@ export function adopt(state: JobState, change: Change, nowMs: number): number {
     rollout: {
       revision: number,
       since: state.memory.generations,
-      ...(previous === undefined || isRollback ? {} : { previous }),
+      ...(settled === undefined || isRollback ? {} : { previous: settled.number }),
       ...(outage ? { outage } : {}),
     },
-    ...pairingsOf(state.desired, before, spec),
+    ...pairingsOf(state.desired, settled ? [settled.spec, before, spec] : [before, spec]),
   };
   state.spec = spec;
   state.desiredGeneration += 1;
@@ -64,10 +64,6 @@ export function pause(state: JobState, paused: boolean): void {
   state.desiredGeneration += 1;
   state.dirty = true;
 }
-
-/** The newest revision that was seen to serve whole: what to go back to. */
-const settledBefore = ({ memory, revisions }: JobState): number | undefined =>
-  revisions.find(({ number }) => number === memory.settledRevision)?.number;
 
 const describe = (rolling: readonly string[]): string =>
   rolling.length > 0 ? `; the ${rolling.join(" and ")} engines are replaced` : "";
@@ -100,21 +96,11 @@ const asked = ({ engineCommand, engineVersion, roles: of, workingDir, upload }: 
   roles.map((role) => [of[role].envs, of[role].kvTransfer, of[role].params, of[role].numGpus]),
 ];
 
-/** Nothing while every engine may pair with every other. */
+/** Nothing while every engine may pair with every other. `specs`: whose engines may be running, the wanted one last. */
 function pairingsOf(
   { pairings = [] }: Desired,
-  before: JobSpec,
-  after: JobSpec,
+  specs: readonly JobSpec[],
 ): Pick<Desired, "pairings"> {
-  const known = pairings.length > 0 ? pairings : withPairing([], before);
-  const next = withPairing(known, after);
-  return next.length > 1 || isApart(before, after) ? { pairings: next } : {};
-}
-
-function withPairing(pairings: readonly Pairing[], { roles: of }: JobSpec): readonly Pairing[] {
-  const [prefill, decode] = [of.prefill.kvRevision, of.decode.kvRevision];
-  if (prefill === undefined || decode === undefined) return pairings;
-  if (pairings.some((one) => one.prefill === prefill && one.decode === decode)) return pairings;
-  const number = (pairings.at(-1)?.number ?? 0) + 1;
-  return [...pairings, { number, prefill, decode }].slice(-revisionsMax);
+  const next = pairingsWith(pairings, specs);
+  return next.length > 1 ? { pairings: next } : {};
 }

@@ -32,3 +32,20 @@ test("a plan is made for a workflow of an earlier version, which remembers less"
   expect(wait).toMatchObject({ kind: "waitHealthy", generation: 1 });
   expect(wait && "deadlineMs" in wait ? wait.deadlineMs : 0).toBeGreaterThanOrEqual(atMs + 60_000);
 });
+
+test("a plan that cannot be made is not tried again: another config may be wanted by then", async () => {
+  const spec = makeSpec();
+  const cluster = fakeCluster(spec);
+  const { planTurn } = createActivities({
+    agent: lookingAt(cluster),
+    readProxyProgram: async () => "",
+  });
+  const { desired, memory } = cluster.state;
+  const none = { ...spec, roles: {} };
+  const input = { spec: none, desired, memory, inFlight: [] } as unknown as TurnInput;
+  await expect(new MockActivityEnvironment().run(planTurn, input)).rejects.toMatchObject({
+    type: "Internal",
+    nonRetryable: true,
+    message: expect.stringMatching(/^No plan could be made \(TypeError: /),
+  });
+});

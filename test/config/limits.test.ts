@@ -55,6 +55,13 @@ describe("a file that could cost without end is refused at a limit", () => {
     ]);
   });
 
+  test("files that Temporal could not carry for both roles are refused", () => {
+    const files = [1, 2, 3].map((at) => `f${at}: ${filled("x", 100_000)}`).join(", ");
+    expect(firstMessage(job({ 6: `  params: {model: m}\n  files: {${files}}` }))).toBe(
+      "f:1:1: The job's description takes 587 KiB, those of general counted for both roles, and 512 KiB can be kept with it in Temporal. Put long files into a folder that is sent with `upload`.",
+    );
+  });
+
   test("a command full of placeholders is judged", () => {
     const command = filled("$PREFILX_HOST_1 {PROT} ", textMax - 1);
     expect(firstMessage(job({ 3: `scheduler: {command: '${command}'}` }))).toMatch(

@@ -53,16 +53,58 @@ describe("a config is refused, before anything is touched", () => {
     expect(problem(before, after)).toBe(expected);
   });
 
-  test.each([undefined, 3, {}, { spec: 1 }, { spec: {} }])("%j is none", (payload) => {
-    const desired = { replicas: { prefill: 2, decode: 2 } };
-    expect(applyProblem(payload, { spec: makeSpec(), desired })).toMatch(/^An apply request is /);
+  const desired = { replicas: { prefill: 2, decode: 2 } };
+  const { prefill, decode } = makeSpec().roles;
+  const request =
+    'An apply request is {"spec":{…},"outage"?:true}, with a spec as pdjob-client makes it of a config';
+
+  test.each([undefined, null, 3, "spec", [], { spec: makeSpec(), outage: "yes" }])(
+    "%j is no request",
+    (payload) => {
+      expect(applyProblem(payload, { spec: makeSpec(), desired })).toBe(`${request}.`);
+    },
+  );
+
+  test.each([
+    [undefined, "spec must be an object"],
+    [{}, "spec.name must be a text"],
+    [
+      { name: "demo", roles: { prefill: {}, decode: {} }, scheduler: {} },
+      "spec.timeoutS must be a number that is not negative",
+    ],
+    [
+      { ...makeSpec(), roles: { prefill: { ...prefill, replicas: 0 }, decode } },
+      "spec.roles.prefill.replicas must be a whole number from 1 to 256",
+    ],
+    [
+      makeSpec({ prefill: { numGpus: 0 }, decode: { numGpus: 0, replicas: 1_000_000 } }),
+      "spec.roles.decode.replicas must be a whole number from 1 to 256",
+    ],
+    [{ ...makeSpec(), engineCommand: [] }, "spec.engineCommand must be a list"],
+    [
+      { ...makeSpec(), roles: { prefill: { ...prefill, kvTransfer: {} }, decode } },
+      "spec.roles.prefill.kvTransfer.kv_connector must be a text",
+    ],
+    [{ ...makeSpec(), roles: { prefill } }, "spec.roles.decode must be an object"],
+    [
+      { ...makeSpec(), scheduler: { port: 1, membership: "gossip" } },
+      "spec.scheduler.membership must be builtin, restart, http, file, none",
+    ],
+  ])("nor is anything that is no spec: %j", (spec, expected) => {
+    expect(applyProblem({ spec }, { spec: makeSpec(), desired })).toBe(`${request}: ${expected}.`);
+  });
+
+  test("nor is one that is too large to be kept with those that can be gone back to", () => {
+    const files = { "table.txt": "é".repeat(160 * 1024) };
+    const spec = makeSpec({ prefill: { files }, decode: { files } });
+    expect(applyProblem({ spec }, { spec: makeSpec(), desired })).toBe(
+      "The job's description takes 641 KiB, those of general counted for both roles, and 512 KiB can be kept with it in Temporal. Put long files into a folder that is sent with `upload`.",
+    );
   });
 
   test("nor is anything changed of a job that stops", () => {
-    const desired = { replicas: { prefill: 2, decode: 2 }, stop: { drain: true } };
-    expect(applyProblem({ spec: makeSpec() }, { spec: makeSpec(), desired })).toBe(
-      "Job demo is stopping.",
-    );
+    const job = { spec: makeSpec(), desired: { ...desired, stop: { drain: true } } };
+    expect(applyProblem({ spec: makeSpec() }, job)).toBe("Job demo is stopping.");
   });
 });
 
