@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .cluster import Cluster, Json
-from .errors import AgentError
+from .cluster import UNKNOWN_METHOD, Cluster, Json
+from .errors import AgentError, UnknownMethod
 
 # A hung node must not hold up the answer about all the others.
 STATUS_TIMEOUT_S = 2.0
@@ -18,6 +18,8 @@ def answer_of(cluster: Cluster, name: str, method: str, args: list[Any], timeout
             "RayUnreachable",
             f"Actor {name} does not exist or did not answer {method} within {timeout_s:.0f} s.",
         )
+    if answer == UNKNOWN_METHOD:
+        raise UnknownMethod(name, method)
     if "error" in answer:
         raise AgentError(answer["error"]["code"], answer["error"]["message"])
     return answer

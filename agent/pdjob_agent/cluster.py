@@ -4,6 +4,9 @@ from typing import Any, Protocol
 
 Json = dict[str, Any]
 
+# What an actor that an earlier version of ours has started answers to a method that it does not have.
+UNKNOWN_METHOD: Json = {"unknownMethod": True}
+
 
 class Cluster(Protocol):
     """Every call is bounded in time and raises AgentError. An actor that does not answer in time is None."""
@@ -40,7 +43,7 @@ class Cluster(Protocol):
         ...
 
     def ask(self, name: str, method: str, args: list[Any], timeout_s: float) -> Any | None:
-        """The answer of an actor's method; None when it does not exist or does not answer in time."""
+        """The answer of an actor's method, or UNKNOWN_METHOD. None: it does not exist or does not answer in time."""
         ...
 
     def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:

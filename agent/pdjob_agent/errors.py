@@ -14,3 +14,12 @@ class AgentError(Exception):
         known = {**dict.fromkeys(RETRYABLE, "retryable"), **dict.fromkeys(CLUSTER_CHANGED, "clusterChanged")}
         kind = known.get(self.code, "fatal")
         return {"class": kind, "code": self.code, "message": self.message}
+
+
+class UnknownMethod(AgentError):
+    """An actor that an earlier version of ours has started does not have what is asked of it."""
+
+    def __init__(self, name: str, method: str) -> None:
+        super().__init__(
+            "RayUnreachable", f"Actor {name} was started by an earlier version and does not know {method}."
+        )

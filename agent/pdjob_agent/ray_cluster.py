@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import (
 )
 
 from . import node, ray_groups, ray_packages
-from .cluster import Json
+from .cluster import UNKNOWN_METHOD, Json
 from .errors import AgentError
 from .names import parse_proxy, parse_replica
 from .node.logs import read_left_log
@@ -140,13 +140,12 @@ class RayCluster:
 
     def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         handles = {name: self._handle(name) for name in names}
-        # An actor of an earlier version of ours may not know the method: it gives no answer.
         known = {name: one for name, one in handles.items() if hasattr(one, method)}
         asked = {name: getattr(one, method).remote(*args) for name, one in known.items()}
         if asked:
             ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
         answers: dict[str, Any | None] = {
-            name: None for name, one in handles.items() if one is not None and name not in known
+            name: UNKNOWN_METHOD for name, one in handles.items() if one is not None and name not in known
         }
         for name, reference in asked.items():
             try:

@@ -8,8 +8,9 @@ from .names import Name, parse, parse_replica
 SHORT_GRACE_S = 5.0
 # Beyond the grace: SIGKILL and reaping.
 STOP_MARGIN_S = 15.0
-# Of an older proxy's actor, for where its listening socket is to be had.
-HAND_ON_TIMEOUT_S = 2.0
+# Of an older proxy's actor, for where its listening socket is to be had. To stop one that serves cuts its streams, so
+# that a busy head node has longer than it takes to answer whether it lives; past it the actor hangs.
+HAND_ON_TIMEOUT_S = 15.0
 
 
 def stop_proxy(cluster: Cluster, args: Json) -> Json:

@@ -18,6 +18,8 @@ class FakeCluster:
         self.calls: list[str] = []
         self.strategies: dict[str, str] = {}
         self.graces: dict[str, float] = {}
+        # How long an answer was waited for, by method.
+        self.patience: dict[str, float] = {}
         # What proxies' actors were told to start.
         self.started: dict[str, Json] = {}
         # Actors that were told to stop in one breath.
@@ -77,6 +79,7 @@ class FakeCluster:
 
     def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         self.calls.extend(f"{method} {name}" for name in names)
+        self.patience[method] = timeout_s
         if method == "start":
             self.started |= {name: args[0] for name in names}
         if method == "stop":

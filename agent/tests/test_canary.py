@@ -1,5 +1,6 @@
 """A canary against two engines that answer what the test says."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -13,6 +14,7 @@ import pytest
 from pdjob_agent.node.canary import send_canary
 
 Json = dict[str, Any]
+DRIP_S = 0.1
 PARAMS = {"remote_block_ids": [[1]]}
 
 
@@ -25,9 +27,12 @@ class Engine:
         self.status: dict[str, int] = {}
         self.finish = "length"
         self.delay_s = 0.0
+        # What it answers byte by byte.
+        self.drips: str | None = None
         # Tokens that it counts for a prompt, by where they came from.
         self.source = "external_kv_transfer"
         self.counts: dict[str, int] = {"local_compute": 0, "external_kv_transfer": 7}
+        self.is_counting = True
         # A decode engine that dislikes KV.
         self.refuses_kv = False
         self.bodies: list[Json] = []
@@ -54,14 +59,25 @@ class Engine:
                 if status != 200:
                     return self.say(status, json.dumps({"error": {"message": "it did\nnot work"}}))
                 tokens = len(body["prompt"].split())
-                owner.counts[owner.source] += tokens
+                if owner.is_counting:
+                    owner.counts[owner.source] += tokens
                 answer = {"choices": [{"text": "x", "finish_reason": owner.finish}], "usage": {"prompt_tokens": tokens}}
                 self.say(200, json.dumps({**answer, "kv_transfer_params": owner.params}))
 
             def say(self, status: int, text: str) -> None:
+                if owner.drips == "headers":
+                    self.drip(b"HTTP/1.0 200 OK\r\n" + 50 * b"x: y\r\n")
                 self.send_response(status)
                 self.end_headers()
+                if owner.drips == "body":
+                    self.drip(text.encode())
                 self.wfile.write(text.encode())
+
+            def drip(self, content: bytes) -> None:
+                with contextlib.suppress(OSError):
+                    for byte in content:
+                        self.wfile.write(bytes([byte]))
+                        time.sleep(DRIP_S)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -142,7 +158,7 @@ def test_what_is_wrong_is_named_by_its_stage(
     assert message in answer["message"]
 
 
-def test_the_counts_of_a_busy_or_silent_engine_are_no_proof(pair: tuple[Engine, Engine]) -> None:
+def test_the_counts_of_a_busy_engine_are_no_proof(pair: tuple[Engine, Engine]) -> None:
     _, decode = pair
     decode.source = "local_compute"
     ended = threading.Event()
@@ -155,6 +171,24 @@ def test_the_counts_of_a_busy_or_silent_engine_are_no_proof(pair: tuple[Engine, 
     threading.Thread(target=others, daemon=True).start()
     assert send(pair) == {"passed": True}
     ended.set()
+
+
+@pytest.mark.parametrize("counts", [{}, {"local_compute": 3, "external_kv_transfer": 7}])
+def test_nor_are_those_of_an_engine_that_does_not_count_it(pair: tuple[Engine, Engine], counts: dict[str, int]) -> None:
+    _, decode = pair
+    decode.is_counting = False
+    decode.counts = counts
+    assert send(pair) == {"passed": True}
+    assert len(decode.bodies) == 1
+
+
+@pytest.mark.parametrize("drips", ["headers", "body"])
+def test_an_engine_that_answers_drop_by_drop_is_late(pair: tuple[Engine, Engine], drips: str) -> None:
+    pair[0].drips = drips
+    started = time.monotonic()
+    answer = send(pair, timeoutS=1)
+    assert time.monotonic() - started < 1 + 5 * DRIP_S
+    assert (answer["passed"], answer["stage"], answer["how"]) == (False, "reach", "late")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import pytest
 
 from pdjob_agent import proxy_verbs
+from pdjob_agent.answers import STATUS_TIMEOUT_S
 from pdjob_agent.errors import AgentError
 
 from .asking import PROXY, call, code_of
@@ -35,6 +36,8 @@ def test_an_older_built_in_proxy_that_hands_on_its_socket_goes_on_and_any_other_
     assert sorted(cluster.actors) == ["a-proxy-g1", "a-proxy-g4"]
     assert cluster.together == [["a-proxy-g2", "a-proxy-g3"]]
     assert cluster.started["a-proxy-g4"]["sockets"] == ["one"]
+    # A busy head node is no reason to cut the streams of a proxy that serves.
+    assert cluster.patience["hand_on"] >= 5 * STATUS_TIMEOUT_S
 
 
 def test_an_external_proxy_takes_over_from_nobody() -> None:

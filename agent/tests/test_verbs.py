@@ -1,5 +1,6 @@
 import pytest
 
+from pdjob_agent.cluster import UNKNOWN_METHOD
 from pdjob_agent.errors import AgentError
 from pdjob_agent.removal import SHORT_GRACE_S
 
@@ -189,3 +190,16 @@ def test_sweep_takes_exactly_one_job() -> None:
 def test_a_name_that_is_none_is_refused() -> None:
     assert code_of(FakeCluster(), "ensurePlacementGroup", name="x", bundles=[]) == "BadRequest"
     assert code_of(FakeCluster(), "ensureProxy", name="a-prefill-0-g1") == "BadRequest"
+
+
+def test_an_actor_of_an_earlier_version_is_no_reason_to_wait_for_ever() -> None:
+    cluster = FakeCluster()
+    cluster.actors["a-decode-0-g1"] = {"canary": UNKNOWN_METHOD, "load": UNKNOWN_METHOD, "prepare": UNKNOWN_METHOD}
+    cluster.actors["a-proxy-g1"] = {"hand_on": UNKNOWN_METHOD, "stop": True}
+    note = "the decode engine's actor was started by an earlier version and sends none"
+    assert call(cluster, "canary", name="a-decode-0-g1", timeoutS=1) == {"passed": True, "note": note}
+    assert call(cluster, "engineLoad", name="a-decode-0-g1") == {"name": "a-decode-0-g1", "requests": None}
+    call(cluster, "ensureProxy", **{**PROXY, "name": "a-proxy-g2", "builtin": True})
+    assert cluster.together == [["a-proxy-g1"]]
+    with pytest.raises(AgentError, match="does not know prepare"):
+        call(cluster, "startEngine", name="a-decode-0-g1", cwd="/", files=[{"path": "x", "text": ""}])

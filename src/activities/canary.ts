@@ -55,10 +55,13 @@ export const canaryActivities = ({ agent }: ActivityDependencies) => ({
       await sleep(pauseMs);
     }
 
-    /** The actor that was to send it may have been stopped meanwhile: asking it again would never end. */
+    /** The actor that was to send it may have been stopped meanwhile, or hang: asking it again would never end. */
     async function unlessOneIsGone(error: unknown): Promise<Moot> {
-      if (await areHealthy()) throw error;
-      return undefined;
+      if (!(await areHealthy())) return undefined;
+      if (nowMs() < action.deadlineMs) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      const text = `Canary ${wayOf(action)} could not be sent: ${reason}`;
+      throw new PdjobError("CanaryFailed", text, error);
     }
 
     async function areHealthy(): Promise<boolean> {

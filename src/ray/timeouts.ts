@@ -15,6 +15,8 @@ export const agentLimits = {
   /** A new actor's first answer. */
   FIRST_ANSWER_TIMEOUT_S: 25,
   PROXY_WAIT_S: 5,
+  /** Of an older proxy's actor, for its listening socket. */
+  HAND_ON_TIMEOUT_S: 15,
   /** Of a log whose actor is gone. */
   READ_TIMEOUT_S: 20,
   /** All requests that tell an external proxy of its members. */
@@ -53,6 +55,7 @@ const {
   GONE_TIMEOUT_S,
   FIRST_ANSWER_TIMEOUT_S,
   PROXY_WAIT_S,
+  HAND_ON_TIMEOUT_S,
   READ_TIMEOUT_S,
   TELLING_TIMEOUT_S,
   CANARY_MARGIN_S,
@@ -79,7 +82,7 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
     case "ensureReplica":
       return stopS + GONE_TIMEOUT_S + FIRST_ANSWER_TIMEOUT_S;
     case "ensureProxy":
-      return stopS + GONE_TIMEOUT_S + 2 * FIRST_ANSWER_TIMEOUT_S + PROXY_WAIT_S;
+      return HAND_ON_TIMEOUT_S + stopS + GONE_TIMEOUT_S + 2 * FIRST_ANSWER_TIMEOUT_S + PROXY_WAIT_S;
     case "stopReplica":
     case "stopProxy":
       return stopS;

@@ -11,13 +11,15 @@ import { makeSpec } from "../support/spec.ts";
 const health = { intervalS: 0, timeoutS: 0, failures: 1 };
 
 /** An agent whose canaries end as `answers` say, in turn, the last again and again. */
-function agentThatSays(answers: readonly VerbResult<"canary">[], state = "healthy") {
+function agentThatSays(answers: readonly (VerbResult<"canary"> | PdjobError)[], state = "healthy") {
   const asked: unknown[] = [];
   const agent = {
     call: async (verb: string, args: unknown) => {
       if (verb === "replicaStatus") return { state };
       asked.push(args);
-      return answers[Math.min(asked.length, answers.length) - 1];
+      const answer = answers[Math.min(asked.length, answers.length) - 1];
+      if (answer instanceof PdjobError) throw answer;
+      return answer;
     },
     close: async () => undefined,
   } as Agent;
@@ -108,4 +110,16 @@ test("when one of the two is not healthy any more, nothing is said of the other"
   const { asked, send } = agentThatSays([failed("wrong")], "exited");
   expect(await send()).toBeUndefined();
   expect(asked).toHaveLength(1);
+});
+
+test("an actor that cannot be asked is asked again until the deadline, and has failed then", async () => {
+  const silent = new PdjobError("RayUnreachable", "Actor demo-decode-1-g3 did not answer canary.");
+  const { send } = agentThatSays([silent]);
+  await expect(send(undefined, Number.POSITIVE_INFINITY)).rejects.toBe(silent);
+  await expect(send(undefined, 0)).rejects.toMatchObject({
+    code: "CanaryFailed",
+    message:
+      "Canary prefill-0 g2 → decode-1 g3 could not be sent: Actor demo-decode-1-g3 did not answer canary.",
+  });
+  expect(await agentThatSays([silent], "exited").send()).toBeUndefined();
 });

@@ -4,11 +4,15 @@ It leaves from the decode engine's node, so that it takes the way that KV takes,
 Its stages, in order: reach, model, prefill, decode, kv.
 """
 
+import contextlib
 import http.client
 import json
 import re
 import secrets
+import socket
+import threading
 import time
+from collections.abc import Generator
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -210,11 +214,40 @@ class Engine:
             except OSError as error:
                 raise Unreachable(describe(error)) from error
             connection.sock.settimeout(left_s)
-            connection.request(method, path, None if body is None else json.dumps(body), self._headers)
-            response = connection.getresponse()
-            return response.status, response.read(bytes_max).decode(errors="replace")
+            with cut_off(connection.sock, left_s):
+                connection.request(method, path, None if body is None else json.dumps(body), self._headers)
+                response = connection.getresponse()
+                return response.status, response.read(bytes_max).decode(errors="replace")
         finally:
             connection.close()
+
+
+@contextlib.contextmanager
+def cut_off(connection: socket.socket, after_s: float) -> Generator[None]:
+    """
+    Ends what is read inside by TimeoutError. A socket's own timeout is for each piece: an engine that answers drop by
+    drop would keep the actor's only canary for as long as it likes.
+    """
+    is_late = threading.Event()
+
+    def cut() -> None:
+        is_late.set()
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(after_s, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        if is_late.is_set():
+            raise TimeoutError from error
+        raise
+    finally:
+        timer.cancel()
+    if is_late.is_set():
+        raise TimeoutError
 
 
 def as_object(value: object) -> Json:
