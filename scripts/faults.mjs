@@ -10,11 +10,13 @@ Runs M jobs (default 1), each with S operations and faults (default 6) of its se
 does the same again: npm run faults -- --seed 17
 
 --figures measures instead how long healing takes, a few times for each way to die.
+--soak leaves a job alone for so many seconds under requests: nothing of it may change.
 --changes has replicas come and go fifty times under steady streams, and tells what clients saw.
 
 Examples:
   npm run faults -- --count 50
-  npm run faults -- --seed 17`;
+  npm run faults -- --seed 17
+  npm run faults -- --soak 600`;
 
 const { values } = parseArgs({
   options: {
@@ -22,6 +24,7 @@ const { values } = parseArgs({
     count: { type: "string", default: "1" },
     steps: { type: "string", default: "6" },
     figures: { type: "boolean", default: false },
+    soak: { type: "string" },
     changes: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -29,18 +32,21 @@ const { values } = parseArgs({
 const isCount = (text) => /^[1-9]\d*$/.test(text);
 
 if (values.help) process.stdout.write(`${usage}\n`);
-else if (![values.seed, values.count, values.steps].every(isCount)) {
-  process.stderr.write(`--seed, --count and --steps are whole numbers from 1.\n\n${usage}\n`);
+else if (![values.seed, values.count, values.steps, values.soak ?? "1"].every(isCount)) {
+  process.stderr.write(
+    `--seed, --count, --steps and --soak are whole numbers from 1.\n\n${usage}\n`,
+  );
   process.exitCode = 2;
 } else {
   await main(setUp);
-  const kind = values.figures ? "figures" : values.changes ? "changes" : "faults";
+  const kind = ["figures", "changes", "soak"].find((one) => values[one]) ?? "faults";
   const file = `test/faults/${kind}.test.ts`;
   const env = {
     ...process.env,
     PDJOB_FAULT_SEED: values.seed,
     PDJOB_FAULT_COUNT: values.count,
     PDJOB_FAULT_STEPS: values.steps,
+    ...(values.soak ? { PDJOB_SOAK_S: values.soak } : {}),
   };
   const child = spawn(
     process.execPath,

@@ -31,6 +31,7 @@ beforeAll(async () => {
 });
 afterAll(async () => rig.stop());
 
+let kills = 0;
 const times = { comesMs: [] as number[], goesMs: [] as number[] };
 
 const isThere = async (name: string) => {
@@ -64,8 +65,10 @@ async function shrink(role: Role, kill: boolean): Promise<void> {
     if (!replica) break;
     if (replica.phase === "DRAINING" && !killed) {
       const pid = rig.stack.workerPid();
-      if (pid !== undefined) process.kill(pid, "SIGKILL");
+      if (pid === undefined) continue;
+      process.kill(pid, "SIGKILL");
       killed = true;
+      kills += 1;
     }
     const { proxies } = await rig.agent.call("list", { job });
     const busy = proxies.some(({ inFlight = {} }) =>
@@ -94,6 +97,7 @@ test("fifty times a replica comes or goes under steady streams: none fails, none
   );
   expect([seen.failed, seen.truncated]).toEqual([[], []]);
   expect(seen.streams).toBeGreaterThan(lanes);
+  expect(kills).toBe(changes / killEvery);
 });
 
 function quantiles(values: readonly number[]): string {

@@ -56,6 +56,17 @@ export function treeOf(root: number): readonly ProcessRow[] {
   return [...all.filter(({ pid }) => pid === root), ...below(root)];
 }
 
+/** Memory that is not swapped or shared away; 0 once it has ended. */
+export function residentBytes(pid: number): number {
+  try {
+    const [, kilobytes] =
+      /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+    return Number(kilobytes ?? 0) * 1_024;
+  } catch {
+    return 0;
+  }
+}
+
 /** Direct children. */
 export const childrenOf = (parent: number | undefined): readonly ProcessRow[] =>
   allProcesses().filter((row) => row.parent === parent);
