@@ -5,7 +5,7 @@ import type { Guarded } from "./guarded.ts";
 import { keepWorker } from "./keep-worker.ts";
 import type { WorkerKeeping } from "./keep-worker.ts";
 import { takeLock } from "./lock.ts";
-import { freePort } from "./ports.ts";
+import { claimPort } from "./ports.ts";
 import { startRay } from "./ray.ts";
 import type { LocalRay, RayNode } from "./ray.ts";
 import { defaultStateDir, readDevState, removeDevState, writeDevState } from "./state-file.ts";
@@ -87,8 +87,13 @@ async function bringUp(
 ): Promise<Omit<Stack, "stop">> {
   const { onProgress = () => undefined } = options;
   const logDir = join(stateDir, "logs");
-  const port = await freePort(options.port ?? wantedPort);
-  const uiPort = await freePort(options.uiPort ?? wantedUiPort, new Set([port]));
+  const claim = async (wanted: number): Promise<number> => {
+    const { port, release } = await claimPort(wanted);
+    stops.push(async () => release());
+    return port;
+  };
+  const port = await claim(options.port ?? wantedPort);
+  const uiPort = await claim(options.uiPort ?? wantedUiPort);
   const where = { temporalAddress: `127.0.0.1:${port}`, uiUrl: `http://127.0.0.1:${uiPort}` };
   const serveTemporal = async (signal: AbortSignal): Promise<void> => {
     const onStarted = (server: Guarded) => stops.unshift(() => server.stop(temporalStopGraceS));
