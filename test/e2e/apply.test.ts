@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
+import { request } from "undici";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobSpec, RoleSpec } from "../../src/domain/spec.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
@@ -60,6 +61,9 @@ test("engines whose KV does not fit together are replaced under load: no request
     "decode-1 g2",
   ]);
   expect(status.replicas.some(({ outdated }) => outdated)).toBe(false);
+  // Engines refuse KV of another kind, and the proxy would try again with another pair.
+  const metrics = await request(`http://127.0.0.1:${spec.scheduler.port}/metrics`);
+  expect(await metrics.body.text()).toMatch(/^pdjob_proxy_retries_total 0$/m);
 });
 
 test("a config that only counts and limits changed of touches no engine", async () => {
@@ -215,6 +219,8 @@ test("from the shell: apply shows what differs and what it costs, history lists 
   expect(undone.stdout).toContain("→ 13");
   const back = await cli("abort", "demo");
   expect(back.stdout).toMatch(/READY {2}revision \d+ of job demo serves$/);
+  const serving = (await rig.client.revisions("demo")).at(-1)?.spec.roles;
+  expect(serving?.prefill.params).toMatchObject({ max_num_seqs: 14 });
   expect((await cli("abort", "demo")).stderr).toContain("there is nothing to abort");
   expect((await cli("undo", "demo", "--to", "99")).exitCode).toBe(1);
 });
