@@ -40,10 +40,12 @@ export function choosePair(
     const decode = pick(decodes);
     return decode && { decode };
   }
-  const partners = pool
-    .members("prefill")
-    .filter((one) => decodes.some((other) => mayPair(one, other)));
-  const prefill = pick(partners);
+  const partnersOf = (others: readonly Member[]): readonly Member[] =>
+    pool.members("prefill").filter((one) => others.some((other) => mayPair(one, other)));
+  // A prefill whose only partners have just failed would lead to one of them again.
+  const sound = decodes.filter(({ name }) => !tried.has(name) && !pool.isSuspect(name));
+  const preferred = partnersOf(sound);
+  const prefill = pick(preferred.length > 0 ? preferred : partnersOf(decodes));
   const decode = prefill && pick(decodes.filter((one) => mayPair(prefill, one)));
   return decode && { prefill, decode };
 }

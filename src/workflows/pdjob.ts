@@ -141,8 +141,8 @@ function applyPlan(state: JobState, plan: Plan, revision: number): void {
 
 function follow(state: JobState, plan: Plan, revision: number): void {
   if (plan.failure) fail(state, plan.failure);
-  if (plan.rollback !== undefined && revision === numberOf(state)) rollBack(state, plan.rollback);
   if (plan.pairings) state.desired = { ...state.desired, pairings: plan.pairings };
+  if (plan.rollback !== undefined && revision === numberOf(state)) rollBack(state, plan.rollback);
   for (const key of plan.cancel) state.inFlight.get(key)?.cancel();
   for (const action of plan.actions) launch(state, action);
 }
