@@ -3,6 +3,7 @@ import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import { highestNamedIndex } from "../domain/scale.ts";
 import { isProven } from "./canary.ts";
+import { oneKind } from "./kinds.ts";
 import { condemned } from "./condemn.ts";
 import { mayRestart } from "./restarts.ts";
 import { allProxies, memberOf } from "./world.ts";
@@ -14,28 +15,25 @@ import type { ReplicaWorld, World } from "./world.ts";
  */
 export function eligibleMembers(world: World, input: PlanInput): readonly Member[] {
   const members = healthyMembers(world, input);
-  return input.spec.scheduler.membership === "builtin" ? members : oneKind(members);
+  return isToldOneKind(input) ? oneKind(members, input) : members;
 }
 
-/**
- * Other people's proxies pair anybody with anybody. While engines of two revisions serve that must not hand KV to each
- * other, such a proxy is told of one kind alone: of that with the most pairs, or the newest of those.
- */
-function oneKind(members: readonly Member[]): readonly Member[] {
-  const numbers = [...new Set(members.flatMap(({ pairings = [] }) => pairings))];
-  const kinds = numbers
-    .toSorted((a, b) => b - a)
-    .map((number) => members.filter(({ pairings }) => pairings?.includes(number) ?? true))
-    .toSorted((a, b) => pairsIn(b) - pairsIn(a));
-  return (kinds[0] ?? members).map(withoutPairings);
-}
+/** The built-in proxy knows who may be paired with whom; and one that finds its members by itself is told of nobody. */
+const isToldOneKind = ({ spec }: PlanInput): boolean =>
+  spec.scheduler.membership !== "builtin" && spec.scheduler.membership !== "none";
 
-function withoutPairings({ name, role, url, ports }: Member): Member {
-  return { name, role, url, ...(ports ? { ports } : {}) };
-}
-
-const pairsIn = (members: readonly Member[]): number =>
-  Math.min(...roles.map((role) => members.filter((member) => member.role === role).length));
+/** Up to date, healthy and proven, and waiting until there are enough of them to take the place of the old kind. */
+export const heldBack = (world: World, input: PlanInput): readonly Member[] => {
+  const eligible = eligibleMembers(world, input);
+  return healthyMembers(world, input).filter(
+    ({ name, role }) =>
+      !eligible.some((one) => one.name === name) &&
+      world.replicas.some(
+        ({ current }) =>
+          current?.name === name && current.actor?.revision === input.spec.roles[role].revision,
+      ),
+  );
+};
 
 const healthyMembers = (world: World, input: PlanInput): readonly Member[] =>
   world.replicas.flatMap((replica) =>
@@ -54,8 +52,8 @@ function healthyMember(replica: ReplicaWorld, world: World, input: PlanInput): M
 }
 
 /**
- * Whoever serves now, wanted or not: healthy, and known to the proxy that runs. Undefined while no proxy answers: then
- * nobody knows.
+ * Whoever serves now, wanted or not: healthy, and known to the proxy that runs. Undefined while no proxy answers, or
+ * another command line than its own was rendered: then nobody knows.
  */
 export function servingMembers(world: World, input: PlanInput): readonly Member[] | undefined {
   const { proxy } = world;
@@ -65,10 +63,9 @@ export function servingMembers(world: World, input: PlanInput): readonly Member[
   );
   if (input.spec.scheduler.membership === "none") return healthy;
   const command = input.memory.proxyCommand;
-  const known =
-    proxy.membership?.members ??
-    (command?.generation === proxy.generation ? command.command.members : []);
-  return healthy.filter(({ name }) => known.some((member) => member.name === name));
+  const isItsOwn = command?.generation === proxy.generation;
+  const known = proxy.membership?.members ?? (isItsOwn ? command.command.members : undefined);
+  return known && healthy.filter(({ name }) => known.some((member) => member.name === name));
 }
 
 /** Can the command be filled from these members alone? It may name replicas by number. */
@@ -85,10 +82,10 @@ export const namesNoOther = (
 export const hasPair = (members: readonly Member[]): boolean =>
   roles.every((role) => members.some((member) => member.role === role));
 
-/** Is every replica there that can be expected? One that was given up keeps nobody waiting. */
+/** Is every replica there that can be expected, whether or not its kind is the one to be told of? One that was given up keeps nobody waiting. */
 export function isComplete(members: readonly Member[], world: World, input: PlanInput): boolean {
   const expected = world.replicas.filter((replica) => replica.wanted && !isGivenUp(replica, input));
-  return hasPair(members) && members.length === expected.length;
+  return hasPair(members) && healthyMembers(world, input).length === expected.length;
 }
 
 const isGivenUp = (replica: ReplicaWorld, input: PlanInput): boolean =>

@@ -28,7 +28,12 @@ export function stepMembership(
   const wanted =
     scheduler.membership === "builtin" ? members : keepRoles(known.members, members, world);
   const next = tellable(known.members, wanted, scheduler);
-  if (!sameMembers(next, wanted) && isWorthRestart(known.members, members, world, input)) {
+  // What it can be told would leave it without a pair, and what it cannot would give it another.
+  const isLast = !hasPair(next) && hasPair(members) && namesNoOther(members, input.spec);
+  if (
+    !sameMembers(next, wanted) &&
+    (isLast || isWorthRestart(known.members, members, world, input))
+  ) {
     return renderThenRun(
       members,
       input,

@@ -6,7 +6,8 @@ import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import { rolloutOf } from "../domain/spec.ts";
 import { isWithoutPartner } from "./canary.ts";
-import { eligibleMembers, servingMembers } from "./members.ts";
+import { leastOf } from "./kinds.ts";
+import { eligibleMembers, heldBack, servingMembers } from "./members.ts";
 import { isCommandNew, isOutdated } from "./outdated.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
@@ -65,12 +66,18 @@ function keepLast({ replicas, serving }: Standing): Standing {
 function goOn({ replicas, serving }: Standing, world: World, input: PlanInput) {
   const outdated = replicas.filter((one) => !one.retired && isOutdated(one, input)).toReversed();
   const own = outdated.filter(({ surge }) => !surge);
-  const spared = takeOut(own, serving, (role) => floorOf(role, input), isAlone(input));
-  // One that was made for a revision that is outdated itself by now only keeps another from being made.
+  const floor = floorsOf({ ...world, replicas }, input);
+  const spared = takeOut(own, serving, floor, isAlone(input));
   const extra = outdated.filter(({ surge }) => surge);
-  const taken = new Set([...spared.taken, ...takeOut(extra, spared.left, () => 1).taken]);
-  if (taken.size === 0) return addSurge({ replicas, serving }, world, input);
-  return replicas.map((one) => (taken.has(one.name) ? { ...one, retired: true } : one));
+  const leave = ({ taken }: { readonly taken: ReadonlySet<string> }) =>
+    replicas.map((one) => (taken.has(one.name) ? { ...one, retired: true } : one));
+  const taken = new Set([...spared.taken, ...takeOut(extra, spared.left, floor).taken]);
+  if (taken.size > 0) return leave({ taken });
+  const more = addSurge({ replicas, serving }, world, input);
+  // One that was made for a revision that is outdated itself by now may be what keeps another from being made.
+  return more.length > replicas.length || isUnderWay({ ...world, replicas }, input)
+    ? more
+    : leave(takeOut(extra, serving, () => 1));
 }
 
 /**
@@ -111,6 +118,16 @@ export function floorOf(
   const { unavailable } = rolloutOf(spec);
   const wanted = desired.replicas[role];
   return desired.rollout?.outage && wanted === 1 ? 0 : Math.max(1, wanted - unavailable);
+}
+
+/** The same, less those that wait until they can take the place of the old kind, as far as that may go down. */
+function floorsOf(world: World, input: PlanInput): (role: Role) => number {
+  const waiting = heldBack(world, input);
+  return (role) => {
+    const floor = floorOf(role, input);
+    const count = waiting.filter((one) => one.role === role).length;
+    return count === 0 ? floor : Math.max(floor - count, Math.min(floor, leastOf(role, input)));
+  };
 }
 
 /** Members of a role that serve: those with a partner. */
@@ -195,11 +212,12 @@ function addSurge(
 
 /** Does a replica come or go? Then who can be spared may change by itself. One that the proxy is to be told of comes yet. */
 function isUnderWay(world: World, input: PlanInput): boolean {
-  const serving = servingMembers(world, input) ?? [];
+  // For those that are held back it is for this rollout to go on.
+  const settled = [...(servingMembers(world, input) ?? []), ...heldBack(world, input)];
   return world.replicas.some(
     (replica) =>
       !replica.wanted ||
-      (!serving.some((member) => isOf(replica, member)) &&
+      (!settled.some((member) => isOf(replica, member)) &&
         // One that waits for a partner of its own kind waits for this rollout to go on.
         !isWithoutPartner(replica, world, input)),
   );

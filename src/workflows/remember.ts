@@ -80,7 +80,16 @@ const numbered = (memory: Memory, generation: number): Memory => ({
 
 /** What an earlier workflow of the same name started is adopted: its numbers are used up, even if it vanishes at once. */
 export const rememberSeen = (memory: Memory, view: JobView): Memory =>
-  withServing(withGenerations(memory, view), view);
+  withoutDrains(withServing(withGenerations(memory, view), view), view);
+
+/** What serves again, because it is wanted after all, is drained anew before it leaves. */
+function withoutDrains(memory: Memory, { replicas }: JobView): Memory {
+  const serving = replicas.filter(({ phase }) => phase === "READY");
+  const isOver = (incarnation: string): boolean =>
+    serving.some(({ name, generation }) => incarnation.endsWith(`-${name}-g${generation}`));
+  const drained = memory.drained.filter((one) => !isOver(one));
+  return drained.length === memory.drained.length ? memory : { ...memory, drained };
+}
 
 function withGenerations(memory: Memory, { replicas, proxy }: JobView): Memory {
   const seen = [

@@ -16,7 +16,7 @@ import type {
 import type { Plan } from "../../src/domain/plan.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
-import { rememberStart, rememberSuccess } from "../../src/workflows/remember.ts";
+import { rememberSeen, rememberStart, rememberSuccess } from "../../src/workflows/remember.ts";
 import type { ActionResult } from "../../src/workflows/remember.ts";
 
 /** Turns after which a job that should be quiet is declared to be spinning. */
@@ -48,7 +48,12 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     const served = state.memory.served || plan.view.phase === "READY";
     const settled =
       plan.view.phase === "READY" ? { settledRevision: state.desired.rollout?.revision ?? 1 } : {};
-    state.memory = { ...state.memory, lostSinceMs: plan.lostSinceMs, served, ...settled };
+    state.memory = {
+      ...rememberSeen(state.memory, plan.view),
+      lostSinceMs: plan.lostSinceMs,
+      served,
+      ...settled,
+    };
     if (plan.pairings) state.desired = { ...state.desired, pairings: plan.pairings };
     state.plan = plan;
     return plan;
