@@ -32,6 +32,13 @@ export interface Failure {
   readonly message: string;
 }
 
+/**
+ * A failure of the cluster under us, not of what the user asked for: it is healed even during a first deployment,
+ * which every other failure ends.
+ */
+export const isClusterFault = ({ code }: Failure): boolean =>
+  ["ClusterChanged", "RankLost", "RayUnreachable", "AgentUnreachable"].includes(code);
+
 /** The one error class of adapters and activities: a code from the table above and a sentence for the operator. */
 export class PdjobError extends Error {
   override readonly name = "PdjobError";

@@ -22,6 +22,8 @@ export interface Desired {
 export interface RecordedFailure extends Failure {
   readonly generation: number;
   readonly atMs: number;
+  /** Generations that failed by themselves, and not by the cluster's fault, since the config was changed; bounded. */
+  readonly failed?: readonly number[];
 }
 
 /**

@@ -1,4 +1,5 @@
 import { bytesOf, specBytesMax } from "./spec-shape.ts";
+import type { Role } from "./role.ts";
 import type { JobSpec } from "./spec.ts";
 
 /** Revisions kept for `history` and `undo`; older ones are forgotten. */
@@ -48,6 +49,8 @@ export interface Rollout {
   readonly previous?: number;
   /** By target, the generations when it began: newer ones are of the new revision. */
   readonly since: Readonly<Record<string, number>>;
+  /** Whose engines it replaces, together with what was not settled before it; absent = both. */
+  readonly rolling?: readonly Role[];
   readonly paused?: true;
   /** Somebody accepted that nothing serves for a while. */
   readonly outage?: true;

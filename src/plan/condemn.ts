@@ -6,13 +6,6 @@ import { afterExit, afterLoss } from "./next-step.ts";
 import { gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld } from "./world.ts";
 
-/**
- * A failure of the cluster under us, not of what the user asked for: it is healed even during a first deployment,
- * which every other failure ends.
- */
-export const isClusterFault = ({ code }: Failure): boolean =>
-  ["ClusterChanged", "RankLost", "RayUnreachable", "AgentUnreachable"].includes(code);
-
 /** A node that is busy or cut off for a moment must not cost a replica; one that stays silent for this long does. */
 export const lostForMs = 5_000;
 

@@ -23,7 +23,8 @@ const isToldOneKind = ({ spec }: PlanInput): boolean =>
   spec.scheduler.membership !== "builtin" && spec.scheduler.membership !== "none";
 
 /** Up to date, healthy and proven, and waiting until there are enough of them to take the place of the old kind. */
-export const heldBack = (world: World, input: PlanInput): readonly Member[] => {
+export function heldBack(world: World, input: PlanInput): readonly Member[] {
+  if (!isToldOneKind(input)) return [];
   const eligible = eligibleMembers(world, input);
   return healthyMembers(world, input).filter(
     ({ name, role }) =>
@@ -33,7 +34,7 @@ export const heldBack = (world: World, input: PlanInput): readonly Member[] => {
           current?.name === name && current.actor?.revision === input.spec.roles[role].revision,
       ),
   );
-};
+}
 
 const healthyMembers = (world: World, input: PlanInput): readonly Member[] =>
   world.replicas.flatMap((replica) =>

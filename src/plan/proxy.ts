@@ -68,8 +68,11 @@ export function stepProxy(world: World, input: PlanInput): ReplicaStep {
     );
   if (!proxy) return deploy(members, world, input, verdict !== undefined);
   if (isRetired("proxy", proxy.generation, input.desired)) {
-    if (handsOver) return succeed(proxy, members, input);
-    return { action: stop(proxy, input, anew) };
+    if (!handsOver) return { action: stop(proxy, input, anew) };
+    const step = succeed(proxy, members, input);
+    // While the next one may not be tried again it goes on, with the members that there are now.
+    const isWaiting = step !== undefined && "wakeAtMs" in step && proxy.state === "healthy";
+    return (isWaiting ? stepMembership(proxy, members, world, input) : undefined) ?? step;
   }
   if (proxy.state === "lost") return undefined; // It answers again, or is condemned.
   if (proxy.state !== "healthy") return resume(proxy, input);

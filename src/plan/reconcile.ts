@@ -1,16 +1,16 @@
 import { isReplacedProxy } from "../domain/action.ts";
 import type { Action } from "../domain/action.ts";
-import { isRetryable } from "../domain/errors.ts";
+import { isClusterFault } from "../domain/errors.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
-import { condemned, isClusterFault, lostForMs } from "./condemn.ts";
+import { condemned, lostForMs } from "./condemn.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import { stepFiles } from "./files.ts";
 import { adoptedPairings } from "./pairings.ts";
 import { condemnedProxy, stepProxy } from "./proxy.ts";
 import { stepUnwanted, stepWanted } from "./replica.ts";
 import type { ReplicaStep } from "./replica.ts";
-import { isCommandNew } from "./outdated.ts";
+import { isCommandNew, refusedEngine } from "./outdated.ts";
 import { whyRollBack } from "./roll-back.ts";
 import { rollOut } from "./rollout.ts";
 import { stepTeardown, teardownKinds } from "./teardown.ts";
@@ -20,6 +20,8 @@ import type { ReplicaWorld, World } from "./world.ts";
 
 /** Each wait of a first deployment has the same deadline, and knows better what it waited for. */
 const activitiesSpeakFirstMs = 5_000;
+/** After engines were refused for their version, once the job has served. */
+const askAgainMs = 60_000;
 const askForTime =
   "Increase `timeout` in the config if it needs longer; else read the log of what is not READY (pdjob-client logs).";
 
@@ -122,12 +124,6 @@ function lostActors({ observed, memory, nowMs }: PlanInput): Plan["lostSinceMs"]
   return Object.fromEntries(lost.map(({ name }) => [name, memory.lostSinceMs[name] ?? nowMs]));
 }
 
-/** What the engines' version has against the job. That it could not be asked is no verdict: it is asked again. */
-const refusedEngine = ({ memory }: PlanInput): Failure | undefined => {
-  const failure = memory.failures["engine"];
-  return failure && !isRetryable[failure.code] ? failure : undefined;
-};
-
 /** Before anything is reserved, or done to what was adopted. A job that has begun without it goes on so. */
 const isUnprobed = (world: World, input: PlanInput): boolean =>
   input.memory.engine === undefined &&
@@ -140,8 +136,12 @@ const hasNotBegun = ({ memory }: PlanInput): boolean =>
 const isProbeDue = (input: PlanInput): boolean =>
   input.memory.engine === undefined && (hasNotBegun(input) || isCommandNew(input));
 
-const probeStep = (world: World, { spec }: PlanInput): readonly ReplicaStep[] => {
+/** What was refused is asked again: somebody may install another version. */
+const probeStep = (world: World, input: PlanInput): readonly ReplicaStep[] => {
+  const { spec, memory, nowMs } = input;
   if (world.busy.has("engine")) return [];
+  const againMs = refusedEngine(input) ? (memory.failures["engine"]?.atMs ?? 0) + askAgainMs : 0;
+  if (againMs > nowMs) return [{ wakeAtMs: againMs }];
   const command = spec.engineCommand[0] ?? "the engine";
   const reason = `what is rendered depends on the version of ${command}`;
   return [{ action: { kind: "probeEngine", reason } }];

@@ -11,7 +11,7 @@ import { readyByMs } from "../domain/deadline.ts";
 import { lacksFiles, uploaded } from "./files.ts";
 import { isMislaid, layoutOf, layoutOfGroup } from "./placement.ts";
 import { mayRestart } from "./restarts.ts";
-import { isCommandNew } from "./outdated.ts";
+import { isCommandUnasked } from "./outdated.ts";
 import { allProxies, gangBundles } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
 
@@ -202,7 +202,7 @@ function start(
   world: World,
   input: PlanInput,
 ): ReplicaStep {
-  if (lacksFiles(input) || isCommandNew(input)) return undefined;
+  if (lacksFiles(input) || isCommandUnasked(input)) return undefined;
   const { memory, spec } = input;
   const isFirst = id.role === "prefill" && id.index === 0;
   if (!isFirst && !isKvIpKnown(world, memory, spec)) return undefined;

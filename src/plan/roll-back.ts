@@ -1,24 +1,38 @@
 import { isRetryable } from "../domain/errors.ts";
 import type { PlanInput } from "../domain/plan.ts";
+import { roles } from "../domain/role.ts";
 import { rolloutOf } from "../domain/spec.ts";
-import { firstLine, isClusterFault } from "./condemn.ts";
+import { firstLine } from "./condemn.ts";
 import { isOutdated } from "./outdated.ts";
+import { mayRestart } from "./restarts.ts";
 import type { World } from "./world.ts";
 
-/** Has the new revision failed so often on one replica that the job is to go back? Told in one sentence. */
+/**
+ * Is the job to go back, because its new engines do not run? When their version cannot serve the job, or one replica of a
+ * role that the change replaces has failed by itself in so many generations, or has no restart left. Told in one sentence.
+ */
 export function whyRollBack(input: PlanInput): string | undefined {
-  const { desired, memory, spec } = input;
+  const { desired, memory } = input;
   const { rollout } = desired;
   if (rollout?.previous === undefined || !memory.served || !isUnsettled(input)) return undefined;
-  const { attempts } = rolloutOf(spec);
-  for (const [target, { code, message, generation }] of Object.entries(memory.failures)) {
-    if (target === "proxy" || isClusterFault({ code, message })) continue;
-    const tried = generation - (rollout.since[target] ?? 0);
-    const isVerdict = target === "engine" && !isRetryable[code];
-    if (isVerdict || (target !== "engine" && target !== "job" && tried >= attempts))
-      return `${target} failed with revision ${rollout.revision}: ${firstLine({ code, message })}`;
-  }
-  return undefined;
+  // Whoever has paused it decides.
+  if (rollout.paused) return undefined;
+  const target = Object.keys(memory.failures).find((one) => isVerdict(one, input));
+  const failure = target === undefined ? undefined : memory.failures[target];
+  return failure && `${target} failed with revision ${rollout.revision}: ${firstLine(failure)}`;
+}
+
+function isVerdict(target: string, { desired, memory, spec, nowMs }: PlanInput): boolean {
+  const failure = memory.failures[target];
+  if (!failure) return false;
+  if (target === "engine") return !isRetryable[failure.code];
+  const { rolling = roles, since = {} } = desired.rollout ?? {};
+  if (!rolling.some((role) => target.startsWith(`${role}-`))) return false;
+  // Absent in memory of an earlier version.
+  const { failed = [failure.generation] } = failure;
+  const tried = failed.filter((generation) => generation > (since[target] ?? 0)).length;
+  const isExhausted = mayRestart(target, memory, spec.restart, nowMs).kind === "exhausted";
+  return tried >= (isExhausted ? 1 : rolloutOf(spec).attempts);
 }
 
 /** Is a newer revision on its way through the job? */

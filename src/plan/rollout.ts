@@ -6,9 +6,10 @@ import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import { rolloutOf } from "../domain/spec.ts";
 import { isWithoutPartner } from "./canary.ts";
+import { firstLine } from "./condemn.ts";
 import { leastOf } from "./kinds.ts";
 import { eligibleMembers, heldBack, servingMembers } from "./members.ts";
-import { isCommandNew, isOutdated } from "./outdated.ts";
+import { isCommandNew, isOutdated, refusedEngine } from "./outdated.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
 /** The actions after which a replica does not come back to the proxy. */
@@ -249,6 +250,8 @@ export function whyHeldUp(world: World, input: PlanInput): string | undefined {
   if (outdated.length === 0) return undefined;
   if (input.desired.rollout?.paused)
     return `the update is paused with ${outdated.length} of ${replicas.length} replicas outdated`;
+  const refused = isCommandNew(input) && refusedEngine(input);
+  if (refused) return `the update waits for another vLLM: ${firstLine(refused)}`;
   const [first] = outdated;
   if (!first || replicas.some(({ retired, surge }) => retired || surge) || isUnderWay(world, input))
     return undefined;

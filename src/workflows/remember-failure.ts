@@ -1,6 +1,8 @@
 import type { Action } from "../domain/action.ts";
 import { isReplacedProxy, targetOf } from "../domain/action.ts";
+import { isClusterFault } from "../domain/errors.ts";
 import type { Failure } from "../domain/errors.ts";
+import { restartsMax } from "../domain/spec.ts";
 import type { Memory } from "../domain/memory.ts";
 import { withFailedCanary } from "./proven.ts";
 
@@ -29,7 +31,10 @@ export function rememberFailure(
   const known = memory.generations[target] ?? 0;
   const generation = ("generation" in action ? action.generation : undefined) ?? known;
   const message = memory.served ? shortened(failure.message) : failure.message;
-  const recorded = { code: failure.code, message, generation, atMs: nowMs };
+  const before = memory.failures[target]?.failed ?? [];
+  const isAnother = !isClusterFault(failure) && !before.includes(generation);
+  const failed = isAnother ? [...before, generation].slice(-restartsMax) : before;
+  const recorded = { code: failure.code, message, generation, atMs: nowMs, failed };
   return { ...memory, failures: { ...memory.failures, [target]: recorded } };
 }
 

@@ -25,6 +25,9 @@ export function adopt(state: JobState, change: Change, nowMs: number): number {
   const rolling = rollingRoles(before, spec);
   note(state, `revision ${number}: ${why}${describe(rolling)}`, nowMs);
   const settled = state.revisions.find((one) => one.number === state.memory.settledRevision);
+  // What a change that has not come to its end was replacing is not all replaced.
+  const { rollout } = state.desired;
+  const unsettled = settled?.number === last ? [] : rollout ? (rollout.rolling ?? roles) : [];
   const revisions = [
     // What `undo` goes back to is what was there, counts that were changed meanwhile included.
     ...state.revisions.slice(0, -1),
@@ -41,6 +44,7 @@ export function adopt(state: JobState, change: Change, nowMs: number): number {
     rollout: {
       revision: number,
       since: state.memory.generations,
+      rolling: roles.filter((role) => rolling.includes(role) || unsettled.includes(role)),
       ...(settled === undefined || isRollback ? {} : { previous: settled.number }),
       ...(outage ? { outage } : {}),
     },

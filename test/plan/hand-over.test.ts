@@ -83,6 +83,24 @@ describe("a built-in proxy that is to be replaced", () => {
     expect(cluster.state.memory.restarts["proxy"]).toHaveLength(1);
   });
 
+  test("is told of members that come and go while the next one may not be tried again", () => {
+    const cluster = serving();
+    retire(cluster, 1);
+    step(cluster);
+    step(cluster);
+    change(cluster, 2, killed);
+    const boom = { code: "ProxyExited", message: "boom", generation: 2, atMs: 0 } as const;
+    const recent = Array.from({ length: 10 }, () => cluster.state.nowMs);
+    const { memory } = cluster.state;
+    cluster.state.memory = { ...memory, failures: { proxy: boom }, restarts: { proxy: recent } };
+    step(cluster);
+    cluster.setState("demo-decode-1-g1", "exited");
+    expect(next(cluster)).toContainEqual(expect.stringMatching(/^setMembership/));
+    step(cluster);
+    const { members = [] } = cluster.state.observed.proxies[0]?.membership ?? {};
+    expect(members.map(({ name }) => name)).not.toContain("demo-decode-1-g1");
+  });
+
   test("that is not healthy any more is stopped without waiting for its clients", () => {
     const cluster = serving();
     retire(cluster, 1);

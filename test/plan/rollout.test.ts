@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { ErrorCode } from "../../src/domain/errors.ts";
 import { emptyMemory } from "../../src/domain/memory.ts";
 import type { Member, Observed, ObservedReplica } from "../../src/domain/observed.ts";
 import { mayPair } from "../../src/domain/revision.ts";
@@ -112,20 +113,118 @@ const kindsOf = (members: readonly Member[], replicas: readonly ObservedReplica[
     ),
   ].join();
 
-test("a job that has served goes back once a replica failed twice with the new config, and never for the cluster's sake", () => {
+type Wish = NonNullable<ReturnType<typeof fakeCluster>["state"]["desired"]["rollout"]>;
+
+/** What the plan says of going back after generations of decode-1, of which 1 was there before, have failed by themselves. */
+function afterFailures(
+  failed: readonly number[],
+  {
+    code = "EngineExited",
+    rollout = {},
+    more = {},
+    restarts = 0,
+  }: {
+    readonly code?: ErrorCode;
+    readonly rollout?: Partial<Wish>;
+    readonly more?: Partial<JobSpec>;
+    readonly restarts?: number;
+  },
+) {
+  const job = fakeCluster(revised("a", more));
+  job.settle();
+  wish(revised("b", more), job);
+  const { memory, desired, nowMs } = job.state;
+  const begun = desired.rollout ?? { revision: 2, since: {} };
+  job.state.desired = { ...desired, rollout: { ...begun, ...rollout } };
+  const failure = { code, message: "gone", generation: 9, atMs: nowMs, failed };
+  job.state.memory = {
+    ...memory,
+    failures: { "decode-1": failure },
+    restarts: { "decode-1": Array.from({ length: restarts }, () => nowMs) },
+  };
+  return job.turn().rollback;
+}
+
+const decodeFailed = "decode-1 failed with revision 2: gone";
+
+test.each([
+  ["once", [2], {}, undefined],
+  ["twice", [2, 3], {}, decodeFailed],
+  ["twice, the last time by the cluster's fault", [2, 3], { code: "ClusterChanged" }, decodeFailed],
+  ["by the cluster's fault alone", [], { code: "ClusterChanged" }, undefined],
+  ["once, and once as it was before", [1, 2], {}, undefined],
+  [
+    "twice, in a role that is not replaced",
+    [2, 3],
+    { rollout: { rolling: ["prefill"] } },
+    undefined,
+  ],
+  ["twice, and the update is paused", [2, 3], { rollout: { paused: true } }, undefined],
+  ["twice, after the change had served whole", [2, 3], { rollout: { revision: 1 } }, undefined],
+  ["once, with no restart left", [2], { restarts: 3 }, decodeFailed],
+  [
+    "once of five, with max_restarts 0",
+    [2],
+    {
+      more: {
+        restart: { restartsMax: 0, windowS: 9 },
+        rollout: { surge: 1, unavailable: 1, attempts: 5 },
+      },
+    },
+    decodeFailed,
+  ],
+] as const)("a replica failed %s: does the job go back?", (_how, failed, how, expected) => {
+  expect(afterFailures(failed, how)).toBe(expected);
+});
+
+test("what was started before revisions were told is replaced where a change replaces its role, and only there", () => {
+  const unlabelled = makeSpec();
+  const next = makeSpec({
+    prefill: { revision: "p", kvRevision: "p" },
+    decode: { revision: "b", kvRevision: "b" },
+  });
+  const job = fakeCluster(unlabelled);
+  job.settle();
+  job.state.spec = next;
+  const since = job.state.memory.generations;
+  const rollout = { revision: 2, previous: 1, since, rolling: ["decode"] } as const;
+  job.state.desired = { ...job.state.desired, rollout };
+  job.settle();
+  expect(
+    job.state.observed.replicas.map(({ name, revision }) => `${name} ${revision}`).toSorted(),
+  ).toEqual([
+    "demo-decode-0-g2 b",
+    "demo-decode-1-g2 b",
+    "demo-prefill-0-g1 undefined",
+    "demo-prefill-1-g1 undefined",
+  ]);
+});
+
+test("a vLLM that cannot run the new config is asked for once a minute, and what is down is healed meanwhile", () => {
   const job = fakeCluster(revised("a"));
   job.settle();
   wish(revised("b"), job);
-  const failing = (code: "EngineExited" | "ClusterChanged", generation: number) => {
-    const failures = { "decode-1": { code, message: "gone", generation, atMs: 0 } };
-    job.state.memory = { ...job.state.memory, failures };
-    return job.turn().rollback;
-  };
-  expect(failing("EngineExited", 2)).toBeUndefined();
-  expect(failing("ClusterChanged", 3)).toBeUndefined();
-  expect(failing("EngineExited", 3)).toBe("decode-1 failed with revision 2: gone");
-  job.state.memory = { ...job.state.memory, settledRevision: 2 };
-  expect(failing("EngineExited", 3)).toBeUndefined();
+  const { engine: _, ...memory } = job.state.memory;
+  const refused = { code: "SpecInvalid", message: "needs vLLM 1.0", generation: 0 } as const;
+  const asked = (): boolean => job.turn().actions.some(({ kind }) => kind === "probeEngine");
+  const { rollout } = job.state.desired;
+  // Nothing to go back to.
+  if (rollout)
+    job.state.desired = { ...job.state.desired, rollout: { revision: 2, since: rollout.since } };
+  const { nowMs } = job.state;
+  job.state.memory = { ...memory, failures: { engine: { ...refused, atMs: nowMs } } };
+  job.turn().actions.forEach(job.run);
+  expect(job.turn()).toMatchObject({
+    actions: [],
+    wakeAtMs: nowMs + 60_000,
+    view: { phase: "UPDATING", reason: "the update waits for another vLLM: needs vLLM 1.0" },
+  });
+  job.setState("demo-decode-1-g1", "exited");
+  job.settle(50_000);
+  expect(job.state.observed.replicas.map(({ name }) => name)).toContain("demo-decode-1-g2");
+  expect(asked()).toBe(false);
+  job.state.nowMs = nowMs + 60_000;
+  expect(asked()).toBe(true);
 });
 
 /** Another workflow of the same name goes on with what it finds, by another config. */
