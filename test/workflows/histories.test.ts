@@ -7,12 +7,12 @@ import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { JobSpec } from "../../src/domain/spec.ts";
+import type { Action } from "../../src/domain/action.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
-import type { JobInput } from "../../src/workflows/messages.ts";
-import type { fakeCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
+import { operations } from "./operations.ts";
+import type { Operation } from "./operations.ts";
 import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
 
 /*
@@ -31,108 +31,6 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => env.teardown());
 
-interface Stage {
-  readonly handle: WorkflowHandle;
-  readonly cluster: ReturnType<typeof fakeCluster>;
-  readonly ready: (decode: number) => Promise<JobStatus>;
-}
-
-interface Operation {
-  readonly name: string;
-  readonly act: (stage: Stage) => Promise<void>;
-  readonly input?: Partial<JobInput>;
-  readonly spec?: Partial<JobSpec>;
-  /** Which action fails for good, and with which code. */
-  readonly fails?: { readonly kind: string; readonly code: string };
-}
-
-const operations: readonly Operation[] = [
-  { name: "start", act: async ({ ready }) => void (await ready(2)) },
-  { name: "upload", spec: { upload: "/deploy" }, act: async ({ ready }) => void (await ready(2)) },
-  {
-    name: "scale",
-    act: async ({ handle, ready }) => {
-      await ready(2);
-      await handle.signal("scaleTo", { role: "decode", replicas: 3, key: "up" });
-      await ready(3);
-      await handle.signal("scaleTo", { role: "decode", replicas: "three" });
-      await handle.executeUpdate("scale", { args: [{ role: "decode", replicas: 1 }] });
-      await ready(1);
-    },
-  },
-  {
-    name: "heal",
-    act: async ({ cluster, ready }) => {
-      await ready(2);
-      cluster.setState("heal-decode-0-g1", "exited");
-      await eventually("decode-0 is replaced", async () =>
-        (await ready(2)).replicas.some(({ generation }) => generation === 2),
-      );
-    },
-  },
-  {
-    name: "restart",
-    act: async ({ handle, ready }) => {
-      await ready(2);
-      await handle.executeUpdate("restartReplica", { args: [{ replica: "prefill-0" }] });
-      await handle.executeUpdate("restartReplica", { args: [{ replica: "proxy" }] });
-      await eventually("both are replaced", async () => {
-        const { proxy, replicas } = await ready(2);
-        return proxy.generation === 2 && replicas.some(({ generation }) => generation === 2);
-      });
-    },
-  },
-  {
-    name: "continue-as-new",
-    input: { historyEventsMax: 60 },
-    act: async ({ handle, ready }) => {
-      await ready(2);
-      await handle.signal("scaleTo", { role: "decode", replicas: 3 });
-      await ready(3);
-    },
-  },
-  {
-    name: "stop",
-    act: async ({ handle, ready }) => {
-      await ready(2);
-      await handle.executeUpdate("stop");
-      await handle.result();
-    },
-  },
-  {
-    name: "cancel",
-    act: async ({ handle, ready }) => {
-      await ready(2);
-      await handle.cancel();
-      await expect(handle.result()).rejects.toMatchObject({ cause: { name: "CancelledFailure" } });
-    },
-  },
-  {
-    name: "failed-start",
-    fails: { kind: "startDecode", code: "EngineNotStarted" },
-    act: async ({ handle }) => {
-      const cause = { type: "EngineNotStarted", message: "it cannot" };
-      await expect(handle.result()).rejects.toMatchObject({ cause });
-    },
-  },
-  {
-    name: "unproven",
-    fails: { kind: "sendCanary", code: "CanaryFailed" },
-    act: async ({ handle }) => {
-      const cause = { type: "CanaryFailed", message: "it cannot" };
-      await expect(handle.result()).rejects.toMatchObject({ cause });
-    },
-  },
-  {
-    name: "refused",
-    fails: { kind: "probeEngine", code: "SpecInvalid" },
-    act: async ({ handle }) => {
-      const cause = { type: "SpecInvalid", message: "it cannot" };
-      await expect(handle.result()).rejects.toMatchObject({ cause });
-    },
-  },
-];
-
 /** Performs the operation on a job of its own, and answers with the history of each of its runs, oldest first. */
 async function live({
   name,
@@ -143,8 +41,10 @@ async function live({
 }: Operation): Promise<readonly History[]> {
   const spec = makeSpec({ name, ...more });
   const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
-    before: ({ kind }) => {
-      if (kind === fails?.kind) throw ApplicationFailure.nonRetryable("it cannot", fails.code);
+    before: (action) => {
+      const isIts = fails?.generation === undefined || generationOf(action) === fails.generation;
+      if (fails && isIts && action.kind === fails.kind)
+        throw ApplicationFailure.nonRetryable("it cannot", fails.code);
     },
   });
   return worker.runUntil(async () => {
@@ -169,6 +69,9 @@ async function live({
     return histories;
   });
 }
+
+const generationOf = (action: Action): number | undefined =>
+  "generation" in action ? action.generation : undefined;
 
 /** They name the folders of the machine that recorded, and are not looked at when a history is replayed. */
 const withoutTraces = (key: string, value: unknown): unknown =>
