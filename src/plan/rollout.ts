@@ -160,7 +160,11 @@ const hasPartner = (member: Member, serving: readonly Member[]): boolean =>
 function keepSurge(world: World, input: PlanInput): readonly ReplicaWorld[] {
   const { surge = [] } = input.memory;
   if (surge.length === 0) return world.replicas;
-  const members = eligibleMembers(world, input);
+  // Whether the new kind is told of yet depends on them as well.
+  const whole = world.replicas.map((one) =>
+    surge.includes(one.name) ? { ...one, wanted: true } : one,
+  );
+  const members = eligibleMembers({ ...world, replicas: whole }, input);
   const extras = roles.flatMap((role) =>
     isUnfinished(role, members, world, input)
       ? world.replicas
