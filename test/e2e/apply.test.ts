@@ -217,6 +217,10 @@ test("from the shell: apply shows what differs and what it costs, history lists 
   expect(same.stdout).toBe("demo: nothing differs");
   const undone = await cli("undo", "demo", "--detach");
   expect(undone.stdout).toContain("→ 13");
+  await cli("pause", "demo");
+  const { phase, reason } = JSON.parse((await cli("status", "demo", "--json")).stdout);
+  expect([phase, reason]).toEqual(["UPDATING", expect.stringContaining("paused")]);
+  expect(await cli("resume", "demo", "--detach")).toMatchObject({ exitCode: 0 });
   const back = await cli("abort", "demo");
   expect(back.stdout).toMatch(/READY {2}revision \d+ of job demo serves$/);
   const serving = (await rig.client.revisions("demo")).at(-1)?.spec.roles;
