@@ -1,7 +1,7 @@
 import { ClientError } from "../client/errors.ts";
 import { PdjobError } from "../domain/errors.ts";
 
-/** 0 done, 1 failed, 2 usage or invalid config, 3 server unreachable, 4 no such job, 5 still under way when the time to wait was over, 130 interrupted. */
+/** 0 done, 1 failed, 2 usage or invalid config, 3 server unreachable, 4 no such job or one that has ended, 5 still under way when the time to wait was over, 130 interrupted. */
 export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 130;
 
 /** Ends the verb with this code; the message, if any, goes to standard error. Only `main` exits. */
@@ -32,6 +32,7 @@ function codeOf({ code }: ClientError): ExitCode {
     case "NoWorker":
       return 3;
     case "NoSuchJob":
+    case "JobEnded":
       return 4;
     case "AlreadyRunning":
     case "Refused":

@@ -98,7 +98,7 @@ export const isAbandoned = ({ state }: Execution): boolean =>
   state === "TERMINATED" || state === "TIMED_OUT";
 
 export const abandonment = (job: string, { state }: Execution): string =>
-  `Job ${job} was ${state === "TERMINATED" ? "terminated" : "timed out by the server"}: no workflow looks after it any more, and nothing was cleaned up. Remove what it left in Ray: pdjob-client cleanup ${job}`;
+  `Job ${job} was ${state === "TERMINATED" ? "terminated" : "timed out by the server"}: no workflow looks after it any more, and none cleaned up. Unless that was done since, remove what it left in Ray: pdjob-client cleanup ${job}`;
 
 export const isOver = (phase: JobPhase): boolean => phase === "FAILED" || phase === "STOPPED";
 

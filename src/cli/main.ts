@@ -34,7 +34,7 @@ const program = new Command("pdjob-client")
   .exitOverride()
   .addHelpText(
     "after",
-    "\nExit codes: 0 done, 1 failed, 2 usage or invalid config, 3 server unreachable, 4 no such job, 5 still under way at --timeout, 130 interrupted.\n\nFirst steps:\n  pdjob-client dev                             # in one terminal\n  pdjob-client start examples/quickstart.yaml  # in another",
+    "\nExit codes: 0 done, 1 failed, 2 usage or invalid config, 3 server unreachable, 4 no such job or one that has ended, 5 still under way at --timeout, 130 interrupted.\n\nFirst steps:\n  pdjob-client dev                             # in one terminal\n  pdjob-client start examples/quickstart.yaml  # in another",
   );
 
 for (const add of [

@@ -51,11 +51,13 @@ export function renderStatus({
   inFlight,
   events,
   failure,
+  isPast,
 }: Standing): string {
+  const was = isPast ? "was " : "";
   const rows = replicas.map(({ name, generation, phase: state, outdated, url, note, nodeIps }) => [
     name,
     `g${generation}`,
-    outdated ? `${state}, outdated` : state,
+    `${was}${state}${outdated ? ", outdated" : ""}`,
     url ?? "",
     note ?? (nodeIps ? `spans ${nodeIps.join(", ")}` : ""),
   ]);
@@ -65,13 +67,13 @@ export function renderStatus({
   return [
     `${colour("bold", job)}  ${phase}  ${failure ? "" : reason}`.trimEnd(),
     ...(failure ? [`failure: ${failure.code}: ${failure.message}`] : []),
-    `ready: ${counts}${revision > 1 ? `  (revision ${revision})` : ""}`,
-    `proxy: ${[proxy.phase, proxy.builtin ? "built-in" : "external", proxy.url ?? "", proxy.note ?? ""].filter(Boolean).join("  ")}`,
+    `${was}ready: ${counts}${revision > 1 ? `  (revision ${revision})` : ""}`,
+    `proxy: ${[`${was}${proxy.phase}`, proxy.builtin ? "built-in" : "external", proxy.url ?? "", proxy.note ?? ""].filter(Boolean).join("  ")}`,
     "",
     columns([["REPLICA", "GEN", "STATE", "ADDRESS", "NOTE"], ...rows]),
-    ...reasonsDown([...replicas, { ...proxy, name: "proxy" }]),
+    ...reasonsDown([...replicas, { ...proxy, name: "proxy" }], isPast ? "was" : "is"),
     "",
-    `doing: ${inFlight.length > 0 ? inFlight.join(", ") : "nothing"}`,
+    `${was}doing: ${inFlight.length > 0 ? inFlight.join(", ") : "nothing"}`,
     ...events
       .slice(-eventsShown)
       .map(({ atMs, text }) => colour("dim", `${new Date(atMs).toISOString()}  ${headline(text)}`)),
@@ -85,7 +87,8 @@ const reasonsDown = (
     readonly phase: string;
     readonly failure?: Failure;
   }[],
+  verb: "is" | "was",
 ): readonly string[] =>
   parts.flatMap(({ name, phase, failure }) =>
-    phase === "DOWN" && failure ? ["", `${name} is DOWN: ${failure.message}`] : [],
+    phase === "DOWN" && failure ? ["", `${name} ${verb} DOWN: ${failure.message}`] : [],
   );

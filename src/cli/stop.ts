@@ -1,8 +1,11 @@
 import type { Command } from "commander";
+import type { PdjobClient } from "../client.ts";
+import { ClientError } from "../client/errors.ts";
 import { stopLimitS } from "../plan/wait-limit.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
-import { isOver } from "./follow.ts";
+import { Exit } from "./exit.ts";
+import { abandonment, isAbandoned, isOver } from "./follow.ts";
 import { print } from "./output.ts";
 import { waitFor, withTimeout } from "./wait.ts";
 import type { WaitFlags } from "./wait.ts";
@@ -18,7 +21,7 @@ export function addStop(program: Command): void {
     )
     .action(async (job: string, flags: ConnectionFlags & WaitFlags & { detach?: boolean }) => {
       await withClient(flags, async (client) => {
-        await client.stop(job);
+        if (!(await askToStop(client, job))) return;
         if (flags.detach) return print(`${job}: stopping`);
         const released = async (): Promise<void> => void (await client.result(job));
         await waitFor(
@@ -35,4 +38,21 @@ export function addStop(program: Command): void {
         print(`${job}: stopped; its GPUs are free`);
       });
     });
+}
+
+/**
+ * False when it has ended before: what is wanted is so, and a script may ask twice. A job that was terminated is not stopped
+ * by anything that looks after it, and may serve still.
+ */
+export async function askToStop(client: PdjobClient, job: string): Promise<boolean> {
+  try {
+    await client.stop(job);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.code !== "JobEnded") throw error;
+    const execution = await client.look(job);
+    if (isAbandoned(execution)) throw new Exit(1, abandonment(job, execution));
+    print(error.message);
+    return false;
+  }
 }

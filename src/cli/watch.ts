@@ -10,12 +10,14 @@ const watchEveryDefaultMs = 1_000;
 /** A job's status, or what is known of one that was ended without a word to its workflow. */
 export type Standing = Omit<JobStatus, "phase"> & {
   readonly phase: JobStatus["phase"] | "TERMINATED";
+  /** Replicas, proxy and counts are as they were when the job was ended: nobody has looked since. */
+  readonly isPast?: true;
 };
 
 export async function standingOf(client: PdjobClient, job: string): Promise<Standing> {
   const [status, execution] = await Promise.all([client.status(job), client.look(job)]);
   if (!isAbandoned(execution)) return status;
-  return { ...status, phase: "TERMINATED", reason: abandonment(job, execution) };
+  return { ...status, phase: "TERMINATED", isPast: true, reason: abandonment(job, execution) };
 }
 
 interface Watching {

@@ -13,6 +13,7 @@ export type ClientErrorCode =
   | "Unreachable"
   | "NoSuchNamespace"
   | "NoSuchJob"
+  | "JobEnded"
   | "AlreadyRunning"
   | "NoWorker"
   | "Refused"
@@ -61,7 +62,7 @@ export function explain(error: unknown, place: Place): unknown {
     return new ClientError("NoSuchNamespace", text, error);
   }
   if (job !== undefined && /already completed/i.test(details))
-    return new ClientError("NoSuchJob", `Job ${job} has ended already.`, error);
+    return new ClientError("JobEnded", `Job ${job} has ended already.`, error);
   if (job !== undefined && code === notFound)
     return new ClientError("NoSuchJob", `There is no job ${job}. See pdjob-client list.`, error);
   if (code === undefined) return error;

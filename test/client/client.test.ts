@@ -56,7 +56,7 @@ describe("what went wrong is told apart:", () => {
     for (const ask of [client.status, client.look, client.stop])
       await expect(ask("nope")).rejects.toMatchObject(missing);
     await leave("gone");
-    const ended = { code: "NoSuchJob", message: "Job gone has ended already." };
+    const ended = { code: "JobEnded", message: "Job gone has ended already." };
     await expect(client.stop("gone")).rejects.toMatchObject(ended);
   });
 
