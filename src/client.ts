@@ -8,6 +8,8 @@ import type { WorkflowHandle } from "@temporalio/client";
 import { ClientError, explain, serverGone } from "./client/errors.ts";
 import { listJobs } from "./client/jobs.ts";
 import type { JobList } from "./client/jobs.ts";
+import { pendingFailures } from "./client/pending.ts";
+import type { PendingFailure } from "./client/pending.ts";
 import type { Server } from "./client/server.ts";
 import { withRevisions } from "./client/revisions.ts";
 import { workflowIdOf, workflowType } from "./domain/names.ts";
@@ -42,12 +44,6 @@ const connectTimeoutMs = 5_000;
 const answerTimeoutDefaultMs = 15_000;
 /** How soon a server that is there says so. */
 const probeTimeoutMs = 3_000;
-
-export interface PendingFailure {
-  readonly activity: string;
-  readonly attempt: number;
-  readonly message: string;
-}
 
 /** How the server sees a job's workflow; unlike its status, this needs no worker and knows of a termination. */
 export interface Execution {
@@ -144,18 +140,7 @@ export async function connect({
   /** Needs no worker. Fails with NoSuchJob. */
   async function look(job: string): Promise<Execution> {
     const { status: state, raw } = await ask(job, handleOf(job).describe());
-    const failures = (raw.pendingActivities ?? []).flatMap(
-      ({ activityType, attempt, lastFailure }) =>
-        lastFailure?.message
-          ? [
-              {
-                activity: activityType?.name ?? "",
-                attempt: attempt ?? 0,
-                message: lastFailure.message,
-              },
-            ]
-          : [],
-    );
+    const failures = pendingFailures(raw.pendingActivities ?? [], Date.now());
     return { state: state.name, failures };
   }
 

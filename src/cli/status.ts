@@ -52,6 +52,7 @@ export function renderStatus({
   events,
   failure,
   isPast,
+  unattended,
 }: Standing): string {
   const was = isPast ? "was " : "";
   const rows = replicas.map(({ name, generation, phase: state, outdated, url, note, nodeIps }) => [
@@ -67,6 +68,7 @@ export function renderStatus({
   return [
     `${colour("bold", job)}  ${phase}  ${failure ? "" : reason}`.trimEnd(),
     ...(failure ? [`failure: ${failure.code}: ${failure.message}`] : []),
+    ...(unattended ? [lastLooked(unattended)] : []),
     `${was}ready: ${counts}${revision > 1 ? `  (revision ${revision})` : ""}`,
     `proxy: ${[`${was}${proxy.phase}`, proxy.builtin ? "built-in" : "external", proxy.url ?? "", proxy.note ?? ""].filter(Boolean).join("  ")}`,
     "",
@@ -79,6 +81,13 @@ export function renderStatus({
       .map(({ atMs, text }) => colour("dim", `${new Date(atMs).toISOString()}  ${headline(text)}`)),
   ].join("\n");
 }
+
+/** In words for who sees READY above: it was so when somebody looked last. */
+const lastLooked = ({ sinceMs, activity, message }: NonNullable<Standing["unattended"]>): string =>
+  colour(
+    "yellow",
+    `not looked after since about ${new Date(sinceMs).toISOString().slice(0, 19)}Z: ${headline(message)} (${activity})`,
+  );
 
 /** With the last lines of its log, which follow in the message. */
 const reasonsDown = (

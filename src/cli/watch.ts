@@ -12,12 +12,43 @@ export type Standing = Omit<JobStatus, "phase"> & {
   readonly phase: JobStatus["phase"] | "TERMINATED";
   /** Replicas, proxy and counts are as they were when the job was ended: nobody has looked since. */
   readonly isPast?: true;
+  /** Its steps fail, so that what is told of replicas and proxy is as old as this. */
+  readonly unattended?: Unattended;
 };
+
+interface Unattended {
+  /** About. */
+  readonly sinceMs: number;
+  readonly activity: string;
+  readonly message: string;
+}
+
+/** What keeps a job looked after: it observes the job and decides. */
+const looks: ReadonlySet<string> = new Set(["watchJob", "planTurn"]);
 
 export async function standingOf(client: PdjobClient, job: string): Promise<Standing> {
   const [status, execution] = await Promise.all([client.status(job), client.look(job)]);
-  if (!isAbandoned(execution)) return status;
+  if (!isAbandoned(execution)) {
+    const unattended = unattendedBy(execution);
+    return unattended ? { ...status, unattended } : status;
+  }
   return { ...status, phase: "TERMINATED", isPast: true, reason: abandonment(job, execution) };
+}
+
+/** By the look that has failed for longest. */
+const unattendedBy = ({ failures }: Execution): Unattended | undefined =>
+  failures
+    .flatMap(({ activity, message, failingSinceMs: sinceMs }) =>
+      sinceMs !== undefined && looks.has(activity) ? [{ sinceMs, activity, message }] : [],
+    )
+    .toSorted((a, b) => a.sinceMs - b.sinceMs)[0];
+
+/** The time is estimated anew with every attempt: of one failure, the first estimate stays. */
+function steady(standing: Standing, last: Unattended | undefined): Standing {
+  const { unattended } = standing;
+  if (!last || unattended?.message !== last.message || unattended.activity !== last.activity)
+    return standing;
+  return { ...standing, unattended: last };
 }
 
 interface Watching {
@@ -35,9 +66,12 @@ export async function watch({
   everyMs = watchEveryDefaultMs,
 }: Watching): Promise<void> {
   const absence = absenceTeller();
+  let last: Unattended | undefined;
   for (;;) {
-    const standing = await standingOf(client, job).catch(absence.tell);
-    if (standing) {
+    const found = await standingOf(client, job).catch(absence.tell);
+    if (found) {
+      const standing = steady(found, last);
+      last = standing.unattended;
       absence.isOver();
       show(standing);
       if (standing.phase === "TERMINATED" || isOver(standing.phase)) return;

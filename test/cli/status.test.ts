@@ -1,6 +1,8 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { renderStatus } from "../../src/cli/status.ts";
-import { standingOf } from "../../src/cli/watch.ts";
+import { standingOf, watch } from "../../src/cli/watch.ts";
+import type { Standing } from "../../src/cli/watch.ts";
+import type { Execution, PdjobClient } from "../../src/client.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
 import { clientThat, deploying } from "../support/client-that.ts";
 
@@ -42,4 +44,52 @@ test("what a job has is shown as what it is", async () => {
   const standing = await standingOf(clientThat({ status: async () => serving }), "demo");
   expect(standing).not.toHaveProperty("isPast");
   expect(renderStatus(standing)).not.toContain("was ");
+});
+
+describe("a job whose steps fail", () => {
+  const clientOf = (failures: Execution["failures"]): PdjobClient =>
+    clientThat({ status: async () => serving, look: async () => ({ state: "RUNNING", failures }) });
+  const failing = {
+    activity: "watchJob",
+    attempt: 24,
+    message: "Ray's head does not answer.\nIts last lines:",
+    failingSinceMs: Date.UTC(2026, 10, 30, 1, 2, 3),
+  };
+
+  test("is said not to be looked after, right below what it was when somebody looked last", async () => {
+    const later = { ...failing, activity: "planTurn", failingSinceMs: Date.now() };
+    const standing = await standingOf(clientOf([later, failing]), "demo");
+    expect(renderStatus(standing).split("\n").slice(0, 3)).toEqual([
+      "demo  READY  1 prefill and 1 decode replicas serve",
+      "not looked after since about 2026-11-30T01:02:03Z: Ray's head does not answer. (watchJob)",
+      "ready: 1/1 prefill, 1/1 decode",
+    ]);
+    expect(standing.unattended).toEqual({
+      sinceMs: failing.failingSinceMs,
+      activity: "watchJob",
+      message: failing.message,
+    });
+  });
+
+  test("is looked after when only another step is retried, or the look has recovered", async () => {
+    const { failingSinceMs: _, ...recovered } = failing;
+    const other = { ...failing, activity: "waitHealthy" };
+    expect(await standingOf(clientOf([recovered, other]), "demo")).toEqual(serving);
+  });
+
+  test("is shown once by a watch, although every attempt estimates anew since when", async () => {
+    const shown: (number | undefined)[] = [];
+    let looks = 0;
+    const client = clientThat({
+      status: async () => (looks > 2 ? { ...serving, phase: "STOPPED" as const } : serving),
+      look: async () => ({
+        state: "RUNNING",
+        failures: [{ ...failing, failingSinceMs: 1_000 - looks++ }],
+      }),
+    });
+    const show = ({ unattended }: Standing): void => void shown.push(unattended?.sinceMs);
+    await watch({ client, job: "demo", show, everyMs: 1 });
+    expect(new Set(shown)).toEqual(new Set([1_000]));
+    expect(shown.length).toBeGreaterThan(1);
+  });
 });
