@@ -1,9 +1,12 @@
+import { readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { takeLock } from "./lock.ts";
 
 const triesMax = 200;
+const claimPrefix = `pdjob-port-${process.getuid?.()}-`;
+const claimSuffix = ".lock";
 const portMax = 65_535;
 
 /** Can we listen there now? */
@@ -32,12 +35,21 @@ export interface ClaimedPort {
  */
 export async function claimPort(wanted: number): Promise<ClaimedPort> {
   for (const port of candidates(wanted)) {
-    const lock = takeLock(join(tmpdir(), `pdjob-port-${process.getuid?.()}-${port}.lock`));
+    const lock = takeLock(join(tmpdir(), `${claimPrefix}${port}${claimSuffix}`));
     if (!lock.taken) continue;
     if (await isFreeAnywhere(port)) return { port, release: lock.release };
     lock.release();
   }
   throw noneFree(wanted);
+}
+
+/** Removes the claims of processes that were killed before they could do it. */
+export function collectClaims(): void {
+  for (const name of readdirSync(tmpdir())) {
+    if (!name.startsWith(claimPrefix) || !name.endsWith(claimSuffix)) continue;
+    const lock = takeLock(join(tmpdir(), name));
+    if (lock.taken) lock.release();
+  }
 }
 
 const candidates = (wanted: number): readonly number[] =>

@@ -5,7 +5,7 @@ import type { Guarded } from "./guarded.ts";
 import { keepWorker } from "./keep-worker.ts";
 import type { WorkerKeeping } from "./keep-worker.ts";
 import { takeLock } from "./lock.ts";
-import { claimPort } from "./ports.ts";
+import { claimPort, collectClaims } from "./ports.ts";
 import { startRay } from "./ray.ts";
 import type { LocalRay, RayNode } from "./ray.ts";
 import { defaultStateDir, readDevState, removeDevState, writeDevState } from "./state-file.ts";
@@ -57,6 +57,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const lock = takeLock(join(stateDir, "dev.lock"));
   if (!lock.taken) throw new Error(alreadyRuns(stateDir, lock.holder.pid));
   collectTempDirs();
+  collectClaims();
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     removeDevState(stateDir);
@@ -106,6 +107,7 @@ async function bringUp(
     const size = { nodes, gpusPerNode, cpusPerNode, keepTables };
     const ray = await startRay({ ...size, logDir, onProgress, signal });
     stops.push(ray.stop);
+    tellOfEnds(ray, onProgress, () => !stops.includes(ray.stop));
     return ray;
   };
   const ray = await sideBySide(serveTemporal, serveRay, options.signal);
@@ -126,6 +128,23 @@ async function bringUp(
     workerPid: worker.pid,
     killWorker: worker.kill,
   };
+}
+
+/** Nothing here starts them again: what ran on them goes to other nodes, and without the head nothing goes on. */
+function tellOfEnds(
+  { head, nodes }: LocalRay,
+  tell: (text: string) => void,
+  isStopping: () => boolean,
+): void {
+  for (const { ip, process: node } of [head, ...nodes])
+    void node.exited.then(() => {
+      if (isStopping()) return;
+      tell(
+        ip === head.ip
+          ? `Ray's head ${ip} has ended, and with it this cluster: stop the stack, and start another`
+          : `the Ray node ${ip} has ended, and its engines with it`,
+      );
+    });
 }
 
 /** Both wait more than they compute. When one fails the other is told to end, so that what did start can be stopped. */

@@ -1,6 +1,9 @@
+import { existsSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { claimPort, freePort } from "../../src/dev/ports.ts";
+import { claimPort, collectClaims, freePort } from "../../src/dev/ports.ts";
 
 /** Between the ranges that other tests choose from. */
 const first = 31_990;
@@ -25,4 +28,14 @@ test("a port on which somebody listens is passed over, and left claimable", asyn
   const next = await claimPort(first + 4);
   expect(next.port).toBe(first + 4);
   next.release();
+});
+
+test("claims of processes that are gone are collected, and those of living ones are not", async () => {
+  const claimed = await claimPort(first + 8);
+  const fileOf = (port: number): string =>
+    join(tmpdir(), `pdjob-port-${process.getuid?.()}-${port}.lock`);
+  writeFileSync(fileOf(first + 9), '{"pid": 4194303, "startedTicks": 1}');
+  collectClaims();
+  expect([first + 8, first + 9].map((port) => existsSync(fileOf(port)))).toEqual([true, false]);
+  claimed.release();
 });

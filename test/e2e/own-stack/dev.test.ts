@@ -15,6 +15,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DevState } from "../../../src/dev/state-file.ts";
 import { eventually } from "../../support/eventually.ts";
+import { root } from "../../support/program.ts";
 
 const client = fileURLToPath(new URL("../../../bin/pdjob-client", import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), "pdjob-dev-"));
@@ -161,7 +162,16 @@ test("quickstart stops its job when it is interrupted, and no earlier one stands
   killed.kill("SIGKILL");
   await killed;
   await eventually("everything is gone", () => processesLeft().length === 0, 20_000);
-  expect(tempDirs()).toHaveLength(1);
+  expect(tempDirs().filter((name) => !name.endsWith(".lock"))).toHaveLength(1);
+});
+
+test("npm run quickstart ends with everything that it started when npm is told to end", async () => {
+  const npm = execa("npm", ["run", "--silent", "quickstart"], { cwd: root, env, reject: false });
+  await untilPrinted(npm, "Ray node");
+  npm.kill("SIGTERM");
+  const { stdout } = await npm;
+  expect(stdout).not.toContain("STARTING");
+  await eventually("everything is gone", () => processesLeft().length === 0, 20_000);
 });
 
 test("quickstart --exit deploys, talks, stops and leaves nothing", async () => {
