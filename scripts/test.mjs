@@ -29,7 +29,9 @@ await main(async () => {
 });
 
 // Slow tests are told one by one: a file of them takes minutes.
-const chosen = () => (slow ? vitest(["slow"], show, "verbose") : vitest(fast, show));
+function chosen() {
+  return slow ? vitest(["slow"], show, "verbose") : vitest(fast, show);
+}
 
 /** Tests on a real stack wait more than they compute. The others take what is left of the processors meanwhile. */
 async function all() {

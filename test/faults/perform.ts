@@ -36,6 +36,9 @@ export interface Target {
   readonly violations: string[];
 }
 
+/** Whose first replica a step restarts. */
+export const restartedRole = ({ pick }: Step): Role => (pick % 2 === 0 ? "prefill" : "decode");
+
 /** Does one step to the real stack. What it wants to hit may be gone by then: that is no error. */
 export async function perform(step: Step, target: Target): Promise<string> {
   const { kind, pick } = step;
@@ -47,7 +50,7 @@ export async function perform(step: Step, target: Target): Promise<string> {
     case "scalePrefill":
       return scale(kind === "scaleDecode" ? "decode" : "prefill", 1 + (pick % 3), target);
     case "restartReplica":
-      return restart(pick % 2 === 0 ? "prefill-0" : "decode-0", target);
+      return restart(`${restartedRole(step)}-0`, target);
     case "restartProxy":
       return restart("proxy", target);
     case "killEngine":

@@ -10,7 +10,7 @@ import { leftOf, rigSpec, untilPhase } from "../support/rig.ts";
 import type { OwnRig } from "../support/rig.ts";
 import { startLoad } from "./load.ts";
 import type { Outcome } from "./load.ts";
-import { perform } from "./perform.ts";
+import { perform, restartedRole } from "./perform.ts";
 import type { Target } from "./perform.ts";
 import type { Respawner } from "./respawn.ts";
 import { mayCostRequests, scheduleOf } from "./schedule.ts";
@@ -90,11 +90,18 @@ interface Harm {
 
 async function performAndNote(step: Step, target: Target, story: string[]): Promise<Harm> {
   const fromMs = Date.now();
+  const harm = (await takesRoleAway(step, target)) ? "until" : mayCostRequests(step);
   const done = await perform(step, target).catch((error: Error) => `failed: ${error.message}`);
   story.push(`${new Date(fromMs).toISOString()} ${step.kind}: ${done}`);
   const lasts = { never: 0, while: harmLastsMs, until: Number.POSITIVE_INFINITY };
-  const harm = mayCostRequests(step);
   return { fromMs, untilMs: harm === "never" ? fromMs : Date.now() + lasts[harm] };
+}
+
+/** Does it restart the only replica that serves a role? */
+async function takesRoleAway(step: Step, { rig, spec, wanted }: Target): Promise<boolean> {
+  if (step.kind !== "restartReplica") return false;
+  const { ready } = await rig.client.status(spec.name).catch(() => ({ ready: wanted }));
+  return ready[restartedRole(step)] <= 1;
 }
 
 /** READY with what was asked for last, and in truth: in Ray, in the proxy and among the processes. */
