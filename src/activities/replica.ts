@@ -2,8 +2,10 @@ import { cancellationSignal, sleep } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { httpUrl, incarnationName, rankName, replicaName } from "../domain/names.ts";
+import type { ReplicaId } from "../domain/role.ts";
 import type { Endpoint, JobSpec } from "../domain/spec.ts";
 import { engineExited, firstExited, lastLines } from "../plan/condemn.ts";
+import { afterExit } from "../plan/next-step.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { untilDrained } from "./drain.ts";
 import { latestMs, startJobClock } from "./job-clock.ts";
@@ -63,7 +65,6 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
     }: ActionInput<"waitHealthy">): Promise<{ readonly state: string }> {
       const { replica, generation, bundles = [{}] } = action;
       const names = bundles.map((_, rank) => rankName(spec.name, replica, generation, rank));
-      const who = `${replicaName(replica)} g${generation}`;
       const nowMs = startJobClock();
       for (;;) {
         const [first, ...followers] = await statuses(names);
@@ -78,7 +79,7 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
         }
         if (first?.state !== "starting" || !isWhole) return { state: first?.state ?? "absent" };
         if (nowMs() > action.deadlineMs)
-          throw await unhealthyInTime(who, names[0] ?? "", spec, first.endpoint);
+          throw await unhealthyInTime({ spec, replica, generation, endpoint: first.endpoint });
         await sleep(pollEveryMs);
       }
     },
@@ -108,21 +109,28 @@ export const replicaActivities = ({ agent }: ActivityDependencies) => {
     },
   };
 
-  async function unhealthyInTime(
-    who: string,
-    name: string,
-    spec: JobSpec,
-    endpoint: Endpoint | undefined,
-  ): Promise<PdjobError> {
+  async function unhealthyInTime({
+    spec,
+    replica,
+    generation,
+    endpoint,
+  }: {
+    readonly spec: JobSpec;
+    readonly replica: ReplicaId;
+    readonly generation: number;
+    readonly endpoint: Endpoint | undefined;
+  }): Promise<PdjobError> {
+    const name = replicaName(replica);
     const where = endpoint
       ? ` on ${httpUrl(endpoint.host, endpoint.ports["http"])}${healthPath}`
       : "";
     const advice =
       "Increase `timeout` in the config if the model needs longer to load; otherwise read its log.";
-    const tail = lastLines(await logTail(name));
+    const tail = lastLines(await logTail(incarnationName(spec.name, replica, generation)));
+    const next = afterExit({ job: spec.name, name, generation });
     return new PdjobError(
       "EngineHealthTimeout",
-      `${who} was not healthy${where} within the job's timeout of ${spec.timeoutS} s. ${advice}${tail}`,
+      `${name} g${generation} was not healthy${where} within the job's timeout of ${spec.timeoutS} s. ${advice}${tail}${next}`,
     );
   }
 };

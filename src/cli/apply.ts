@@ -7,10 +7,11 @@ import { requireSpec } from "./config-file.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import { Exit } from "./exit.ts";
+import { withName } from "./name-flag.ts";
+import type { NameFlag } from "./name-flag.ts";
 import { print, printJson } from "./output.ts";
 
-interface ApplyFlags extends ConnectionFlags {
-  readonly name?: string;
+interface ApplyFlags extends ConnectionFlags, NameFlag {
   readonly dryRun?: boolean;
   readonly allowOutage?: boolean;
   readonly detach?: boolean;
@@ -18,10 +19,9 @@ interface ApplyFlags extends ConnectionFlags {
 }
 
 export function addApply(program: Command): void {
-  withConnection(program.command("apply"))
+  withName(withConnection(program.command("apply")))
     .description("change a running job to another config: what differs, then replica by replica")
     .argument("<config>", "YAML file, or - for standard input")
-    .option("--name <job>", "the job's name, over the one in the file")
     .option("--dry-run", "only show what differs and what it costs")
     .option("--allow-outage", "let nothing serve for a while where no replica can be spared")
     .option("--detach", "return as soon as the change is accepted")

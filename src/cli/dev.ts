@@ -19,13 +19,17 @@ export function addDev(program: Command): void {
   program
     .command("dev")
     .description("run Temporal, a local Ray cluster with simulated GPUs and a worker, until Ctrl-C")
-    .option("--nodes <n>", "Ray nodes beside the head", positive, 2)
-    .option("--gpus-per-node <n>", "declared GPUs of each node", positive, 8)
-    .option("--port <n>", "Temporal's port; the next free one is taken (default: 7233)", portNumber)
+    .option("--nodes <n>", "Ray nodes beside the head", positive("--nodes"), 2)
+    .option("--gpus-per-node <n>", "declared GPUs of each node", positive("--gpus-per-node"), 8)
+    .option(
+      "--port <n>",
+      "Temporal's port; the next free one is taken (default: 7233)",
+      portNumber("--port"),
+    )
     .option(
       "--ui-port <n>",
       "Web UI's port; the next free one is taken (default: 8233)",
-      portNumber,
+      portNumber("--ui-port"),
     )
     .option("--state-dir <dir>", "where the database, logs and the stack's address are kept")
     .addHelpText(

@@ -20,7 +20,7 @@ export function addDoctor(program: Command): void {
     .option(
       "--port <n>",
       "the proxy's port, to be free on the head node",
-      portNumber,
+      portNumber("--port"),
       defaultProxyPort,
     )
     .option("--json", "print the checks as JSON: [{name, ok, text}]")

@@ -9,7 +9,12 @@ const limitDefault = 50;
 export function addList(program: Command): void {
   withConnection(program.command("list"))
     .description("list the jobs that the server knows")
-    .option("--limit <n>", "at most so many; jobs that run come first", positive, limitDefault)
+    .option(
+      "--limit <n>",
+      "at most so many; jobs that run come first",
+      positive("--limit"),
+      limitDefault,
+    )
     .option("--json", "print them as JSON")
     .addHelpText(
       "after",

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
-import { countsProblem } from "../domain/scale.ts";
+import { countsProblem, replicasMax } from "../domain/scale.ts";
 import type { JobStatus } from "../domain/status.ts";
 import { changeLimitS } from "../plan/wait-limit.ts";
 import { withClient, withConnection } from "./connection.ts";
@@ -29,7 +29,7 @@ export function addScale(program: Command): void {
         words: string[],
         flags: ConnectionFlags & WaitFlags & { wait?: boolean; key?: string },
       ) => {
-        const wanted = readCounts(words);
+        const wanted = readCounts(words, job);
         await withClient(flags, async (client) => {
           await scaleTo(client, job, wanted, flags.key);
           if (!flags.wait && flags.timeout === undefined) return;
@@ -95,14 +95,14 @@ interface Count {
   readonly replicas: number;
 }
 
-function readCounts(words: readonly string[]): readonly Count[] {
-  const counts = words.map(readCount);
+function readCounts(words: readonly string[], job: string): readonly Count[] {
+  const counts = words.map((word) => readCount(word, job));
   const twice = roles.find((one) => counts.filter(({ role }) => role === one).length > 1);
   if (twice) throw new Exit(2, `${twice} is given twice: ${words.join(" ")}`);
   return counts;
 }
 
-function readCount(word: string): Count {
+function readCount(word: string, job: string): Count {
   const [, name, count] = /^([a-z]+)=(\d+)$/.exec(word) ?? [];
   const role = roles.find((one) => one === name);
   if (role === undefined)
@@ -110,7 +110,14 @@ function readCount(word: string): Count {
       2,
       `${word}: expected prefill=N or decode=N. Example: pdjob-client scale JOB prefill=2 decode=3`,
     );
-  return { role, replicas: Number(count) };
+  const replicas = Number(count);
+  if (replicas < 1)
+    throw new Exit(
+      2,
+      `${word}: 1 is the least while the job serves; pdjob-client stop ${job} ends it.`,
+    );
+  if (replicas > replicasMax) throw new Exit(2, `${word}: ${replicasMax} is the most.`);
+  return { role, replicas };
 }
 
 /** READY may still be the state before the request: the counts tell. */

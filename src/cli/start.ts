@@ -9,20 +9,20 @@ import { Exit } from "./exit.ts";
 import { follow, notFollowed } from "./follow.ts";
 import { interruption } from "./interrupt.ts";
 import { ownCommand } from "./invocation.ts";
+import { withName } from "./name-flag.ts";
+import type { NameFlag } from "./name-flag.ts";
 import { colour, print } from "./output.ts";
 import { uploadPlanOf } from "./upload.ts";
 
-interface StartFlags extends ConnectionFlags {
-  readonly name?: string;
+interface StartFlags extends ConnectionFlags, NameFlag {
   readonly detach?: boolean;
   readonly followEngineLogs: boolean;
 }
 
 export function addStart(program: Command): void {
-  withRay(withConnection(program.command("start")))
+  withName(withRay(withConnection(program.command("start"))))
     .description("start a job and follow it until it is READY or FAILED")
     .argument("<config>", "YAML file, or - for standard input")
-    .option("--name <job>", "the job's name, over the one in the file")
     .option("--detach", "return as soon as the job is accepted")
     .option("--no-follow-engine-logs", "show the job's progress alone, not what its engines write")
     .addHelpText(

@@ -19,7 +19,7 @@ export function addUndo(program: Command): void {
     .option(
       "--to <revision>",
       "its number in `history`; default: the one before the newest",
-      positive,
+      positive("--to"),
     )
     .option("--allow-outage", "let nothing serve for a while where no replica can be spared")
     .option("--detach", "return as soon as the change is accepted")

@@ -8,6 +8,14 @@ export const mustBe = (expected: string) => ({
       : `must be ${expected}, not ${described(input)}.`,
 });
 
+/** A plain `1234` or `true` may have the very form of the text that is asked for: what it lacks is its quotes. */
+export const mustBeText = (expected: string) => ({
+  error: ({ input }: { readonly input?: unknown }): string =>
+    typeof input === "number" || typeof input === "boolean"
+      ? `is ${typeof input === "number" ? "a number" : `the value ${input}`}, not text: put it in quotes.`
+      : mustBe(expected).error({ input }),
+});
+
 /** Kinds, not contents: whatever the user wrote may be a secret. */
 function described(value: unknown): string {
   if (value === null) return "empty";

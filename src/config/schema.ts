@@ -2,7 +2,7 @@ import { z } from "zod";
 import { jobNamePattern } from "../domain/names.ts";
 import { versionPattern } from "../domain/connectors/version.ts";
 import { replicasMax } from "../domain/scale.ts";
-import { anything, mapping, mustBe, mustRead, seconds, text, whole } from "./expect.ts";
+import { anything, mapping, mustBe, mustBeText, mustRead, seconds, text, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
 import { budgets } from "./schema-budgets.ts";
 import { kvTransferConfig } from "./schema-kv.ts";
@@ -102,7 +102,7 @@ export const configFile = z
   .strictObject(
     {
       name: z
-        .string(mustBe(legalName))
+        .string(mustBeText(legalName))
         .regex(jobNamePattern, mustRead(legalName))
         .describe("Name of the job; default: the file's name.")
         .optional(),

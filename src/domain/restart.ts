@@ -15,8 +15,10 @@ export function restartProblem(
       ? payload.replica
       : undefined;
   if (typeof wanted === "string" && known.includes(wanted)) return undefined;
-  const given = typeof wanted === "string" ? `no ${wanted}` : "nothing of the kind asked for";
-  return `Job ${job} has ${given}. A restart request is {"replica":"NAME"}, with one of ${known.join(", ")}.`;
+  const names = known.join(", ");
+  return typeof wanted === "string"
+    ? `Job ${job} has no ${wanted}. It has ${names}.`
+    : `A restart request is {"replica":"NAME"}, with one of ${names}.`;
 }
 
 const namesOf = (role: (typeof roles)[number], count: number): readonly string[] =>

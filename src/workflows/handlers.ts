@@ -164,7 +164,9 @@ function pauseProblem({ spec, desired }: JobState, request: unknown): string | u
     typeof request === "object" && request !== null && "paused" in request && request.paused;
   if (typeof paused !== "boolean") return 'A pause request is {"paused":true} or {"paused":false}.';
   if (desired.stop) return `Job ${spec.name} is stopping.`;
-  return desired.rollout ? undefined : `Job ${spec.name} has had no change of its config to pause.`;
+  return desired.rollout
+    ? undefined
+    : `Job ${spec.name} has had no change of its config: there is nothing to ${paused ? "pause" : "resume"}.`;
 }
 
 function scaleRefusal({ spec, desired }: JobState, request: unknown): string | undefined {

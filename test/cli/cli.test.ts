@@ -87,8 +87,8 @@ describe("exit code 2 and what to do, when", () => {
       ["logs", "demo", "decode-0", "--generation", "2", "--previous"],
       "Give --generation or --previous, not both.",
     ],
-    [["dev", "--nodes", "0"], "0: expected a whole number above 0."],
-    [["dev", "--port", "70000"], "70000: expected a port, from 1 to 65535."],
+    [["dev", "--nodes", "0"], "--nodes 0: expected a whole number above 0."],
+    [["dev", "--port", "70000"], "--port 70000: expected a port, from 1 to 65535."],
     [["scale", "demo", "decode=1", "decode=2"], "decode is given twice: decode=1 decode=2"],
     [["list", "--profile", "nope"], "temporal.toml: there is no profile nope. It has none."],
   ])("%j", async (words, message) => {

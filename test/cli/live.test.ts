@@ -64,6 +64,16 @@ test("scale changes nothing when one of two counts can never be granted", async 
   expect(await desired()).toEqual(before);
 });
 
+test("what was never changed is neither paused nor resumed", async () => {
+  for (const verb of ["pause", "resume"]) {
+    const { exitCode, stderr } = await run(verb, "demo");
+    expect([exitCode, stderr]).toEqual([
+      1,
+      `Job demo has had no change of its config: there is nothing to ${verb}.`,
+    ]);
+  }
+});
+
 test("a watch ends without a word when its reader has seen enough", async () => {
   const words = `status demo --watch --address ${env.address} --task-queue ${taskQueue}`;
   const watching = execa(
@@ -120,7 +130,7 @@ test("restart --wait ends when the next generation serves", async () => {
   const odd = await run("restart", "demo", "decode-9");
   expect([odd.exitCode, odd.stderr]).toEqual([
     1,
-    expect.stringContaining("Job demo has no decode-9. A restart request is"),
+    expect.stringMatching(/^Job demo has no decode-9\. It has prefill-0, .*, proxy\.$/),
   ]);
 });
 

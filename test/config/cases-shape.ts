@@ -220,9 +220,12 @@ export const shapeCases: readonly Case[] = [
   {
     name: "a number as the name",
     text: job({ 2: "name: 5" }),
-    messages: [
-      "job.yaml:2:7 name: must be 1 to 40 lower-case letters, digits and inner dashes, not 5.",
-    ],
+    messages: ["job.yaml:2:7 name: is a number, not text: put it in quotes."],
+  },
+  {
+    name: "true as the name",
+    text: job({ 2: "name: true" }),
+    messages: ["job.yaml:2:7 name: is the value true, not text: put it in quotes."],
   },
   {
     name: "a relative working_dir",

@@ -92,7 +92,7 @@ test("restartReplica replaces what it names, and is refused for what the job doe
     await expect(restart("decode-2")).rejects.toMatchObject({
       cause: {
         message:
-          'Job again-please has no decode-2. A restart request is {"replica":"NAME"}, with one of prefill-0, prefill-1, decode-0, decode-1, proxy.',
+          "Job again-please has no decode-2. It has prefill-0, prefill-1, decode-0, decode-1, proxy.",
       },
     });
     await expect(restart("decode-1")).resolves.toEqual({ replica: "decode-1", retired: 1 });
