@@ -25,14 +25,17 @@ export function addApply(program: Command): void {
     .option("--dry-run", "only show what differs and what it costs")
     .option("--allow-outage", "let nothing serve for a while where no replica can be spared")
     .option("--detach", "return as soon as the change is accepted")
-    .option("--json", "print {job, revision, changes, consequences} as JSON, and do not follow")
+    .option(
+      "--json",
+      "print {job, revision, changes, consequences} as JSON, or {ok: false, issues}; do not follow",
+    )
     .addHelpText(
       "after",
       "\nEngines that change are replaced one by one while the others serve; when the new ones do not run, the job goes back by itself.\nCtrl-C stops following; the update goes on.\n\nExamples:\n  pdjob-client apply job.yaml --dry-run\n  pdjob-client apply job.yaml\n  pdjob-client pause quickstart && pdjob-client undo quickstart",
     )
     .action(async (file: string, flags: ApplyFlags) => {
       const named = flags.name === undefined ? {} : { name: flags.name };
-      const after = withRevisions(requireSpec(file, named));
+      const after = withRevisions(requireSpec(file, { ...named, json: flags.json }));
       await withClient(flags, async (client) => {
         const job = after.name;
         const { spec: before, desired, revisions } = await runningSpec(client, job);

@@ -4,7 +4,7 @@ import { formatIssue, parseConfig } from "../config/parse.ts";
 import type { ConfigIssue, ParseOptions } from "../config/parse.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { Exit } from "./exit.ts";
-import { colour, warn } from "./output.ts";
+import { colour, printJson, warn } from "./output.ts";
 
 const jobAdvice = "Give the path of a job's YAML file; examples are in examples/.";
 
@@ -27,9 +27,18 @@ function withAbsolutePaths(spec: JobSpec, file: string): JobSpec {
   return { ...spec, upload: resolve(file === "-" ? "." : dirname(file), spec.upload) };
 }
 
+interface Requirements extends Omit<ParseOptions, "file"> {
+  /** The verb answers in JSON: to a config that is none as `validate` does. */
+  readonly json?: boolean | undefined;
+}
+
 /** The spec, with warnings printed; every issue printed and exit 2 when there is none. */
-export function requireSpec(file: string, more: Omit<ParseOptions, "file"> = {}): JobSpec {
+export function requireSpec(file: string, { json, ...more }: Requirements = {}): JobSpec {
   const { spec, issues } = loadConfig(file, more);
+  if (json && !spec) {
+    printJson({ ok: false, issues });
+    throw new Exit(2);
+  }
   printIssues(issues);
   if (spec) return spec;
   const errors = issues.filter(({ severity }) => severity === "error").length;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClientError } from "../client/errors.ts";
 import type { Execution, PdjobClient } from "../client.ts";
+import { pauseNotes } from "../domain/revision.ts";
 import type { JobPhase, JobStatus } from "../domain/status.ts";
 import { Exit } from "./exit.ts";
 import { unlessAborted } from "./interrupt.ts";
@@ -28,6 +29,7 @@ export async function follow(options: FollowOptions): Promise<JobStatus | undefi
   const { client, job, until, signal, onAnswer, stillEveryMs = stillEveryDefaultMs } = options;
   const tell = changeTeller(stillEveryMs);
   let lookAtMs = Date.now() + lookEveryMs;
+  let isFirst = true;
   for (;;) {
     const answer = await unlessAborted(client.status(job).catch(absenceOfWorker), signal);
     if (answer === undefined || signal?.aborted) return undefined;
@@ -36,6 +38,11 @@ export async function follow(options: FollowOptions): Promise<JobStatus | undefi
     else {
       tell.back("worker", "The worker answers again");
       for (const { key, text } of describe(answer)) tell.change(key, text);
+      const pause = lastPause(answer);
+      // What was paused before this began is no news.
+      if (isFirst) tell.know("pause", pause);
+      else if (pause) tell.change("pause", pause, pauseLine(pause, job));
+      isFirst = false;
       if (until(answer) || isOver(answer.phase)) return answer;
     }
     tell.still(answer instanceof ClientError ? "no worker answers" : doingOf(answer));
@@ -65,6 +72,10 @@ function changeTeller(stillEveryMs: number) {
       seen.set(key, text);
       say(line);
     },
+    /** As if it had been said. */
+    know(key: string, text: string | undefined): void {
+      if (text !== undefined) seen.set(key, text);
+    },
     /** When something was said of it before; it is news again the next time. */
     back(key: string, line: string): void {
       if (seen.delete(key)) say(line);
@@ -75,6 +86,13 @@ function changeTeller(stillEveryMs: number) {
     },
   };
 }
+
+/** The last that was said of a pause. Who paused an update need not be the one who follows it. */
+const lastPause = ({ events }: JobStatus): string | undefined =>
+  events.findLast(({ text }) => text === pauseNotes.paused || text === pauseNotes.resumed)?.text;
+
+const pauseLine = (text: string, job: string): string =>
+  text === pauseNotes.paused ? `${text}; let it go on: ${ownCommand()} resume ${job}` : text;
 
 /** While no worker polls there is nothing to ask, but the job is safe with the server: that is no end. */
 function absenceOfWorker(error: unknown): ClientError {

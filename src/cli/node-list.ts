@@ -12,8 +12,8 @@ const group = /^(\d+)x(\d+)(?:x(\d+))?$/;
 export function readNodes(text: string, spec: JobSpec): readonly ObservedNode[] {
   const nodes = text.split(",").flatMap((part) => {
     const [, count, gpus, cpus] = group.exec(part.trim()) ?? [];
-    if (count === undefined || Number(count) > nodesMax) {
-      const text_ = `--nodes ${text}: expected COUNTxGPUS or COUNTxGPUSxCPUS, at most ${nodesMax} nodes`;
+    if (count === undefined || Number(count) < 1 || Number(count) > nodesMax) {
+      const text_ = `--nodes ${text}: expected COUNTxGPUS or COUNTxGPUSxCPUS, at least 1 node, at most ${nodesMax}`;
       throw new Exit(2, `${text_}. Example: --nodes 2x8,1x4`);
     }
     const total = { GPU: Number(gpus), CPU: Number(cpus ?? cpusOfJob(spec)) };

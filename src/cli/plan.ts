@@ -121,7 +121,10 @@ export function addPlan(program: Command): void {
   withVersion(program.command("plan"))
     .description("show what `start` would do: bundles, every command, the steps; no server needed")
     .argument("<config>", "YAML file, or - for standard input")
-    .option("--json", "print {job, connectors, replicas, proxy, steps} as JSON")
+    .option(
+      "--json",
+      "print {job, connectors, replicas, proxy, steps} as JSON, or {ok: false, issues}",
+    )
     .option("--nodes <list>", "the cluster: COUNTxGPUS or COUNTxGPUSxCPUS, separated by commas")
     .option("--endpoints <file>", "JSON or YAML: replica name → {host, port, ports?}")
     .addHelpText(
@@ -129,7 +132,7 @@ export function addPlan(program: Command): void {
       '\nExamples:\n  pdjob-client plan job.yaml\n  echo \'{"prefill-0":{"host":"10.0.0.7","port":8100}}\' > at.json && pdjob-client plan job.yaml --endpoints at.json --json\n  pdjob-client plan job.yaml --nodes 2x8\n  pdjob-client plan job.yaml --vllm-version 0.24',
     )
     .action(async (file: string, flags: PlanFlags) => {
-      const spec = requireSpec(file, versionOption(flags));
+      const spec = requireSpec(file, { ...versionOption(flags), json: flags.json });
       const nodes = flags.nodes === undefined ? undefined : readNodes(flags.nodes, spec);
       const problems = sideChannelProblems(spec, nodes ?? []);
       if (problems.length > 0) throw new Exit(2, problems.join("\n"));

@@ -22,6 +22,7 @@ const rules: readonly Rule[] = [
   resources.replicasFitTheJob,
   resources.cpuEnginesReserveCpus,
   resources.ranksHaveGpus,
+  resources.sizesAreCounts,
   connector.modelsAreGiven,
   connector.kvConfigsAreReadable,
   connector.connectorsAreKnown,

@@ -56,6 +56,12 @@ export interface Rollout {
   readonly outage?: true;
 }
 
+/** What a job's events say of it: whoever follows an update looks for these. */
+export const pauseNotes = {
+  paused: "the update is paused",
+  resumed: "the update goes on",
+} as const;
+
 /** Engines that are meant to hand KV to each other, by their `kvRevision`. */
 export interface Pairing {
   readonly number: number;

@@ -1,6 +1,6 @@
 import { ApplicationFailure, setHandler } from "@temporalio/workflow";
 import { applyProblem, withScaled } from "../domain/apply.ts";
-import { revisionAt } from "../domain/revision.ts";
+import { pauseNotes, revisionAt } from "../domain/revision.ts";
 import { scaleProblem } from "../domain/scale.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
 import { restartProblem } from "../domain/restart.ts";
@@ -141,7 +141,7 @@ function registerRevisionHandlers(state: JobState): void {
   setHandler(
     pauseUpdate,
     ({ paused }) => {
-      note(state, paused ? "the update is paused" : "the update goes on", Date.now());
+      note(state, paused ? pauseNotes.paused : pauseNotes.resumed, Date.now());
       pause(state, paused);
       return { paused };
     },

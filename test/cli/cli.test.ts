@@ -351,7 +351,7 @@ describe("plan", () => {
     const wrong = await run("plan", config, "--nodes", "two");
     expect([wrong.exitCode, wrong.stderr]).toEqual([
       2,
-      "--nodes two: expected COUNTxGPUS or COUNTxGPUSxCPUS, at most 2000 nodes. Example: --nodes 2x8,1x4",
+      "--nodes two: expected COUNTxGPUS or COUNTxGPUSxCPUS, at least 1 node, at most 2000. Example: --nodes 2x8,1x4",
     ]);
   });
 

@@ -73,3 +73,23 @@ test("following tells each absence of the worker, and each return", async () => 
   expect(lines.filter((line) => line.endsWith("no worker"))).toHaveLength(2);
   expect(lines.filter((line) => line.endsWith("The worker answers again"))).toHaveLength(2);
 });
+
+test("following tells once that somebody paused the update, and once that it goes on", async () => {
+  const events = (...texts: readonly string[]): JobStatus => ({
+    ...deploying,
+    phase: "UPDATING",
+    events: ["the update goes on", ...texts].map((text, atMs) => ({ atMs, text })),
+  });
+  const paused = events("the update is paused");
+  const repeated = events("the update is paused", "decode 1 → 2", "the update is paused");
+  const resumed = events("the update is paused", "the update goes on");
+  const ready = { ...resumed, phase: "READY" as const };
+  const answers = [events(), paused, paused, repeated, resumed, ready];
+  const client = clientThat({ status: async () => answers.shift() ?? ready });
+  const until = ({ phase }: JobStatus): boolean => phase === "READY";
+  const lines = await written("stdout", () => follow({ client, job: "demo", until }));
+  const told = lines.filter((line) => line.includes("the update"));
+  expect(told).toHaveLength(2);
+  expect(told[0]).toMatch(/s {2}the update is paused; let it go on: .*pdjob-client resume demo$/);
+  expect(told[1]).toMatch(/s {2}the update goes on$/);
+});

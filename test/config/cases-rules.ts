@@ -33,6 +33,19 @@ export const rulesCases: readonly Case[] = [
     ],
   },
   {
+    name: "sizes of an engine that ask for nothing or less",
+    text: job({
+      6: "  params: {model: m, tensor_parallel_size: -2, data_parallel_size: '0', pipeline_parallel_size: 1.5, _extra_params: '-tp 0 --data-parallel-size=-1 -pp 2'}",
+    }),
+    messages: [
+      "job.yaml:6:44 general.params.tensor_parallel_size: is -2: write a whole number from 1.",
+      "job.yaml:6:68 general.params.data_parallel_size: is 0: write a whole number from 1.",
+      "job.yaml:6:97 general.params.pipeline_parallel_size: is 1.5: write a whole number from 1.",
+      "job.yaml:6:117 general.params._extra_params: holds -tp, which is 0: write a whole number from 1.",
+      "job.yaml:6:117 general.params._extra_params: holds --data-parallel-size, which is -1: write a whole number from 1.",
+    ],
+  },
+  {
     name: "no model",
     text: job({ 6: "  params: {}" }),
     messages: [

@@ -1,9 +1,11 @@
 import { roles } from "../../domain/role.ts";
 import type { Role } from "../../domain/role.ts";
-import { mergedParams } from "../merge.ts";
+import { paramOf } from "../../domain/engine-flags.ts";
+import { mergedParams, paramsOf, sections } from "../merge.ts";
 import { problem, warning } from "../problem.ts";
 import type { Path, Problem } from "../problem.ts";
 import type { Reading } from "../reading.ts";
+import { splitCommand } from "../shell.ts";
 
 /** `gpus_per_worker` is never split over nodes, so it divides every count of GPUs. */
 export function gpusAreWholeWorkers({ draft }: Reading): readonly Problem[] {
@@ -82,8 +84,42 @@ function sizesOf(
   const params = mergedParams(reading, role);
   return sizeKeys.flatMap((key) => {
     const size = params[key];
-    return typeof size === "number" && size > 1 ? [{ key, size }] : [];
+    return typeof size === "number" && Number.isInteger(size) && size > 1 ? [{ key, size }] : [];
   });
+}
+
+/** vLLM divides by them; one that asks for nothing, or less, ends the engine at its start. */
+export function sizesAreCounts(reading: Reading): readonly Problem[] {
+  return sections.flatMap((section) => {
+    const params = paramsOf(reading, section);
+    const own = sizeKeys.flatMap((key) => {
+      const problemOf = badSize(params[key]);
+      return problemOf ? [problem([section, "params", key], problemOf)] : [];
+    });
+    return [...own, ...sizesInExtra([section, "params", "_extra_params"], params)];
+  });
+}
+
+function sizesInExtra(
+  path: Path,
+  { _extra_params: text }: Readonly<Record<string, unknown>>,
+): readonly Problem[] {
+  const split = typeof text === "string" ? splitCommand(text) : undefined;
+  if (!split?.ok) return [];
+  return split.words.flatMap((word, at) => {
+    const [flag = "", given] = word.split("=", 2);
+    const isSize = sizeKeys.some((key) => key === paramOf(word));
+    const problemOf = isSize ? badSize(given ?? split.words[at + 1]) : undefined;
+    return problemOf ? [problem(path, `holds ${flag}, which ${problemOf}`)] : [];
+  });
+}
+
+/** Numbers alone: what is no number is for vLLM to judge. */
+function badSize(value: unknown): string | undefined {
+  const isNumber = typeof value === "string" && /^-?\d+(?:\.\d+)?$/.test(value);
+  const size = isNumber ? Number(value) : value;
+  if (typeof size !== "number" || (Number.isInteger(size) && size >= 1)) return undefined;
+  return `is ${size}: write a whole number from 1.`;
 }
 
 const nextMultiple = (count: number, unit: number): number => Math.ceil(count / unit) * unit;
