@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { firstKind } from "./schedule.ts";
 import { makeSpec } from "../support/spec.ts";
 import { blockRay, isolateWorker, killAgent, killWorker, stopTemporal } from "./faults.ts";
 import type { Job } from "./job.ts";
@@ -53,8 +54,8 @@ async function play(scenario: Scenario, at = -1, strike?: (world: World) => void
   isActing = act === undefined;
   const job = world.start(
     makeSpec({
-      prefill: { replicas: prefill },
-      decode: { replicas: decode },
+      prefill: { replicas: prefill, ...firstKind },
+      decode: { replicas: decode, ...firstKind },
       ...(upload === undefined ? {} : { upload }),
     }),
   )!;
@@ -74,6 +75,7 @@ const finalState = ({ world, job }: Run) => ({
   failure: job.execution.ending?.kind === "failed" ? job.execution.ending.code : undefined,
   groups: [...world.cluster.ray.groups.keys()].toSorted(),
   actors: [...world.cluster.ray.actors.keys()].toSorted(),
+  revisions: job.now.roles.decode.revision,
   generations: world.cluster.engines.map(({ name }) => name).toSorted(),
 });
 

@@ -20,6 +20,14 @@ export interface Job {
   unwantedAtMs(target: string): number;
   scale(role: Role, replicas: number): void;
   restart(replica: string): void;
+  /** Another config, whose engines of these roles are others. */
+  apply(changed: readonly Role[]): void;
+  undo(): void;
+  /** The config that the workflow goes by: it may have gone back by itself. */
+  readonly now: JobSpec;
+  sawNow(spec: JobSpec): void;
+  /** Every config that the job had has one: `prefill decode`, by their `kvRevision`. */
+  readonly pairs: ReadonlySet<string>;
   stop(): void;
   cancel(): void;
   terminate(): void;
@@ -37,6 +45,14 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
   const unwanted = new Map<string, number>();
   const retired = new Map<string, number>();
   let ending: Job["ending"];
+  let now = spec;
+  let asked = spec;
+  let revisions = 1;
+  const pairs = new Set([pairOf(spec)]);
+  /** Any of its replicas may be replaced from now on. */
+  const unsettle = (): void => {
+    for (const one of wantedIds({ wanted })) unwanted.set(replicaName(one), clock.nowMs());
+  };
 
   function scale(role: Role, replicas: number): void {
     for (let index = replicas; index < wanted[role]; index++)
@@ -81,6 +97,34 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
       retired.set(replica, target?.generation ?? 0);
       server.update(id, "restartReplica", { replica }, () => undefined);
     },
+    apply(changed) {
+      revisions += 1;
+      const kind = `r${revisions}`;
+      const of = (role: Role) => ({
+        ...asked.roles[role],
+        replicas: wanted[role],
+        ...(changed.includes(role) ? { revision: kind, kvRevision: kind } : {}),
+      });
+      asked = { ...asked, roles: { prefill: of("prefill"), decode: of("decode") } };
+      pairs.add(pairOf(asked));
+      unsettle();
+      server.update(id, "apply", { spec: asked }, () => undefined);
+    },
+    undo() {
+      unsettle();
+      server.update(id, "undo", undefined, () => undefined);
+      // Counts are gone back to as well, which is not what this job's users want.
+      for (const role of roles) server.signal(id, "scaleTo", { role, replicas: wanted[role] });
+    },
+    get now() {
+      return now;
+    },
+    sawNow(next) {
+      const isOther = roles.some((role) => next.roles[role].revision !== now.roles[role].revision);
+      if (isOther) unsettle();
+      now = next;
+    },
+    pairs,
     stop() {
       noteEnd("stop");
       server.update(id, "stop", undefined, () => undefined);
@@ -101,3 +145,6 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
 
 export const wantedIds = ({ wanted }: Pick<Job, "wanted">): readonly ReplicaId[] =>
   roles.flatMap((role) => Array.from({ length: wanted[role] }, (_, index) => ({ role, index })));
+
+const pairOf = ({ roles: of }: JobSpec): string =>
+  `${of.prefill.kvRevision} ${of.decode.kvRevision}`;

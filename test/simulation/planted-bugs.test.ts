@@ -39,7 +39,7 @@ async function broken(original: () => Promise<unknown>): Promise<object> {
 const bugs = [...policyBugs, ...workflowBugs, ...clusterBugs];
 
 /** A bug that no oracle has caught by then is not caught. */
-const seedsMax = 60;
+const seedsMax = 200;
 /** Seeds that are calm without a bug: it is not the planting that is caught. */
 const calmSeeds = 5;
 

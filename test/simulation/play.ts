@@ -62,6 +62,8 @@ function perform(world: World, { jobs }: Schedule, step: Step): void {
   switch (step.kind) {
     case "scale":
     case "restart":
+    case "apply":
+    case "undo":
     case "stop":
     case "cancel":
     case "terminate": {
@@ -125,7 +127,10 @@ function perform(world: World, { jobs }: Schedule, step: Step): void {
   }
 }
 
-type Wish = Extract<Step, { readonly kind: "scale" | "restart" | "stop" | "cancel" | "terminate" }>;
+type Wish = Extract<
+  Step,
+  { readonly kind: "scale" | "restart" | "apply" | "undo" | "stop" | "cancel" | "terminate" }
+>;
 
 function ask(job: Job, step: Wish): void {
   switch (step.kind) {
@@ -135,6 +140,10 @@ function ask(job: Job, step: Wish): void {
       return given(pick([...wantedIds(job).map(replicaName), "proxy"], step.at), (name) =>
         job.restart(name),
       );
+    case "apply":
+      return job.apply(step.changed);
+    case "undo":
+      return job.undo();
     case "stop":
       return job.stop();
     case "cancel":

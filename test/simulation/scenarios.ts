@@ -74,6 +74,15 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "apply under load",
+    prefill: 1,
+    decode: 1,
+    act(world, job) {
+      sendRequests(world, job, [2_000, 6_000]);
+      world.clock.after(500, () => job.apply(["decode"]));
+    },
+  },
+  {
     name: "stop under load",
     prefill: 1,
     decode: 1,

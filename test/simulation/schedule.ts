@@ -9,6 +9,8 @@ import type { Random } from "./random.ts";
 export type Step =
   | { readonly kind: "scale"; readonly job: number; readonly role: Role; readonly replicas: number }
   | { readonly kind: "restart"; readonly job: number; readonly at: number }
+  | { readonly kind: "apply"; readonly job: number; readonly changed: readonly Role[] }
+  | { readonly kind: "undo"; readonly job: number }
   | { readonly kind: "stop" | "cancel" | "terminate"; readonly job: number }
   | { readonly kind: "startAgain"; readonly job: number }
   | { readonly kind: "requests"; readonly job: number; readonly decodeMs: readonly number[] }
@@ -48,6 +50,8 @@ export interface Schedule {
   readonly steps: readonly TimedStep[];
 }
 
+/** Of the config that a job is started with. */
+export const firstKind = { revision: "r1", kvRevision: "r1" } as const;
 const stepsMax = 12;
 /** A replica of so many GPUs is a gang of two ranks on these nodes, which together hold all that may be asked for. */
 const gangGpus = 4;
@@ -88,8 +92,8 @@ function makeJob(random: Random, index: number, hasGangs: boolean): JobSpec {
     name: index === 0 ? "demo" : "demo-prefill-0",
     scheduler: { port: 8021 + index, membership: "builtin" },
     numGpus: 64,
-    prefill: { replicas: count(), numGpus: numGpus() },
-    decode: { replicas: count(), numGpus: numGpus() },
+    prefill: { replicas: count(), numGpus: numGpus(), ...firstKind },
+    decode: { replicas: count(), numGpus: numGpus(), ...firstKind },
     leaseS: random.chance(0.5) ? 120 : 0,
     restart: random.chance(0.3)
       ? { restartsMax: 3, windowS: 120 }
@@ -101,6 +105,8 @@ function makeJob(random: Random, index: number, hasGangs: boolean): JobSpec {
 const weights: Readonly<Record<Step["kind"], number>> = {
   scale: 8,
   restart: 3,
+  apply: 1.5,
+  undo: 0.5,
   stop: 1,
   cancel: 1,
   terminate: 0.5,
@@ -159,6 +165,9 @@ function makeStep(random: Random, jobs: readonly JobSpec[]): Step {
       return { kind, job, role, replicas: random.between(1, 3) };
     case "restart":
       return { kind, job, at };
+    case "apply":
+      return { kind, job, changed: random.chance(0.5) ? roles : [role] };
+    case "undo":
     case "stop":
     case "cancel":
     case "terminate":

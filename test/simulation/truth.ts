@@ -89,7 +89,12 @@ export function shortcomings(cluster: Cluster, job: Job): readonly string[] {
   const retiredProxies = proxies.filter(
     ({ generation }) => generation <= (job.retired.get("proxy") ?? 0),
   );
+  const outdated = serving.filter(({ name: own, revision }) => {
+    const role = parseIncarnation(own)?.role;
+    return role !== undefined && revision !== job.now.roles[role].revision;
+  });
   return [
+    ...outdated.map((process) => `${process.name} runs an earlier config`),
     ...[...retired, ...retiredProxies].map((process) => `${process.name} was to be restarted`),
     ...differs("engines", names.map(replicaOf), wantedIds(job).map(replicaName)),
     ...differs(

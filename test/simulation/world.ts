@@ -186,6 +186,7 @@ export function createWorld(setup: WorldSetup): World {
       const turn = await planTurn(input);
       const job = jobs.get(input.spec.name);
       const isUndisturbed = touches() === before;
+      job?.sawNow(input.spec);
       if (job && input.memory.served) job.hasServed = true;
       if (job && Object.keys(input.memory.generations).length > 0) job.hasBegun = true;
       if (job) consult((oracle) => oracle.onTurn?.({ job, input, turn, isUndisturbed }));

@@ -29,6 +29,9 @@ export interface Process {
   readonly port: number;
   readonly startedAtMs: number;
   readonly probe: Probe;
+  /** Of what config it is; absent for a proxy, and for a job whose config was never changed. */
+  readonly revision?: string;
+  readonly kvRevision?: string;
   readonly servesFromMs: number;
   hungSinceMs?: number | undefined;
   /** It answers, and no KV gets in or out. */

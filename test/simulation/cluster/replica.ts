@@ -88,6 +88,7 @@ export function createReplicaActor(
       node,
       session: ray.session(),
       port: held["http"] ?? 0,
+      ...told,
       startedAtMs: clock.nowMs(),
       servesFromMs: boot.fails ? Infinity : clock.nowMs() + boot.takesMs,
       probe: {

@@ -1,4 +1,5 @@
 import type { Member } from "../../../src/domain/observed.ts";
+import { mayPair } from "../../../src/domain/revision.ts";
 import type { Role } from "../../../src/domain/role.ts";
 import { roles } from "../../../src/domain/role.ts";
 import type { Timer } from "../clock.ts";
@@ -43,9 +44,18 @@ export function createTraffic(cluster: Cluster, own: () => ProxyProcess) {
   const countOf = (name: string): number =>
     [...flights].filter(({ busy }) => busy.some(({ member }) => member.name === name)).length;
 
-  function choose(role: Role): Member | undefined {
-    const candidates = own().membership.members.filter((member) => member.role === role);
-    return candidates.toSorted((a, b) => countOf(a.name) - countOf(b.name))[0];
+  const leastBusy = (role: Role): readonly Member[] =>
+    own()
+      .membership.members.filter((member) => member.role === role)
+      .toSorted((a, b) => countOf(a.name) - countOf(b.name));
+
+  function choose(): readonly Member[] {
+    const decodes = leastBusy("decode");
+    for (const prefill of leastBusy("prefill")) {
+      const decode = decodes.find((one) => mayPair(prefill, one));
+      if (decode) return [prefill, decode];
+    }
+    return [];
   }
 
   /** The process behind an address: whoever listens there now. */
@@ -56,7 +66,7 @@ export function createTraffic(cluster: Cluster, own: () => ProxyProcess) {
   }
 
   function send(request: Request, attempt = 1): void {
-    const pair = roles.flatMap((role) => choose(role) ?? []);
+    const pair = choose();
     if (!answers(own(), clock.nowMs()) || pair.length < roles.length || attempt > attemptsMax) {
       counts.failed += 1;
       return;

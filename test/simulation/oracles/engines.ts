@@ -105,6 +105,8 @@ export const onlyUnwanted = ({ cluster, jobs, clock }: World): Oracle => ({
     if (!job || wasHurt(cluster, process) || !answers(process, clock.nowMs())) return undefined;
     if (isOutOfReach(process, cluster) || job.hasFailed()) return undefined;
     if (isWithoutRank0(cluster, process)) return undefined;
+    const { role = "prefill" } = parseIncarnation(process.name) ?? {};
+    if (process.revision !== job.now.roles[role].revision) return undefined;
     const unwantedAtMs = job.unwantedAtMs(replicaOf(process.name));
     const drainMs = Math.max(...Object.values(job.spec.drainS)) * 1_000;
     return clock.nowMs() - unwantedAtMs > drainMs + stopLateMs

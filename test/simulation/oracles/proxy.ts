@@ -1,4 +1,5 @@
 import type { Member, Membership } from "../../../src/domain/observed.ts";
+import { mayPair } from "../../../src/domain/revision.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { answers, hasServed } from "../cluster/engine.ts";
 import type { Process } from "../cluster/engine.ts";
@@ -99,6 +100,25 @@ export function membersProven(): Oracle {
     },
   };
 }
+
+/** Engines hand KV to each other only if one config had them both. */
+export const noStrangers = ({ cluster, jobs }: World): Oracle => ({
+  name: "no proxy may pair two that were never meant to be paired",
+  onEvent(event) {
+    const job = event.kind === "membership" ? jobs.get(event.process.job) : undefined;
+    if (event.kind !== "membership" || !job) return undefined;
+    const { members } = event.after;
+    const kindOf = ({ name }: Member) =>
+      cluster.engines.find((engine) => engine.name === name)?.kvRevision;
+    for (const one of members)
+      for (const other of members) {
+        if (one.role !== "prefill" || other.role !== "decode" || !mayPair(one, other)) continue;
+        if (!job.pairs.has(`${kindOf(one)} ${kindOf(other)}`))
+          return `${event.process.name} may pair ${one.name} with ${other.name}`;
+      }
+    return undefined;
+  },
+});
 
 const hasAnswered = ({ name, url }: Member, { engines, clock }: Cluster): boolean =>
   engines.some(

@@ -1,5 +1,5 @@
 import type { Bug } from "./bug.ts";
-import { crashLoop, exit, hang, scaleDown } from "./stories.ts";
+import { crashLoop, exit, hang, scaleDown, update } from "./stories.ts";
 
 /** What src/plan may get wrong. */
 export const policyBugs: readonly Bug[] = [
@@ -142,6 +142,23 @@ export const policyBugs: readonly Bug[] = [
     caughtBy: "every job comes to rest",
     schedule: exit,
     bug: () => ({ condemned: () => undefined }),
+  },
+  {
+    name: "the proxy is not told who may be paired with whom",
+    caughtBy: "no proxy may pair two that were never meant to be paired",
+    schedule: update,
+    bug: ({ eligibleMembers }) => ({
+      eligibleMembers: (world, input) =>
+        eligibleMembers(world, input).map(({ pairings: _, ...member }) => member),
+    }),
+  },
+  {
+    name: "what was stopped on purpose is started again",
+    caughtBy: "generations are never reused",
+    schedule: update,
+    bug: ({ reconcile }) => ({
+      reconcile: (input) => reconcile({ ...input, memory: { ...input.memory, stopped: {} } }),
+    }),
   },
   {
     name: "the proxy keeps a member that is dead",

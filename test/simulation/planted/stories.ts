@@ -1,4 +1,5 @@
 import { makeSpec } from "../../support/spec.ts";
+import { firstKind } from "../schedule.ts";
 import type { Schedule, Step, TimedStep } from "../schedule.ts";
 
 const calmMs = 20_000;
@@ -20,8 +21,8 @@ const story =
     ...rest,
     jobs: [
       makeSpec({
-        prefill: { replicas: 1 },
-        decode: { replicas: decode },
+        prefill: { replicas: 1, ...firstKind },
+        decode: { replicas: decode, ...firstKind },
         leaseS,
         restart: { restartsMax: 3, windowS: 120 },
       }),
@@ -75,6 +76,12 @@ export const crashLoop = story({
   ],
 });
 
+/** Both roles change at once, so that two kinds of engines run that must not be paired. */
+export const update = story({
+  decode: 2,
+  steps: [at(calmMs, { kind: "apply", job: 0, changed: ["prefill", "decode"] })],
+});
+
 /** A worker that Temporal has lost waits for a node while its job ends. */
 export const lostWorker = (seed: number): Schedule => ({
   ...story({
@@ -99,5 +106,6 @@ export const stories = [
   scaleDown,
   scaleUp,
   crashLoop,
+  update,
   lostWorker,
 ];
