@@ -2,6 +2,7 @@ import type { ProxyCommand } from "./action.ts";
 import type { FailedCanary } from "./canary.ts";
 import type { EngineVersion } from "./engine-version.ts";
 import type { Failure } from "./errors.ts";
+import type { Member } from "./observed.ts";
 import type { Pairing, Rollout } from "./revision.ts";
 import type { Role } from "./role.ts";
 
@@ -63,6 +64,8 @@ export interface Memory {
   /** What the engines' command told of their vLLM. Absent in jobs that were begun before it was asked. */
   readonly engine?: EngineVersion;
   readonly proxyCommand?: { readonly generation: number; readonly command: ProxyCommand };
+  /** Whom the command line of another program's proxy named that runs: a newer one may be rendered already. */
+  readonly proxyStarted?: { readonly generation: number; readonly members: readonly Member[] };
   /** READY was reached once: from then on failures are healed instead of failing the job. */
   readonly served: boolean;
   readonly deployStartedAtMs: number;

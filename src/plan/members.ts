@@ -54,7 +54,7 @@ function healthyMember(replica: ReplicaWorld, world: World, input: PlanInput): M
 
 /**
  * Whoever serves now, wanted or not: healthy, and known to the proxy that runs. Undefined while no proxy answers, or
- * another command line than its own was rendered: then nobody knows.
+ * it is not known whom its command line names: then nobody knows.
  */
 export function servingMembers(world: World, input: PlanInput): readonly Member[] | undefined {
   const { proxy } = world;
@@ -64,8 +64,11 @@ export function servingMembers(world: World, input: PlanInput): readonly Member[
   );
   if (input.spec.scheduler.membership === "none") return healthy;
   const command = input.memory.proxyCommand;
+  const { proxyStarted } = input.memory;
   const isItsOwn = command?.generation === proxy.generation;
-  const known = proxy.membership?.members ?? (isItsOwn ? command.command.members : undefined);
+  const named = isItsOwn ? command.command : proxyStarted;
+  const isNamed = isItsOwn || proxyStarted?.generation === proxy.generation;
+  const known = proxy.membership?.members ?? (isNamed ? named?.members : undefined);
   return known && healthy.filter(({ name }) => known.some((member) => member.name === name));
 }
 

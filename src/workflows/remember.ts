@@ -126,7 +126,7 @@ export function rememberSuccess(memory: Memory, action: Action, success: Success
       // Undefined: its placement group was gone, and nothing was started.
       return result === undefined ? memory : withStarted(memory, action, nowMs);
     case "runProxy":
-      return withStarted(told(revived(memory, action, nowMs)), action, nowMs);
+      return withStarted(told(withMembers(revived(memory, action, nowMs), action)), action, nowMs);
     case "readKvIp":
       return result === undefined
         ? memory
@@ -175,6 +175,11 @@ function withoutProxy(memory: Memory, action: ActionOf<"stopProxy">, name: strin
     ? { ...memory, drained, started: without(memory.started, "proxy") }
     : { ...memory, drained };
 }
+
+const withMembers = (
+  memory: Memory,
+  { generation, command: { builtin, members } }: ActionOf<"runProxy">,
+): Memory => (builtin ? memory : { ...memory, proxyStarted: { generation, members } });
 
 /** A process that is started anew where one has ended is a replacement as any other. */
 function revived(memory: Memory, { run }: ActionOf<"runProxy">, nowMs: number): Memory {

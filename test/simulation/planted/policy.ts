@@ -149,7 +149,7 @@ export const policyBugs: readonly Bug[] = [
     schedule: update,
     bug: ({ eligibleMembers }) => ({
       eligibleMembers: (world, input) =>
-        eligibleMembers(world, input).map(({ pairings: _, ...member }) => member),
+        eligibleMembers(world, input).map(({ name, role, url }) => ({ name, role, url })),
     }),
   },
   {
