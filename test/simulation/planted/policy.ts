@@ -114,6 +114,7 @@ export const policyBugs: readonly Bug[] = [
   {
     name: "the first replica of a role leaves instead of the last",
     caughtBy: "a healthy replica that is wanted is left alone",
+    schedule: scaleDown,
     bug: ({ lookAt }) => ({
       lookAt(input) {
         const world = lookAt(input);
