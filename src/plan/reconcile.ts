@@ -66,7 +66,9 @@ function decide(world: World, input: PlanInput): Decision {
     ...Object.values(input.memory.lostSinceMs)
       .map((sinceMs) => sinceMs + lostForMs)
       .filter((atMs) => atMs > input.nowMs),
-    ...(input.memory.served ? [] : [readyByMs(input) + activitiesSpeakFirstMs]),
+    ...(input.memory.served || view.phase === "READY"
+      ? []
+      : [readyByMs(input) + activitiesSpeakFirstMs]),
   ];
   return {
     actions: steps.flatMap((step) => (step && "action" in step ? [step.action] : [])),

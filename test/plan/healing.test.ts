@@ -204,6 +204,17 @@ describe("a restart on request", () => {
   });
 });
 
+test("a job that has become READY has nothing to wake up for", () => {
+  const cluster = fakeCluster(makeSpec());
+  let plan = cluster.turn();
+  expect(plan.wakeAtMs).toBeGreaterThan(0);
+  for (let turn = 0; turn < 100 && plan.view.phase !== "READY"; turn++) {
+    for (const action of plan.actions) cluster.run(action);
+    plan = cluster.turn();
+  }
+  expect([plan.view.phase, plan.actions, plan.wakeAtMs]).toEqual(["READY", [], undefined]);
+});
+
 test("a job whose history was lost adopts what runs and goes on counting its generations", () => {
   const cluster = fakeCluster(makeSpec());
   cluster.settle();
