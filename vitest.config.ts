@@ -16,7 +16,9 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/e2e/**", "test/slow/**", "test/simulation/**", "test/faults/**"],
           maxWorkers: 2,
-          testTimeout: 30_000,
+          // They get the processor time that tests on the real stack leave.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {

@@ -193,7 +193,7 @@ const shareMin = ({ spec, desired }: Played["state"], changes: number): number =
 
 test(
   "whatever changes when, behind every kind of proxy: an update ends, costs no restart, keeps enough serving, and no proxy is told of two that must not be paired",
-  { timeout: 180_000 },
+  { timeout: 600_000 },
   () => {
     fc.assert(
       fc.property(stories, (story) => {

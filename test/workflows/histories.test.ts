@@ -28,7 +28,7 @@ let workflowBundle: WorkflowBundleWithSourceMap;
 
 beforeAll(async () => {
   [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
-}, 60_000);
+}, 120_000);
 afterAll(async () => env.teardown());
 
 /** Performs the operation on a job of its own, and answers with the history of each of its runs, oldest first. */

@@ -24,7 +24,7 @@ let workflowBundle: WorkflowBundleWithSourceMap;
 
 beforeAll(async () => {
   [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
-}, 60_000);
+}, 120_000);
 afterAll(async () => env.teardown());
 
 const start = async (name: string): Promise<WorkflowHandle> => {

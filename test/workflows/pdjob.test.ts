@@ -18,7 +18,7 @@ let workflowBundle: WorkflowBundleWithSourceMap;
 
 beforeAll(async () => {
   [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
-}, 60_000);
+}, 120_000);
 afterAll(async () => env.teardown());
 
 const start = (name: string, input: JobInput): Promise<WorkflowHandle> =>

@@ -17,7 +17,7 @@ let workflowBundle: WorkflowBundleWithSourceMap;
 
 beforeAll(async () => {
   [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
-}, 60_000);
+}, 120_000);
 afterAll(async () => env.teardown());
 
 /** The spec of a job whose decode engines are of that revision. */
