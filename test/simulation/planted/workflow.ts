@@ -37,7 +37,7 @@ export const workflowBugs: readonly Bug[] = [
   },
   {
     name: "the watch is not begun again",
-    caughtBy: "a job that came to rest stays so",
+    caughtBy: "every job comes to rest",
     bug: ({ createWatcher }) => ({
       createWatcher(state) {
         const watcher = createWatcher(state);
