@@ -108,8 +108,9 @@ export const noStrangers = ({ cluster, jobs }: World): Oracle => ({
     const job = event.kind === "membership" ? jobs.get(event.process.job) : undefined;
     if (event.kind !== "membership" || !job) return undefined;
     const { members } = event.after;
+    // The newest of that name: a job that was stopped and started again counts its generations anew.
     const kindOf = ({ name }: Member) =>
-      cluster.engines.find((engine) => engine.name === name)?.kvRevision;
+      cluster.engines.findLast((engine) => engine.name === name)?.kvRevision;
     for (const one of members)
       for (const other of members) {
         if (one.role !== "prefill" || other.role !== "decode" || !mayPair(one, other)) continue;

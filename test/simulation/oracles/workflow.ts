@@ -11,7 +11,7 @@ import type { World } from "../world.ts";
 import type { Oracle } from "./oracle.ts";
 
 /** More activities than this within a minute is no reaction to anything: the policy spins. */
-const tasksPerMinuteMax = 400;
+const tasksPerMinuteMax = 600;
 const backoffFirstMs = 1_000;
 const backoffMaxMs = 60_000;
 /** The planner's clock and the workflow's are milliseconds apart. */
