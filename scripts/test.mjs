@@ -87,14 +87,14 @@ function show(argv, cwd = at()) {
 
 /** As `show`, but each line says whose it is. */
 function beside(name, ...prefix) {
-  return async ([...argv], cwd = at()) => {
+  return async (argv, cwd = at()) => {
     const [command, ...args] = [...prefix, ...argv];
     const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [child.stdout, child.stderr])
       createInterface({ input: stream }).on("line", (line) =>
         process.stdout.write(`${name.padEnd(10)} | ${line}\n`),
       );
-    return await ended(child);
+    return ended(child);
   };
 }
 

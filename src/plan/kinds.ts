@@ -57,8 +57,8 @@ function withoutPairings({ name, role, url, ports }: Member): Member {
 
 /** Of the job's own config. */
 const targetOf = ({ spec, desired }: PlanInput): number | undefined =>
-  desired.pairings?.find(({ prefill, decode }) =>
-    [prefill, decode].every((kind, at) => kind === spec.roles[roles[at] ?? "decode"].kvRevision),
+  desired.pairings?.find((pairing) =>
+    roles.every((role) => pairing[role] === spec.roles[role].kvRevision),
   )?.number;
 
 /** How much of what is wanted they can do: the scarcer role decides. */

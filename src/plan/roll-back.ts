@@ -1,9 +1,8 @@
-import { isRetryable } from "../domain/errors.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import { rolloutOf } from "../domain/spec.ts";
 import { firstLine } from "./condemn.ts";
-import { isOutdated } from "./outdated.ts";
+import { isOutdated, refusedEngine } from "./outdated.ts";
 import { mayRestart } from "./restarts.ts";
 import type { World } from "./world.ts";
 
@@ -22,10 +21,11 @@ export function whyRollBack(input: PlanInput): string | undefined {
   return failure && `${target} failed with revision ${rollout.revision}: ${firstLine(failure)}`;
 }
 
-function isVerdict(target: string, { desired, memory, spec, nowMs }: PlanInput): boolean {
+function isVerdict(target: string, input: PlanInput): boolean {
+  const { desired, memory, spec, nowMs } = input;
   const failure = memory.failures[target];
   if (!failure) return false;
-  if (target === "engine") return !isRetryable[failure.code];
+  if (target === "engine") return refusedEngine(input) !== undefined;
   const { rolling = roles, since = {} } = desired.rollout ?? {};
   if (!rolling.some((role) => target.startsWith(`${role}-`))) return false;
   // Absent in memory of an earlier version.
