@@ -5,7 +5,8 @@ import {
   WorkflowNotFoundError,
 } from "@temporalio/client";
 import type { WorkflowHandle } from "@temporalio/client";
-import { ClientError, explain, serverGone } from "./client/errors.ts";
+import { ClientError } from "./client/client-error.ts";
+import { explain, serverGone } from "./client/errors.ts";
 import { listJobs } from "./client/jobs.ts";
 import type { JobList } from "./client/jobs.ts";
 import { pendingFailures } from "./client/pending.ts";

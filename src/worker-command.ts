@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { ClientError } from "./client/errors.ts";
+import { ClientError } from "./client/client-error.ts";
 import { defaultAddress, findServer, plainServer } from "./client/server.ts";
 import type { Server } from "./client/server.ts";
 import { defaultTaskQueue } from "./domain/names.ts";

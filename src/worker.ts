@@ -6,7 +6,7 @@ import type { ActivityInterceptorsFactory, WorkerOptions as SdkOptions } from "@
 import { pino } from "pino";
 import { createActivities } from "./activities/index.ts";
 import { conductActivity } from "./activities/conduct.ts";
-import { ClientError } from "./client/errors.ts";
+import { ClientError } from "./client/client-error.ts";
 import type { Server } from "./client/server.ts";
 import { connectAgent } from "./ray/agent.ts";
 import type { Agent } from "./ray/agent.ts";

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { connect } from "../client.ts";
 import type { PdjobClient } from "../client.ts";
 import { findServer, plainServer } from "../client/server.ts";
 import type { Server } from "../client/server.ts";
@@ -45,7 +44,7 @@ const withStack = (command: Command): Command =>
         "use the `dev` stack that was started with this folder (default: PDJOB_STATE_DIR)",
       );
 
-/** Runs `work` with a connection that is closed afterwards. */
+/** Runs `work` with a connection that is closed afterwards. The SDK is half of our start-up time, so only then loaded. */
 export async function withClient<T>(
   flags: ConnectionFlags,
   work: (client: PdjobClient) => Promise<T>,
@@ -53,6 +52,7 @@ export async function withClient<T>(
   const state = stackOf(flags);
   const server = serverOf(flags, state);
   const ofStack = isOf(server.address, state) ? state?.taskQueue : undefined;
+  const { connect } = await import("../client.ts");
   const client = await connect({
     server,
     taskQueue: flags.taskQueue ?? ofStack ?? defaultTaskQueue,

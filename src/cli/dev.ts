@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { startStack } from "../dev/stack.ts";
 import type { Stack } from "../dev/stack.ts";
 import { Exit } from "./exit.ts";
 import { interruption, untilAborted } from "./interrupt.ts";
@@ -38,6 +37,7 @@ export function addDev(program: Command): void {
     )
     .action(async (flags: DevFlags) => {
       const interrupt = interruption();
+      const { startStack } = await import("../dev/stack.ts");
       const stack = await startStack({ ...flags, signal: interrupt, onProgress: timed() }).catch(
         (error: unknown) => {
           throw interrupt.aborted ? new Exit(130, "interrupted; nothing is left running") : error;

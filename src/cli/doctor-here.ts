@@ -1,5 +1,5 @@
 import { execa } from "execa";
-import { findTemporal } from "../dev/temporal.ts";
+import { findTemporal } from "../dev/temporal-cli.ts";
 import { findPython } from "../ray/agent.ts";
 import { check } from "./check.ts";
 import type { Check } from "./check.ts";

@@ -1,4 +1,4 @@
-import { ClientError } from "../client/errors.ts";
+import { ClientError } from "../client/client-error.ts";
 import { PdjobError } from "../domain/errors.ts";
 
 /** 0 done, 1 failed, 2 usage or invalid config, 3 server unreachable, 4 no such job or one that has ended, 5 still under way when the time to wait was over, 130 interrupted. */

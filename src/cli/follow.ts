@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ClientError } from "../client/errors.ts";
+import { ClientError } from "../client/client-error.ts";
 import type { Execution, PdjobClient } from "../client.ts";
 import { pauseNotes } from "../domain/revision.ts";
 import type { JobPhase, JobStatus } from "../domain/status.ts";

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { findServer } from "../client/server.ts";
 import type { Stack } from "../dev/stack.ts";
 import { userStateDir } from "../dev/state-file.ts";
-import { findTemporal } from "../dev/temporal.ts";
+import { findTemporal } from "../dev/temporal-cli.ts";
 import { shellLine } from "./output.ts";
 
 const program = "pdjob-client";

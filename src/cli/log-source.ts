@@ -1,4 +1,4 @@
-import { ClientError } from "../client/errors.ts";
+import { ClientError } from "../client/client-error.ts";
 import {
   actorName,
   defaultWorkingDir,

@@ -2,11 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Option } from "commander";
 import type { Command } from "commander";
-import { connect } from "../client.ts";
 import type { PdjobClient } from "../client.ts";
 import { plainServer } from "../client/server.ts";
 import { freePort } from "../dev/ports.ts";
-import { startStack } from "../dev/stack.ts";
 import type { Stack } from "../dev/stack.ts";
 import { workflowIdOf } from "../domain/names.ts";
 import type { JobSpec } from "../domain/spec.ts";
@@ -18,7 +16,6 @@ import { follow, isOver } from "./follow.ts";
 import { interruption, untilAborted } from "./interrupt.ts";
 import { linesFor } from "./invocation.ts";
 import { print, warn } from "./output.ts";
-import { talk } from "./quickstart-requests.ts";
 import { prepareVllm } from "./quickstart-vllm.ts";
 import { followToReady } from "./start.ts";
 
@@ -61,6 +58,7 @@ export function addQuickstart(program: Command): void {
 
 async function runQuickstart(flags: QuickstartFlags, interrupt: AbortSignal): Promise<void> {
   const spec = await specFor(flags.engine, interrupt);
+  const { startStack } = await import("../dev/stack.ts");
   const stack = await startStack({
     ...(flags.stateDir ? { stateDir: flags.stateDir } : {}),
     inMemory: true,
@@ -87,10 +85,12 @@ async function runOn(
   exit: boolean,
 ): Promise<void> {
   const server = plainServer(stack.temporalAddress);
+  const { connect } = await import("../client.ts");
   const client = await connect({ server, taskQueue: stack.taskQueue });
   try {
     await client.start(spec);
     if (!(await followToReady(client, spec.name, interrupt))) throw new Exit(130);
+    const { talk } = await import("./quickstart-requests.ts");
     await talk(spec, interrupt);
     if (!exit) {
       await printNext(stack, spec);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
-import { ClientError } from "../client/errors.ts";
+import { ClientError } from "../client/client-error.ts";
 import { stopLimitS } from "../plan/wait-limit.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
-import { ClientError } from "../client/errors.ts";
+import { ClientError } from "../client/client-error.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import type { JobStatus } from "../domain/status.ts";
 import { Exit } from "./exit.ts";

@@ -2,7 +2,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { loadClientConfig, loadClientConnectConfig } from "@temporalio/envconfig";
 import type { ClientConnectConfig } from "@temporalio/envconfig";
-import { ClientError } from "./errors.ts";
+import { ClientError } from "./client-error.ts";
 
 /** Which Temporal server, and how to reach it: address, TLS, API key, metadata. For clients and workers alike. */
 export interface Server {

@@ -1,15 +1,11 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Connection } from "@temporalio/client";
-import { execa } from "execa";
 import { startGuarded } from "./guarded.ts";
 import type { Guarded } from "./guarded.ts";
 import { ownEnv } from "./own-env.ts";
+import { findTemporal } from "./temporal-cli.ts";
 import { untilStarted } from "./until-started.ts";
 
-/** Older CLIs embed servers that lack what the workflow uses. */
-const versionMin = [1, 9] as const;
 const startTimeoutMs = 30_000;
 
 export interface TemporalOptions {
@@ -53,22 +49,6 @@ const databaseFlags = (stateDir: string, version: string): readonly string[] => 
   "--sqlite-pragma",
   "synchronous=NORMAL",
 ];
-
-/** The `temporal` on PATH when it is new enough, else the one of the project's Python environment. */
-export async function findTemporal(): Promise<{ readonly path: string; readonly version: string }> {
-  const own = fileURLToPath(new URL("../../.venv/bin/temporal", import.meta.url));
-  for (const path of ["temporal", ...(existsSync(own) ? [own] : [])]) {
-    const { stdout } = await execa(path, ["--version"], { reject: false });
-    const [, major, minor, patch] = /version (\d+)\.(\d+)\.(\d+)/.exec(stdout ?? "") ?? [];
-    const isNew =
-      Number(major) > versionMin[0] ||
-      (Number(major) === versionMin[0] && Number(minor) >= versionMin[1]);
-    if (isNew) return { path, version: `${major}.${minor}.${patch}` };
-  }
-  throw new Error(
-    `No temporal CLI ${versionMin.join(".")} or newer was found. Run npm run setup (it installs one), or put one on PATH.`,
-  );
-}
 
 async function serves(address: string): Promise<boolean> {
   try {

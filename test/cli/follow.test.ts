@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ClientError } from "../../src/client/errors.ts";
+import { ClientError } from "../../src/client/client-error.ts";
 import { follow } from "../../src/cli/follow.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
 import { clientThat, deploying } from "../support/client-that.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ClientError } from "../../src/client/errors.ts";
+import { ClientError } from "../../src/client/client-error.ts";
 import { askToStop } from "../../src/cli/stop.ts";
 import type { PdjobClient } from "../../src/client.ts";
 import { clientThat } from "../support/client-that.ts";

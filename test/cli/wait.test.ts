@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ClientError } from "../../src/client/errors.ts";
+import { ClientError } from "../../src/client/client-error.ts";
 import { waitFor, waitLimitDefaultS } from "../../src/cli/wait.ts";
 import type { PdjobClient } from "../../src/client.ts";
 import type { JobStatus } from "../../src/domain/status.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ClientError } from "../../src/client/errors.ts";
+import { ClientError } from "../../src/client/client-error.ts";
 import { watch } from "../../src/cli/watch.ts";
 import type { Standing } from "../../src/cli/watch.ts";
 import type { Execution, PdjobClient } from "../../src/client.ts";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findTemporal } from "../../src/dev/temporal.ts";
+import { findTemporal } from "../../src/dev/temporal-cli.ts";
 import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";

@@ -2,7 +2,7 @@ import { execa } from "execa";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { request } from "undici";
-import { findTemporal } from "../../src/dev/temporal.ts";
+import { findTemporal } from "../../src/dev/temporal-cli.ts";
 import { expectedText, renderChat } from "../../src/sim/text.ts";
 import { complete, leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findTemporal } from "../../src/dev/temporal.ts";
+import { findTemporal } from "../../src/dev/temporal-cli.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { eventually } from "../support/eventually.ts";
 import { leftOf, rigSpec, startRig, untilPhase } from "../support/rig.ts";

@@ -3,7 +3,7 @@ import { delimiter, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findTemporal } from "../../src/dev/temporal.ts";
+import { findTemporal } from "../../src/dev/temporal-cli.ts";
 import type { Role } from "../../src/domain/role.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { JobStatus } from "../../src/domain/status.ts";

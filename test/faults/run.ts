@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
-import { findTemporal } from "../../src/dev/temporal.ts";
+import { findTemporal } from "../../src/dev/temporal-cli.ts";
 import type { ScaleRequest } from "../../src/domain/scale.ts";
 import { roles } from "../../src/domain/role.ts";
 import { eventually } from "../support/eventually.ts";

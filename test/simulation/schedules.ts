@@ -4,7 +4,7 @@ import { makeSchedule } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** Played by `npm test`; CI plays 10,000 (`.ci/run`), and `PDJOB_SEEDS=1000000` plays more. */
-const seedsDefault = 2_000;
+const seedsDefault = 1_000;
 /** Seeds in one test, so that a long run shows how far it is. */
 const chunk = 500;
 /** On a machine that does a lot besides. */

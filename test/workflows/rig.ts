@@ -5,7 +5,7 @@ import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
 import { Context } from "@temporalio/activity";
 import type { Activities } from "../../src/activities/index.ts";
 import type { Action } from "../../src/domain/action.ts";
-import { findTemporal } from "../../src/dev/temporal.ts";
+import { findTemporal } from "../../src/dev/temporal-cli.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
 import type { Plan } from "../../src/domain/plan.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
