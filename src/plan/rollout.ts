@@ -1,4 +1,3 @@
-import { replicaName } from "../domain/names.ts";
 import type { Member } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { mayPair } from "../domain/revision.ts";
@@ -8,8 +7,10 @@ import { rolloutOf } from "../domain/spec.ts";
 import { isWithoutPartner } from "./canary.ts";
 import { firstLine } from "./condemn.ts";
 import { leastOf } from "./kinds.ts";
-import { eligibleMembers, heldBack, servingMembers } from "./members.ts";
+import { heldBack, servingMembers } from "./members.ts";
 import { isCommandNew, isOutdated, refusedEngine } from "./outdated.ts";
+import { addSurge, hasRoom, keepSurge } from "./surge.ts";
+import { isOf } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
 /** The actions after which a replica does not come back to the proxy. */
@@ -74,11 +75,10 @@ function goOn({ replicas, serving }: Standing, world: World, input: PlanInput) {
     replicas.map((one) => (taken.has(one.name) ? { ...one, retired: true } : one));
   const taken = new Set([...spared.taken, ...takeOut(extra, spared.left, floor).taken]);
   if (taken.size > 0) return leave({ taken });
-  const more = addSurge({ replicas, serving }, world, input);
+  if (isUnderWay({ ...world, replicas }, input)) return replicas;
+  const more = addSurge(replicas, serving, input);
   // One that was made for a revision that is outdated itself by now may be what keeps another from being made.
-  return more.length > replicas.length || isUnderWay({ ...world, replicas }, input)
-    ? more
-    : leave(takeOut(extra, serving, () => 1));
+  return more.length > replicas.length ? more : leave(takeOut(extra, serving, () => 1));
 }
 
 /**
@@ -135,8 +135,6 @@ function floorsOf(world: World, input: PlanInput): (role: Role) => number {
 export const countOf = (role: Role, serving: readonly Member[], alone = false): number =>
   serving.filter((one) => one.role === role && (alone || hasPartner(one, serving))).length;
 
-const isOf = ({ current }: ReplicaWorld, { name }: Member): boolean => current?.name === name;
-
 /** An outdated replica that nobody misses: it does not serve, or has begun to leave. */
 function isAway(
   replica: ReplicaWorld,
@@ -156,65 +154,6 @@ function isAway(
 const hasPartner = (member: Member, serving: readonly Member[]): boolean =>
   serving.some((other) => other.role !== member.role && mayPair(member, other));
 
-/** What a rollout made beyond the wanted ones stays until each wanted one of its role is new and serves. */
-function keepSurge(world: World, input: PlanInput): readonly ReplicaWorld[] {
-  const { surge = [] } = input.memory;
-  if (surge.length === 0) return world.replicas;
-  // Whether the new kind is told of yet depends on them as well.
-  const whole = world.replicas.map((one) =>
-    surge.includes(one.name) ? { ...one, wanted: true } : one,
-  );
-  const members = eligibleMembers({ ...world, replicas: whole }, input);
-  const extras = roles.flatMap((role) =>
-    isUnfinished(role, members, world, input)
-      ? world.replicas
-          .filter(({ id, name, wanted }) => id.role === role && !wanted && surge.includes(name))
-          .slice(0, rolloutOf(input.spec).surge)
-      : [],
-  );
-  return world.replicas.map((replica) =>
-    extras.includes(replica) ? { ...replica, wanted: true, surge: true as const } : replica,
-  );
-}
-
-function isUnfinished(
-  role: Role,
-  members: readonly Member[],
-  { replicas }: World,
-  input: PlanInput,
-): boolean {
-  const own = replicas.filter(({ id, wanted }) => wanted && id.role === role);
-  return own.some(
-    (replica) =>
-      replica.retired ||
-      isOutdated(replica, input) ||
-      !members.some((member) => isOf(replica, member)),
-  );
-}
-
-/** One more replica for each role that is held up because none of its own can be spared, and nothing is under way. */
-function addSurge(
-  { replicas: present, serving }: Standing,
-  world: World,
-  input: PlanInput,
-): readonly ReplicaWorld[] {
-  let replicas = present;
-  if (isUnderWay({ ...world, replicas }, input)) return replicas;
-  for (const role of roles) {
-    const isHeldUp = replicas.some(
-      (replica) =>
-        replica.id.role === role &&
-        isOutdated(replica, input) &&
-        serving.some((member) => isOf(replica, member)),
-    );
-    if (!isHeldUp || !hasRoom(role, replicas, input)) continue;
-    const id = { role, index: freeIndex(role, replicas, input.desired.replicas[role]) };
-    const extra = { id, name: replicaName(id), wanted: true, retired: false, surge: true } as const;
-    replicas = [...replicas, { ...extra, stale: [] }];
-  }
-  return replicas;
-}
-
 /** Does a replica come or go? Then who can be spared may change by itself. One that the proxy is to be told of comes yet. */
 function isUnderWay(world: World, input: PlanInput): boolean {
   // For those that are held back it is for this rollout to go on.
@@ -226,25 +165,6 @@ function isUnderWay(world: World, input: PlanInput): boolean {
         // One that waits for a partner of its own kind waits for this rollout to go on.
         !isWithoutPartner(replica, world, input)),
   );
-}
-
-/** May this role have one more for a while? */
-function hasRoom(
-  role: Role,
-  replicas: readonly Pick<ReplicaWorld, "id" | "surge">[],
-  { spec }: Pick<PlanInput, "spec">,
-): boolean {
-  const extras = replicas.filter(({ id, surge }) => surge && id.role === role).length;
-  const gpus = replicas.reduce((sum, { id }) => sum + spec.roles[id.role].numGpus, 0);
-  const { surge } = rolloutOf(spec);
-  return extras < surge && gpus + spec.roles[role].numGpus <= spec.numGpus;
-}
-
-function freeIndex(role: Role, replicas: readonly ReplicaWorld[], from: number): number {
-  const taken = new Set(replicas.flatMap(({ id }) => (id.role === role ? [id.index] : [])));
-  let index = from;
-  while (taken.has(index)) index += 1;
-  return index;
 }
 
 /** Why nothing goes on although outdated replicas serve; undefined when something does, or all are new. */

@@ -166,3 +166,7 @@ const isSameMember = (one: Member, other: Member): boolean =>
   one.name === other.name &&
   one.url === other.url &&
   String(one.pairings) === String(other.pairings);
+
+/** Is it the replica's current generation that serves as this member? */
+export const isOf = ({ current }: ReplicaWorld, { name }: Member): boolean =>
+  current?.name === name;
