@@ -34,7 +34,7 @@ function chosen() {
 }
 
 /** Tests on a real stack wait more than they compute. The others take what is left of the processors meanwhile. */
-async function all() {
+function all() {
   return Promise.all([
     vitest(["e2e"], beside("e2e")),
     vitest(["own-stack"], beside("own-stack")),
