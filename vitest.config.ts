@@ -19,6 +19,7 @@ export default defineConfig({
           // They get the processor time that tests on the real stack leave.
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          expect: { poll: { timeout: 30_000 } },
         },
       },
       {

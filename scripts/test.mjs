@@ -2,6 +2,7 @@
 // npm run test:slow: the tests that need real vLLM or a browser. Further arguments go to vitest.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { relative } from "node:path";
 import { createInterface } from "node:readline";
 import { main, setUp } from "./setup.mjs";
 import { at } from "./steps.mjs";
@@ -22,6 +23,8 @@ await main(async () => {
   const counts = slow || filters.length > 0 ? [await chosen()] : await all();
   const sum = (key) => counts.reduce((total, count) => total + count[key], 0);
   const minutes = ((Date.now() - startedMs) / 60_000).toFixed(1);
+  for (const failure of counts.flatMap((count) => count.failures ?? []))
+    process.stdout.write(`failed: ${failure}\n`);
   process.stdout.write(`${minutes} minutes in all, with setting up\n`);
   const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";
   process.stdout.write(`${sum("passed")} passed, ${sum("failed")} failed${skipped}\n`);
@@ -52,10 +55,24 @@ async function vitest(names, run, reporter = "default") {
   if (!existsSync(file)) return crashed(code);
   const {
     numPassedTests: passed,
-    numFailedTests: failed,
     numPendingTests: skipped,
+    testResults,
   } = JSON.parse(readFileSync(file, "utf8"));
-  return settle({ passed, failed, skipped }, code);
+  const failures = testResults.flatMap(failuresOf);
+  return settle({ passed, failed: failures.length, skipped, failures }, code);
+}
+
+/** What failed in one file, told again at the very end: four lanes print between each other. */
+function failuresOf({ name, status, message, assertionResults }) {
+  const tests = assertionResults.filter((test) => test.status === "failed");
+  const where = relative(at(), name);
+  if (tests.length === 0) return status === "failed" ? [`${where}: ${message}`] : [];
+  return tests.map((test) => `${where} > ${test.fullName}\n${ownLines(test.failureMessages)}`);
+}
+
+function ownLines(messages) {
+  const lines = messages.join("\n").split("\n");
+  return lines.filter((line) => !line.includes("node_modules")).join("\n");
 }
 
 async function pytest(run) {
@@ -63,13 +80,17 @@ async function pytest(run) {
   const python = at(".venv", "bin", "python");
   const code = await run([python, "-m", "pytest", "-q", `--junitxml=${file}`], at("agent"));
   if (!existsSync(file)) return crashed(code);
-  const [suite = ""] = /<testsuite [^>]*>/.exec(readFileSync(file, "utf8")) ?? [];
+  const report = readFileSync(file, "utf8");
+  const [suite = ""] = /<testsuite [^>]*>/.exec(report) ?? [];
   const count = (name) => Number(new RegExp(` ${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
   const failed = count("failures") + count("errors");
-  return settle(
-    { passed: count("tests") - failed - count("skipped"), failed, skipped: count("skipped") },
-    code,
-  );
+  const skipped = count("skipped");
+  const failures = [
+    ...report.matchAll(
+      /classname="([^"]*)" name="([^"]*)"[^>]*><(?:failure|error) message="([^"]*)/g,
+    ),
+  ].map(([, where, test, message]) => `${where} > ${test}\n${message}`);
+  return settle({ passed: count("tests") - failed - skipped, failed, skipped, failures }, code);
 }
 
 /** A runner that fails without a failed test (an error outside any test) counts as one failure. */

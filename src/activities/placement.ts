@@ -8,7 +8,10 @@ import type { Agent } from "../ray/agent.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { startJobClock } from "./job-clock.ts";
 
-const pollEveryMs = 300;
+/** Free GPUs are handed out within some milliseconds; what is not there soon is asked for less and less often. */
+const pollFirstMs = 30;
+const pollMaxMs = 300;
+const pollGrowth = 1.5;
 /** Ray says INFEASIBLE for a moment while nodes join; it is believed when it lasts this long. */
 const infeasibleForMs = 1_500;
 
@@ -25,6 +28,7 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
       const name = incarnationName(spec.name, action.replica, action.generation);
       const jobNowMs = startJobClock();
       let infeasibleSinceMs: number | undefined;
+      let pollMs = pollFirstMs;
       for (let mustExist = false; ; mustExist = true) {
         const group = await agent.call(
           "ensurePlacementGroup",
@@ -50,7 +54,8 @@ export const placementActivities = ({ agent }: ActivityDependencies) => {
           throw await noPlace(agent, input, "PlacementTimeout");
         if (infeasibleSinceMs !== undefined && (await isLaidOtherwise(agent, input, group)))
           return { nodeIps: [] };
-        await sleep(pollEveryMs);
+        await sleep(pollMs);
+        pollMs = Math.min(pollMs * pollGrowth, pollMaxMs);
       }
     },
 

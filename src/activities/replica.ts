@@ -12,7 +12,7 @@ import { latestMs, startJobClock } from "./job-clock.ts";
 import { untilQuiet } from "./quiet.ts";
 import { healthPath, startRanks } from "./ranks.ts";
 
-const pollEveryMs = 500;
+const pollEveryMs = 250;
 const logTailBytes = 4_000;
 
 function unlessGroupIsGone(error: unknown): undefined {

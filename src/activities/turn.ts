@@ -11,7 +11,7 @@ import type { ActivityDependencies } from "./index.ts";
 import { startJobClock } from "./job-clock.ts";
 
 /** How soon a change in the cluster is seen. One `list` takes a few milliseconds. */
-const watchEveryMs = 500;
+const watchEveryMs = 250;
 /** A watch ends by itself after this long, so that an idle job costs two watches a day in history. */
 export const watchMaxMs = 12 * 3_600_000;
 

@@ -16,6 +16,7 @@ import { countOf, floorOf, rollOut, whyHeldUp } from "../../src/plan/rollout.ts"
 import { lookAt } from "../../src/plan/world.ts";
 import type { ReplicaWorld } from "../../src/plan/world.ts";
 import { makeSpec } from "../support/spec.ts";
+import { cases } from "../support/thorough.ts";
 
 /** A job under a rollout whose steps end in any order, engines that die included. */
 function rehearsal(first: JobSpec) {
@@ -253,7 +254,7 @@ test(
           expect(of(role, job.serving())).toHaveLength(own.length);
         }
       }),
-      { numRuns: 10_000 },
+      { numRuns: cases(2_000, 10_000) },
     );
   },
 );

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { play } from "./play.ts";
+import { cases } from "../support/thorough.ts";
 import { makeSchedule } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** Played by `npm test`; CI plays 10,000 (`.ci/run`), and `PDJOB_SEEDS=1000000` plays more. */
-const seedsDefault = 1_000;
+/** `PDJOB_SEEDS=1000000` plays more. */
+const seedsDefault = cases(500, 10_000);
 /** Seeds in one test, so that a long run shows how far it is. */
 const chunk = 500;
 /** On a machine that does a lot besides. */

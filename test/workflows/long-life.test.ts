@@ -9,9 +9,10 @@ import type { JobStatus } from "../../src/domain/status.ts";
 import { carry, openState } from "../../src/workflows/state.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
+import { cases } from "../support/thorough.ts";
 import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
 
-const signals = 10_000;
+const signals = cases(3_000, 10_000);
 const burst = 1_000;
 const signalsAtOnce = 100;
 const gapMs = 200;
@@ -55,7 +56,7 @@ const untilReady = (handle: WorkflowHandle, decode: number): Promise<JobStatus> 
   );
 
 test(
-  "10,000 signals end in the last one's wish, with every history short",
+  `${signals.toLocaleString("en")} signals end in the last one's wish, with every history short`,
   { timeout: 300_000 },
   async () => {
     const { worker } = await startFakeWorker(env, makeSpec({ name: "busy" }), workflowBundle, {

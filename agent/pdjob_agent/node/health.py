@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 FAILURES_MAX = 3
 # An engine that boots refuses at once, so asking often costs nothing and it serves sooner.
-BOOT_INTERVAL_S = 0.5
+BOOT_INTERVAL_S = 0.1
 
 
 class Prober:
