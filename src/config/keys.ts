@@ -7,7 +7,7 @@ import { configFile } from "./schema.ts";
 /** The keys that the schema knows at a path, in its order; empty where any key goes. */
 export function keysAt(path: Path): readonly string[] {
   let type = mappingOf(configFile);
-  for (const key of path) type = mappingOf(type?.shape[key]);
+  for (const key of ofOutermost(path)) type = mappingOf(type?.shape[key]);
   return Object.keys(type?.shape ?? {});
 }
 
@@ -21,6 +21,15 @@ export function unknownKey(path: Path): string {
   const takesParams = known.includes("params");
   const engineFlags = takesParams ? " Flags of the engine go under params." : "";
   return `is not a known key: remove ${quoted(key)}, or use one of ${known.join(", ")}.${engineFlags}`;
+}
+
+/** A child of MultiConnector takes the keys of the configuration that it stands in. */
+function ofOutermost(path: Path): Path {
+  const first = path.findIndex(
+    (key, at) => key === "kv_connector_extra_config" && path[at + 1] === "connectors",
+  );
+  const isChild = first >= 0 && path[first + 2] !== undefined;
+  return isChild ? ofOutermost([...path.slice(0, first), ...path.slice(first + 3)]) : path;
 }
 
 /** The object inside wrappers such as optional, or among the choices of a union. */

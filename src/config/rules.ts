@@ -1,5 +1,6 @@
 import type { Problem } from "./problem.ts";
 import type { Reading } from "./reading.ts";
+import * as children from "./rules/children.ts";
 import * as connector from "./rules/connector.ts";
 import * as envs from "./rules/envs.ts";
 import * as fit from "./rules/fit.ts";
@@ -29,6 +30,9 @@ const rules: readonly Rule[] = [
   connector.rolesShareTheConnector,
   connector.kvRolesFit,
   connector.engineIdsAreFresh,
+  children.childrenAreConfigs,
+  children.childrenMeetEachOther,
+  children.childrenHavePortsOfTheirOwn,
   fit.rolesFitEachOther,
   fit.connectorsHaveTheirSettings,
   fit.connectorsHaveTheirVariables,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { formatIssue, parseConfig } from "../../src/config/parse.ts";
+import { childrenCases } from "./cases-children.ts";
 import { connectorsCases, versionCases, versionWarnings } from "./cases-connectors.ts";
 import { fitCases, fitWarnings, fitting } from "./cases-fit.ts";
 import { membershipCases } from "./cases-membership.ts";
@@ -18,6 +19,7 @@ const refused: Readonly<Record<string, readonly Case[]>> = {
   proxies: schedulerCases,
   "way of telling its proxy": membershipCases,
   connectors: connectorsCases,
+  "children of MultiConnector": childrenCases,
   "engines' version": versionCases,
   "engines that do not fit each other": fitCases,
 };

@@ -35,8 +35,8 @@ export const versionCases: readonly Case[] = [
         kv_connector: "MultiConnector",
         kv_connector_extra_config: {
           connectors: [
-            { kv_connector: "NixlConnector" },
-            { kv_connector: "SimpleCPUOffloadConnector" },
+            { kv_connector: "NixlConnector", kv_role: "kv_both" },
+            { kv_connector: "SimpleCPUOffloadConnector", kv_role: "kv_both" },
           ],
         },
       },

@@ -117,7 +117,9 @@ export const fitCases: readonly Case[] = [
     text: withKv({
       kv_connector: "MultiConnector",
       kv_connector_extra_config: {
-        connectors: [{ kv_connector: "NixlConnector", engine_id: "{NODE_NAME}" }],
+        connectors: [
+          { kv_connector: "NixlConnector", kv_role: "kv_both", engine_id: "{NODE_NAME}" },
+        ],
       },
     }),
     messages: [kvPath, otherKvPath].map(

@@ -249,7 +249,7 @@ describe("kv_transfer_config", () => {
 
   test("those below MultiConnector too, and what else they say stays", () => {
     const kv =
-      "kv_connector: multiconnector, kv_role: kv_both, kv_connector_extra_config: {other: [1], connectors: [{kv_connector: lmcachempconnector, kv_role: kv_both, x: {y: 1}}, {kv_connector: nixlconnector, kv_role: kv_both}, {kv_connector: nixlconnector, kv_connector_module_path: mine}]}";
+      "kv_connector: multiconnector, kv_role: kv_both, kv_connector_extra_config: {other: [1], connectors: [{kv_connector: lmcachempconnector, kv_role: kv_both, kv_connector_extra_config: {y: 1}}, {kv_connector: nixlconnector, kv_role: kv_both}, {kv_connector: nixlconnector, kv_role: kv_both, kv_connector_module_path: mine}]}";
     const line = `  params: {kv_transfer_config: {${kv}}}`;
     expect(specOf(job({ 10: line, 14: line })).roles.decode.kvTransfer).toEqual({
       kv_connector: "MultiConnector",
@@ -257,9 +257,17 @@ describe("kv_transfer_config", () => {
       kv_connector_extra_config: {
         other: [1],
         connectors: [
-          { kv_connector: "LMCacheMPConnector", kv_role: "kv_both", x: { y: 1 } },
+          {
+            kv_connector: "LMCacheMPConnector",
+            kv_role: "kv_both",
+            kv_connector_extra_config: { y: 1 },
+          },
           { kv_connector: "NixlConnector", kv_role: "kv_both" },
-          { kv_connector: "nixlconnector", kv_connector_module_path: "mine" },
+          {
+            kv_connector: "nixlconnector",
+            kv_role: "kv_both",
+            kv_connector_module_path: "mine",
+          },
         ],
       },
     });

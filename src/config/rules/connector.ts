@@ -17,10 +17,9 @@ export function kvConfigsAreReadable(reading: Reading): readonly Problem[] {
 }
 
 export function connectorsAreKnown(reading: Reading): readonly Problem[] {
-  return roles.flatMap((role) => {
-    const { path, config } = readKv(reading, role);
+  return connectorsOf(reading).flatMap(({ path, config }) => {
     const name = connectorOf(config);
-    const isOwnModule = config?.["kv_connector_module_path"] !== undefined;
+    const isOwnModule = config["kv_connector_module_path"] !== undefined;
     if (name === undefined || isOwnModule || findConnector(name) !== undefined) return [];
     const meant = didYouMean(name, connectorNames);
     const advice = meant === "" ? ` Known: ${connectorNames.join(", ")}.` : meant;
@@ -60,12 +59,24 @@ const wrongRole: Readonly<Record<Role, { readonly is: string; readonly because: 
 };
 
 export function kvRolesFit(reading: Reading): readonly Problem[] {
-  return roles.flatMap((role) => {
-    const { path, config } = readKv(reading, role);
+  return connectorsOf(reading).flatMap(({ role, path, config, known }) => {
     const { is, because } = wrongRole[role];
-    return config?.["kv_role"] === is
+    // A cache beside what hands KV over may be read alone, or written alone, in either role.
+    const isCache = known?.handOver === undefined && known?.name !== "MultiConnector" && known;
+    return config["kv_role"] === is && !isCache
       ? [problem([...path, "kv_role"], `is ${is}, ${because}`)]
       : [];
+  });
+}
+
+/** The connectors of both roles, children of MultiConnector among them; `path` leads to each in the file. */
+function connectorsOf(
+  reading: Reading,
+): readonly (ConfiguredConnector & { readonly role: Role })[] {
+  return roles.flatMap((role) => {
+    const { path, config } = readKv(reading, role);
+    const all = isConfig(config) ? configuredConnectors(config) : [];
+    return all.map((one) => ({ ...one, role, path: [...path, ...one.path] }));
   });
 }
 

@@ -1,4 +1,4 @@
-import { handOverBy, isConfig } from "../../domain/connectors/children.ts";
+import { handOverBy, hasChildren, isConfig } from "../../domain/connectors/children.ts";
 import { builtinProxyProblem } from "../../domain/connectors/problems.ts";
 import { readKv } from "../kv.ts";
 import { problem, quoted } from "../problem.ts";
@@ -9,7 +9,7 @@ import type { Reading } from "../reading.ts";
 /** A cache or a benchmark starts and serves, and every prompt is computed twice. */
 export function kvIsHandedOver(reading: Reading): readonly Problem[] {
   const { path, config } = readKv(reading, "prefill");
-  if (!isConfig(config) || config.kv_connector === "") return [];
+  if (!isConfig(config) || config.kv_connector === "" || !hasChildren(config)) return [];
   if (handOverBy(config, declaredVersion(reading)) !== undefined) return [];
   const name = config.kv_connector;
   const message =

@@ -21,7 +21,7 @@ export function configuredConnectors(
   path: readonly string[] = [],
 ): readonly ConfiguredConnector[] {
   const known = knownConnector(config);
-  const below = childrenOf(config, known).flatMap((child, at) =>
+  const below = childListOf(config, known).flatMap((child, at) =>
     isConfig(child) ? configuredConnectors(child, [...path, ...childrenPath, String(at)]) : [],
   );
   return [{ config, path, ...(known ? { known } : {}) }, ...below];
@@ -35,13 +35,21 @@ export function editConnectors(
 ): KvTransferConfig {
   const known = knownConnector(config);
   if (known === undefined) return config;
-  const children = childrenOf(config, known);
+  const children = childListOf(config, known);
   if (children.length === 0) return edit(config, known, path);
   const connectors = children.map((child, at) =>
     isConfig(child) ? editConnectors(child, edit, [...path, ...childrenPath, String(at)]) : child,
   );
   const extra = { ...extraOf(config), connectors };
   return edit({ ...config, kv_connector_extra_config: extra }, known, path);
+}
+
+/** The connector by which a role's KV gets to the other role. */
+export interface HandedOver {
+  readonly kind: HandOver;
+  readonly by: Connector;
+  /** Where it stands, as in `ConfiguredConnector`. */
+  readonly path: readonly string[];
 }
 
 /** Hand-overs from the one that asks most of a proxy to the one that asks least. */
@@ -60,11 +68,11 @@ const demanding: readonly HandOver[] = [
 export function handOverBy(
   config: KvTransferConfig,
   version: Version | undefined,
-): { readonly kind: HandOver; readonly by: Connector } | "unknown" | undefined {
+): HandedOver | "unknown" | undefined {
   const all = configuredConnectors(config);
-  const able = all.flatMap(({ known }) => {
+  const able = all.flatMap(({ known, path }) => {
     const kind = known && handOverOf(known, version);
-    return known && kind ? [{ kind, by: known }] : [];
+    return known && kind ? [{ kind, by: known, path }] : [];
   });
   for (const kind of demanding) {
     const found = able.find((one) => one.kind === kind);
@@ -82,9 +90,28 @@ export function extraOf(config: KvTransferConfig): Readonly<Record<string, Param
 const knownConnector = (config: KvTransferConfig): Connector | undefined =>
   config["kv_connector_module_path"] === undefined ? findConnector(config.kv_connector) : undefined;
 
-function childrenOf(config: KvTransferConfig, known: Connector | undefined): readonly ParamValue[] {
-  const children = extraOf(config)["connectors"];
-  return known?.name === multi && isList(children) ? children : [];
+/** What MultiConnector was given for its children, whatever that is, and where; undefined for every other connector. */
+export const childrenOf = (
+  config: KvTransferConfig,
+  known: Connector | undefined,
+): { readonly children: ParamValue | undefined; readonly path: readonly string[] } | undefined =>
+  known?.name === multi
+    ? { children: extraOf(config)["connectors"], path: childrenPath }
+    : undefined;
+
+/** Is each MultiConnector given a list of children? What is in it may be wrong still. */
+export const hasChildren = (config: KvTransferConfig): boolean =>
+  configuredConnectors(config).every(({ config: one, known }) => {
+    const found = childrenOf(one, known);
+    return found === undefined || (found.children !== undefined && isList(found.children));
+  });
+
+function childListOf(
+  config: KvTransferConfig,
+  known: Connector | undefined,
+): readonly ParamValue[] {
+  const children = childrenOf(config, known)?.children ?? [];
+  return isList(children) ? children : [];
 }
 
 export const isConfig = (value: unknown): value is KvTransferConfig =>

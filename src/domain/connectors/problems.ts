@@ -84,5 +84,13 @@ export function builtinProxyProblem(
   const want = beyondBuiltin[handOver.kind];
   if (want === undefined) return undefined;
   const { name, proxies } = handOver.by;
-  return `${name} ${want}, which the built-in proxy does not do. Give the command of a proxy that does (${proxies.join(", or ")}), or use NixlConnector.`;
+  const child = handOver.path.length > 0 ? ` (${placeText(handOver.path)})` : "";
+  return `${name}${child} ${want}, which the built-in proxy does not do. Give the command of a proxy that does (${proxies.join(", or ")}), or use NixlConnector.`;
 }
+
+/** `kv_connector_extra_config.connectors[1]` */
+const placeText = (path: readonly string[]): string =>
+  path
+    .map((key) => (/^\d+$/.test(key) ? `[${key}]` : `.${key}`))
+    .join("")
+    .slice(1);
