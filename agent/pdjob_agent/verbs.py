@@ -101,7 +101,8 @@ def canary(cluster: Cluster, args: Json) -> Json:
 
 def list_job(cluster: Cluster, args: Json) -> Json:
     names = [name for name in map(parse, cluster.actor_names()) if name and name.job == args["job"]]
-    lease = [args["leaseS"]] if args.get("leaseS") else []
+    # 0 is told as well: what was started with a lease would otherwise stop one lease after it was turned off.
+    lease = [args["leaseS"]] if "leaseS" in args else []
     answers = cluster.ask_all([name.full for name in names], "status", lease, STATUS_TIMEOUT_S)
     present = [name for name in names if name.full in answers]
     groups = cluster.groups()

@@ -22,6 +22,8 @@ class FakeCluster:
         self.patience: dict[str, float] = {}
         # What proxies' actors were told to start.
         self.started: dict[str, Json] = {}
+        # What leases were renewed to, by actor.
+        self.leases: dict[str, float] = {}
         # Actors that were told to stop in one breath.
         self.together: list[list[str]] = []
         self.full: bool = given.get("full", False)
@@ -80,6 +82,8 @@ class FakeCluster:
     def ask_all(self, names: list[str], method: str, args: list[Any], timeout_s: float) -> dict[str, Any | None]:
         self.calls.extend(f"{method} {name}" for name in names)
         self.patience[method] = timeout_s
+        if method == "status":
+            self.leases |= {name: args[0] for name in names if args}
         if method == "start":
             self.started |= {name: args[0] for name in names}
         if method == "stop":

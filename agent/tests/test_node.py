@@ -1,6 +1,7 @@
 import os
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -119,6 +120,25 @@ def test_a_lease_of_zero_never_lapses_and_another_lapses_once() -> None:
     for seconds, name in ((0.0, "never"), (0.05, "soon")):
         Lease(seconds, lambda name=name: lapses.append(name))
     assert within(5, lambda: lapses == ["soon"])
+
+
+def test_a_lease_is_as_long_as_its_last_renewal_says_and_one_of_zero_turns_it_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pdjob_agent.node.lease.CHECK_S", 0.02)
+    lapses: list[str] = []
+    turned_off = Lease(0.3, lambda: lapses.append("turned off"))
+    raised = Lease(0.3, lambda: lapses.append("raised"))
+    lowered = Lease(3600, lambda: lapses.append("lowered"))
+    turned_on = Lease(0, lambda: lapses.append("turned on"))
+    turned_off.renew(0)
+    raised.renew(3600)
+    lowered.renew(0.1)
+    time.sleep(0.5)
+    # It was off for longer than the lease that it gets now.
+    turned_on.renew(0.3)
+    assert lapses == ["lowered"]
+    assert within(5, lambda: lapses == ["lowered", "turned on"])
 
 
 def test_files_are_written_whole_below_the_working_directory_and_go_with_their_folder(tmp_path: Path) -> None:

@@ -122,6 +122,17 @@ def test_stopping_what_is_absent_is_success() -> None:
     assert call(cluster, "replicaStatus", name="a-prefill-0-g1") == {"name": "a-prefill-0-g1", "state": "absent"}
 
 
+def test_list_renews_every_lease_of_its_job_to_what_it_is_told_and_0_turns_it_off() -> None:
+    names = ["a-prefill-0-g1", "a-decode-0-g1", "a-decode-0-g1-r1", "a-proxy-g1", "b-prefill-0-g1"]
+    cluster = FakeCluster({"actors": {name: {"status": {"name": name}} for name in names}})
+    call(cluster, "list", job="a")
+    assert cluster.leases == {}
+    call(cluster, "list", job="a", leaseS=60)
+    assert cluster.leases == {name: 60 for name in names[:4]}
+    call(cluster, "list", job="a", leaseS=0)
+    assert cluster.leases == {name: 0 for name in names[:4]}
+
+
 def test_list_shows_an_actor_that_does_not_answer_as_lost_and_the_others_as_they_are() -> None:
     cluster = FakeCluster()
     cluster.actors["a-decode-1-g3"] = {}

@@ -30,7 +30,8 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
   ): Promise<Observed> =>
     agent.call(
       "list",
-      { job: name, ...(leaseS > 0 ? { leaseS } : {}), ...extra },
+      // 0 as well: what was started with a lease is told that there is none any more.
+      { job: name, leaseS, ...extra },
       { signal: cancellationSignal() },
     );
 

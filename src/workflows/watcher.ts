@@ -6,6 +6,8 @@ import type { JobState } from "./state.ts";
 
 interface Watch {
   readonly digest: string;
+  /** To which it renews. */
+  readonly leaseS: number;
   readonly scope: CancellationScope;
 }
 
@@ -16,12 +18,15 @@ export function createWatcher(state: JobState) {
 
   /**
    * A watch for how the job looked earlier makes way. It would not notice a change back to that: a proxy that came up and
-   * died while a retry was waiting, for example.
+   * died while a retry was waiting, for example. Nor does one stay that renews leases to what an earlier config says.
    */
   function start(digest: string): void {
-    if (current && (current.digest === digest || !patched("watch-newest"))) return;
+    const { leaseS } = state.spec;
+    if (current?.digest === digest) {
+      if (current.leaseS === leaseS || !patched("watch-newest-lease")) return;
+    } else if (current && !patched("watch-newest")) return;
     current?.scope.cancel();
-    const mine = { digest, scope: new CancellationScope({ cancellable: true }) };
+    const mine = { digest, leaseS, scope: new CancellationScope({ cancellable: true }) };
     current = mine;
     done = run(mine);
   }

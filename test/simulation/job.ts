@@ -23,6 +23,10 @@ export interface Job {
   /** Another config, whose engines of these roles are others. */
   apply(changed: readonly Role[]): void;
   undo(): void;
+  /** Another config, with the same engines. */
+  lease(leaseS: number): void;
+  /** The shortest lease of all its configs; 0 when none had one. */
+  readonly shortestLeaseS: number;
   /** The config that the workflow goes by: it may have gone back by itself. */
   readonly now: JobSpec;
   sawNow(spec: JobSpec): void;
@@ -48,6 +52,7 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
   let now = spec;
   let asked = spec;
   let revisions = 1;
+  const leasesS = new Set([spec.leaseS]);
   const pairs = new Set([pairOf(spec)]);
   /** Any of its replicas may be replaced from now on. */
   const unsettle = (): void => {
@@ -61,6 +66,13 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
       unwanted.set(replicaName({ role, index }), clock.nowMs());
     wanted[role] = replicas;
     server.signal(id, "scaleTo", { role, replicas });
+  }
+
+  /** With the counts that are wanted now. */
+  function ask(next: JobSpec): void {
+    const of = (role: Role) => ({ ...next.roles[role], replicas: wanted[role] });
+    asked = { ...next, roles: { prefill: of("prefill"), decode: of("decode") } };
+    server.update(id, "apply", { spec: asked }, () => undefined);
   }
 
   /** An earlier job of the same name may have had more replicas, which this one never wanted. */
@@ -102,13 +114,19 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
       const kind = `r${revisions}`;
       const of = (role: Role) => ({
         ...asked.roles[role],
-        replicas: wanted[role],
         ...(changed.includes(role) ? { revision: kind, kvRevision: kind } : {}),
       });
-      asked = { ...asked, roles: { prefill: of("prefill"), decode: of("decode") } };
+      ask({ ...asked, roles: { prefill: of("prefill"), decode: of("decode") } });
       pairs.add(pairOf(asked));
       unsettle();
-      server.update(id, "apply", { spec: asked }, () => undefined);
+    },
+    lease(leaseS) {
+      leasesS.add(leaseS);
+      ask({ ...asked, leaseS });
+    },
+    get shortestLeaseS() {
+      const some = [...leasesS].filter((leaseS) => leaseS > 0);
+      return some.length > 0 ? Math.min(...some) : 0;
     },
     undo() {
       unsettle();

@@ -64,6 +64,7 @@ function perform(world: World, { jobs }: Schedule, step: Step): void {
     case "restart":
     case "apply":
     case "undo":
+    case "lease":
     case "stop":
     case "cancel":
     case "terminate": {
@@ -129,7 +130,17 @@ function perform(world: World, { jobs }: Schedule, step: Step): void {
 
 type Wish = Extract<
   Step,
-  { readonly kind: "scale" | "restart" | "apply" | "undo" | "stop" | "cancel" | "terminate" }
+  {
+    readonly kind:
+      | "scale"
+      | "restart"
+      | "apply"
+      | "undo"
+      | "lease"
+      | "stop"
+      | "cancel"
+      | "terminate";
+  }
 >;
 
 function ask(job: Job, step: Wish): void {
@@ -144,6 +155,8 @@ function ask(job: Job, step: Wish): void {
       return job.apply(step.changed);
     case "undo":
       return job.undo();
+    case "lease":
+      return job.lease(step.leaseS);
     case "stop":
       return job.stop();
     case "cancel":

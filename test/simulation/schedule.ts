@@ -11,6 +11,7 @@ export type Step =
   | { readonly kind: "restart"; readonly job: number; readonly at: number }
   | { readonly kind: "apply"; readonly job: number; readonly changed: readonly Role[] }
   | { readonly kind: "undo"; readonly job: number }
+  | { readonly kind: "lease"; readonly job: number; readonly leaseS: number }
   | { readonly kind: "stop" | "cancel" | "terminate"; readonly job: number }
   | { readonly kind: "startAgain"; readonly job: number }
   | { readonly kind: "requests"; readonly job: number; readonly decodeMs: readonly number[] }
@@ -62,6 +63,9 @@ const nodes: readonly (readonly number[])[] = [
   [0, 8, 8, 8],
   [0, 24],
 ];
+const longLeaseS = 120;
+/** None, and each way from the one that half of the jobs have. */
+const leasesS: readonly number[] = [0, 100, longLeaseS, 3_600];
 /** A minute of stories, or several. */
 const horizonMs = [20_000, 180_000] as const;
 
@@ -94,7 +98,7 @@ function makeJob(random: Random, index: number, hasGangs: boolean): JobSpec {
     numGpus: 64,
     prefill: { replicas: count(), numGpus: numGpus(), ...firstKind },
     decode: { replicas: count(), numGpus: numGpus(), ...firstKind },
-    leaseS: random.chance(0.5) ? 120 : 0,
+    leaseS: random.chance(0.5) ? longLeaseS : 0,
     restart: random.chance(0.3)
       ? { restartsMax: 3, windowS: 120 }
       : { restartsMax: 1_000, windowS: 120 },
@@ -107,6 +111,7 @@ const weights: Readonly<Record<Step["kind"], number>> = {
   restart: 3,
   apply: 1.5,
   undo: 0.5,
+  lease: 0.5,
   stop: 1,
   cancel: 1,
   terminate: 0.5,
@@ -167,6 +172,8 @@ function makeStep(random: Random, jobs: readonly JobSpec[]): Step {
       return { kind, job, at };
     case "apply":
       return { kind, job, changed: random.chance(0.5) ? roles : [role] };
+    case "lease":
+      return { kind, job, leaseS: random.pick(leasesS) ?? 0 };
     case "undo":
     case "stop":
     case "cancel":

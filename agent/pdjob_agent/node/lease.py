@@ -10,7 +10,10 @@ LAPSE_GRACE_S = 30.0
 
 
 class Lease:
-    """Calls `lapse` once when `renew` was not called for `seconds`; 0 = never. Uses the monotonic clock."""
+    """
+    Calls `lapse` once when `renew` was not called for `seconds`; 0 = never. The seconds are those of the last renewal.
+    Uses the monotonic clock.
+    """
 
     def __init__(self, seconds: float, lapse: Callable[[], None]) -> None:
         self._seconds = seconds
@@ -19,8 +22,9 @@ class Lease:
         threading.Thread(target=self._run, daemon=True).start()
 
     def renew(self, seconds: float) -> None:
-        self._seconds = seconds
+        # In this order: one that was off, or longer, must not be judged by when that was renewed last.
         self._renewed = time.monotonic()
+        self._seconds = seconds
 
     def _run(self) -> None:
         while True:

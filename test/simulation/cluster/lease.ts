@@ -19,10 +19,10 @@ export function startLease(clock: Clock, leaseS: number, lapse: () => void) {
 
   return {
     renew(next: number): void {
-      const wasOff = seconds === 0;
+      const isOther = seconds !== next;
       seconds = next;
       renewedAtMs = clock.nowMs();
-      if (wasOff) check();
+      if (isOther) check();
     },
     end: () => void (isOver = true),
   };

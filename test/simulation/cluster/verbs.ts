@@ -156,7 +156,7 @@ export const verbs: Verbs = {
     const answers = await ray.askAll(
       own.map(({ full }) => full),
       "status",
-      leaseS ? [leaseS] : [],
+      leaseS === undefined ? [] : [leaseS],
       statusTimeoutMs,
     );
     const of = new Map(answers.map(({ name, value }) => [name, value]));

@@ -122,7 +122,8 @@ export const leaseOnlyOrphans = ({ cluster, jobs, clock, watchedAtMs }: World): 
     if (event.kind !== "engineAsked" || event.by !== "lease") return undefined;
     const { job, name } = event.process;
     const unwatchedMs = clock.nowMs() - (watchedAtMs.get(job) ?? 0);
-    const leaseMs = (jobs.get(job)?.spec.leaseS ?? 0) * 1_000;
+    // What was started, or told, right before a change may have the lease of the config before.
+    const leaseMs = (jobs.get(job)?.shortestLeaseS ?? 0) * 1_000;
     // One whose node was cut off for a while was not reached by every look.
     return !wasHurt(cluster, event.process) && unwatchedMs < leaseMs - renewalMs
       ? `the lease of ${name} ended ${unwatchedMs} ms after its job was last watched`

@@ -1,6 +1,6 @@
 import type { Membership } from "../../../src/domain/observed.ts";
 import type { Bug } from "./bug.ts";
-import { lostWorker, proxyHang, proxyRestart, scaleDown, scaleUp } from "./stories.ts";
+import { leaseOff, lostWorker, proxyHang, proxyRestart, scaleDown, scaleUp } from "./stories.ts";
 
 /** What the agent, the actors and the proxy may get wrong. */
 export const clusterBugs: readonly Bug[] = [
@@ -14,6 +14,18 @@ export const clusterBugs: readonly Bug[] = [
     caughtBy: "leases end only what nobody looks after",
     bug: ({ startLease }) => ({
       startLease: (...args) => ({ ...startLease(...args), renew: () => undefined }),
+    }),
+  },
+  {
+    name: "what runs is not told that leases are off",
+    caughtBy: "leases end only what nobody looks after",
+    schedule: leaseOff,
+    bug: ({ verbs }) => ({
+      verbs: {
+        ...verbs,
+        list: (ray, { leaseS = 0, ...args }) =>
+          verbs.list(ray, leaseS > 0 ? { ...args, leaseS } : args),
+      },
     }),
   },
   {

@@ -82,6 +82,11 @@ export const update = story({
   steps: [at(calmMs, { kind: "apply", job: 0, changed: ["prefill", "decode"] })],
 });
 
+export const leaseOff = story({
+  leaseS: 60,
+  steps: [at(calmMs, { kind: "lease", job: 0, leaseS: 0 })],
+});
+
 /** A worker that Temporal has lost waits for a node while its job ends. */
 export const lostWorker = (seed: number): Schedule => ({
   ...story({
@@ -107,5 +112,6 @@ export const stories = [
   scaleUp,
   crashLoop,
   update,
+  leaseOff,
   lostWorker,
 ];
