@@ -1,5 +1,5 @@
-import { paramOf } from "./engine-flags.ts";
-import type { RoleSpec } from "./spec.ts";
+import { givenParam } from "./given.ts";
+import type { Told } from "./given.ts";
 
 export type ParallelParam =
   | "data_parallel_size"
@@ -7,11 +7,8 @@ export type ParallelParam =
   | "pipeline_parallel_size";
 
 /** One of vLLM's sizes as the user wrote it, in `params` or in `_extra_params`; 1 when it is not given. */
-export function parallelSize({ params, extraArgs }: RoleSpec, param: ParallelParam): number {
-  const at = extraArgs.findLastIndex((word) => paramOf(word) === param);
-  const [, inline] = extraArgs[at]?.split("=", 2) ?? [];
-  const given = params[param] ?? params[param.replaceAll("_", "-")];
-  // Extra arguments come last on the command line, so they win there too.
-  const size = Number(at < 0 ? given : (inline ?? extraArgs[at + 1]));
+export function parallelSize(role: Told, param: ParallelParam): number {
+  const given = givenParam(role, param);
+  const size = typeof given === "symbol" ? Number.NaN : Number(given);
   return Number.isInteger(size) && size > 0 ? size : 1;
 }

@@ -2,7 +2,7 @@ import type { CanaryHandOver } from "../domain/canary.ts";
 import { handOverBy } from "../domain/connectors/children.ts";
 import type { HandOver } from "../domain/connectors/connector.ts";
 import type { Version } from "../domain/connectors/version.ts";
-import { paramOf } from "../domain/engine-flags.ts";
+import { givenParam } from "../domain/given.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import type { JobSpec, RoleSpec } from "../domain/spec.ts";
@@ -39,17 +39,15 @@ export function renderCanary({ roles: of }: JobSpec, version?: Version): Rendere
   };
 }
 
-/** Extra arguments come last on the command line, so they win. */
-function servedName({ params, extraArgs, model }: RoleSpec): string | undefined {
-  const at = extraArgs.findLastIndex((word) => paramOf(word) === "served_model_name");
-  const [, inline] = extraArgs[at]?.split("=", 2) ?? [];
-  const given = at < 0 ? params["served_model_name"] : (inline ?? extraArgs[at + 1]);
+function servedName(role: RoleSpec): string | undefined {
+  const given = givenParam(role, "served_model_name");
   const first: unknown = Array.isArray(given) ? given[0] : given;
-  return first === undefined || first === null ? model : String(first);
+  if (typeof first === "symbol") return undefined;
+  return first === undefined || first === null ? role.model : String(first);
 }
 
-function keyOf({ params, envs }: RoleSpec): string | undefined {
-  const given = params["api_key"];
+function keyOf(role: RoleSpec): string | undefined {
+  const given = givenParam(role, "api_key");
   const first: unknown = Array.isArray(given) ? given[0] : given;
-  return typeof first === "string" ? first : envs["VLLM_API_KEY"];
+  return typeof first === "string" ? first : role.envs["VLLM_API_KEY"];
 }

@@ -52,6 +52,59 @@ export const fitCases: readonly Case[] = [
     ],
   },
   {
+    name: "what one role's extra arguments say",
+    text: apart("_extra_params: -tp 2 --dtype half, ", "dtype: bfloat16, ", "NixlConnector", {
+      8: "  num_gpus: 2",
+      1: "num_gpus: 6",
+    }),
+    messages: [
+      `job.yaml:14:19 decode.params.dtype: is "bfloat16", but prefill has "half": NixlConnector ${alike}`,
+    ],
+  },
+  {
+    name: "extra arguments of both roles, of which the last counts",
+    text: apart(
+      "block_size: 32, _extra_params: --block-size=16, ",
+      "block_size: 16, _extra_params: --block_size 16 --block-size 32, ",
+      "ExampleConnector",
+    ),
+    messages: [
+      `job.yaml:14:43 decode.params._extra_params: holds --block-size, which is "32", but prefill has "16": ExampleConnector ${alike}`,
+    ],
+  },
+  {
+    name: "a size in general's extra arguments against one in params",
+    text: job({
+      1: "num_gpus: 8",
+      3: external[3],
+      6: "  params: {model: m, _extra_params: -tp 2}",
+      8: "  num_gpus: 2",
+      10: kvLine("kv_producer", "_extra_params: --tensor_parallel_size=1, ", "LMCacheConnectorV1"),
+      12: "  num_gpus: 2",
+      14: kvLine("kv_consumer", "", "LMCacheConnectorV1"),
+    }),
+    messages: [
+      "job.yaml:6:37 general.params._extra_params: holds -tp, which is 2, but prefill has 1: LMCacheConnectorV1 needs the same in both roles.",
+    ],
+  },
+  {
+    name: "kv cache dtypes that mean the same, and are hashed as text",
+    text: apart("kv_cache_dtype: fp8, ", "_extra_params: --kv-cache-dtype fp8_e4m3, "),
+    messages: [
+      `job.yaml:14:27 decode.params._extra_params: holds --kv-cache-dtype, which is "fp8_e4m3", but prefill has "fp8": NixlConnector ${alike}`,
+    ],
+  },
+  {
+    name: "speculation that differs in one of its keys",
+    text: apart(
+      "speculative_config: {method: ngram, num_speculative_tokens: 3}, ",
+      "_extra_params: --speculative-config.method ngram --speculative-config.num_speculative_tokens 4, ",
+    ),
+    messages: [
+      `job.yaml:14:27 decode.params._extra_params: holds --speculative-config.num_speculative_tokens, which is ${JSON.stringify('{"method":"ngram","num_speculative_tokens":4}')}, but prefill has ${JSON.stringify('{"method":"ngram","num_speculative_tokens":3}')}: NixlConnector ${alike}`,
+    ],
+  },
+  {
     name: "blocks of decode that hold no whole number of prefill's",
     text: apart("block_size: 64, ", "block_size: 32, "),
     messages: [
@@ -186,8 +239,47 @@ export const fitting: readonly { readonly name: string; readonly text: string }[
   { name: "larger blocks in decode", text: apart("block_size: 32, ", "block_size: 64, ") },
   { name: "pipelines behind NIXL", text: apart("pipeline_parallel_size: 1, ", "") },
   {
-    name: "what extra arguments say",
-    text: apart("_extra_params: --dtype half, ", "dtype: bfloat16, "),
+    name: "extra arguments that say what params say",
+    text: apart(
+      "_extra_params: --dtype half --block-size 16, ",
+      'dtype: float16, block_size: "16", ',
+    ),
+  },
+  {
+    name: "values in other spellings",
+    text: apart(
+      "dtype: bf16, attention_backend: flash_attn, kv_cache_dtype: auto, block_size: 16, ",
+      "_extra_params: --dtype=bfloat16 --attention-config.backend FLASH_ATTN --block_size=16, ",
+    ),
+  },
+  {
+    name: "sizes in other spellings",
+    text: apart(
+      "_extra_params: -tp 2 -pp 1, ",
+      "_extra_params: --tensor-parallel-size=2, ",
+      "LMCacheConnectorV1",
+      {
+        1: "num_gpus: 8",
+        8: "  num_gpus: 2",
+        12: "  num_gpus: 2",
+        ...external,
+      },
+    ),
+  },
+  {
+    name: "an attention backend that is left to vLLM in words",
+    text: apart("attention_backend: auto, ", ""),
+  },
+  {
+    name: "speculation in JSON and as a mapping",
+    text: apart(
+      "speculative_config: {method: ngram, num_speculative_tokens: 3}, ",
+      `_extra_params: "--speculative-config '{\\"num_speculative_tokens\\": 3, \\"method\\": \\"ngram\\"}'", `,
+    ),
+  },
+  {
+    name: "extra arguments with placeholders",
+    text: apart("_extra_params: '--dtype {ROLE}', ", ""),
   },
   { name: "placeholders", text: apart("model: '{WORK_DIR}/m', ", "model: /tmp/m, ") },
   {

@@ -43,6 +43,10 @@ export const rulesCases: readonly Case[] = [
       "job.yaml:6:97 general.params.pipeline_parallel_size: is 1.5: write a whole number from 1.",
       "job.yaml:6:117 general.params._extra_params: holds -tp, which is 0: write a whole number from 1.",
       "job.yaml:6:117 general.params._extra_params: holds --data-parallel-size, which is -1: write a whole number from 1.",
+      ...["job.yaml:8:13 prefill", "job.yaml:12:13 decode"].map(
+        (place) =>
+          `${place}.num_gpus: warning: is 1, but pipeline_parallel_size 2 needs 2 GPUs a replica: raise num_gpus to 2, or lower the sizes.`,
+      ),
     ],
   },
   {

@@ -32,3 +32,12 @@ test.each([
 ])("with %j clients call the model %s", (decode, model) => {
   expect(renderCanary(makeSpec({ decode })).model).toBe(model);
 });
+
+test.each([
+  [{ params: { api_key: "k" } }, "k"],
+  [{ params: { api_key: ["k", "l"] } }, "k"],
+  [{ params: {}, extraArgs: ["--api-key", "m"] }, "m"],
+  [{ params: {}, envs: { VLLM_API_KEY: "env:KEY" } }, "env:KEY"],
+])("with %j the engines of decode are asked with the key %s", (decode, key) => {
+  expect(renderCanary(makeSpec({ decode })).keys.decode).toBe(key);
+});

@@ -40,7 +40,9 @@ By \`validate\`, \`plan\` and \`start\`, before a GPU is taken: params of the tw
 paths to the same files, \`dtype\`, \`block_size\` and so on, below for each connector), tensor parallel sizes that it cannot bring together, an \`engine_id\` that
 is not new for each start where peers remember it, or one in a child of MultiConnector, a side channel bound to every address, and a setting or variable that only you
 can know. A param of one role alone may be what vLLM chooses for the other, and is warned of. A side channel on \`localhost\` is warned of, and refused once
-the nodes are known to be several (by \`probeEngine\`, and \`plan --nodes\`). What is given in \`_extra_params\` or with placeholders is not compared.
+the nodes are known to be several (by \`probeEngine\`, and \`plan --nodes\`). What \`_extra_params\`
+say is compared like \`params\`, over which it has the last word; what holds a placeholder is not compared. Spellings do not matter (\`half\` and \`float16\`, \`-tp 2\` and
+\`tensor_parallel_size: 2\`, JSON and a mapping), but for \`kv_cache_dtype\`, which NIXL hashes as text: \`fp8\` and \`fp8_e4m3\` differ there.
 
 Each child of MultiConnector is judged as if it stood alone, and told of with its place (\`….kv_connector_extra_config.connectors[1].kv_role\`): its keys, which
 \`kv_role\` is one of, as vLLM makes a KVTransferConfig of it; its name, in the engines' version; its side, what the proxy must do for it, what it needs

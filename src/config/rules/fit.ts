@@ -5,12 +5,11 @@ import { isIn } from "../../domain/connectors/version.ts";
 import { roles } from "../../domain/role.ts";
 import type { Role } from "../../domain/role.ts";
 import { readKv } from "../kv.ts";
-import { mergedParams, paramPath, paramsOf } from "../merge.ts";
+import { extraArgsOf, extraFlag, mergedParams, paramPath } from "../merge.ts";
 import { problem } from "../problem.ts";
 import type { Problem } from "../problem.ts";
 import { declaredVersion } from "../reading.ts";
 import type { Reading } from "../reading.ts";
-import { splitCommand } from "../shell.ts";
 
 /** Engines that differ in what their connector compares refuse each other's KV, once requests come. */
 export function rolesFitEachOther(reading: Reading): readonly Problem[] {
@@ -18,21 +17,29 @@ export function rolesFitEachOther(reading: Reading): readonly Problem[] {
   if (!prefill || !decode) return [];
   return misfits({ prefill, decode }, declaredVersion(reading)).map(
     ({ role, param, message, severity }) => ({
-      path: paramPath(reading, role, param) ?? [role, "params"],
-      message: paramPath(reading, role, param) ? message : `${param} ${message}`,
+      ...placeOf(reading, role, param, message),
       severity,
     }),
   );
 }
 
+/** Extra arguments have the last word, so that is where it has to be changed. */
+function placeOf(
+  reading: Reading,
+  role: Role,
+  param: string,
+  message: string,
+): Pick<Problem, "path" | "message"> {
+  const extra = extraFlag(reading, role, param);
+  if (extra) return { path: extra.path, message: `holds ${extra.flag}, which ${message}` };
+  const path = paramPath(reading, role, param);
+  return path ? { path, message } : { path: [role, "params"], message: `${param} ${message}` };
+}
+
 function sideOf(reading: Reading, role: Role): Side | undefined {
   const { config } = readKv(reading, role);
   if (!isConfig(config)) return undefined;
-  const extraArgs = (["general", role] as const).flatMap((section) => {
-    const extra = paramsOf(reading, section)["_extra_params"];
-    const split = splitCommand(typeof extra === "string" ? extra : "");
-    return split.ok ? split.words : [];
-  });
+  const extraArgs = extraArgsOf(reading, role);
   return { config, params: mergedParams(reading, role), extraArgs };
 }
 

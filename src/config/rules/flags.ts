@@ -61,6 +61,8 @@ export function paramsAreFlags(reading: Reading): readonly Problem[] {
       const reason = ownedReason(key, ownedFlags);
       if (reason !== undefined)
         return [problemAtKey(path, `is not yours to set: ${reason}. Remove it.`)];
+      if (key.startsWith("kv_transfer_config."))
+        return [problemAtKey(path, "is a part of kv_transfer_config: write it in there.")];
       return isRayExecutor(key, value) ? [problem(path, rayInside)] : [];
     }),
   );
@@ -109,9 +111,9 @@ export function booleansAreWritten({ root }: Reading): readonly Problem[] {
   });
 }
 
-/** `--no-headless` decides about headless too. */
+/** `--no-headless` decides about headless too, and `--kv-transfer-config.kv_role` about a part of the whole. */
 function ownedReason(key: string, owned: Readonly<Record<string, string>>): string | undefined {
-  return [key, key.replace(/^no_/, "")]
+  return [key, key.replace(/^no_/, ""), key.split(".", 1)[0] ?? ""]
     .filter((one) => Object.hasOwn(owned, one))
     .map((one) => owned[one])
     .at(0);

@@ -1,7 +1,8 @@
 import { roles } from "../../domain/role.ts";
 import type { Role } from "../../domain/role.ts";
 import { paramOf } from "../../domain/engine-flags.ts";
-import { mergedParams, paramsOf, sections } from "../merge.ts";
+import { parallelSize } from "../../domain/parallelism.ts";
+import { extraArgsOf, mergedParams, paramsOf, sections } from "../merge.ts";
 import { problem, warning } from "../problem.ts";
 import type { Path, Problem } from "../problem.ts";
 import type { Reading } from "../reading.ts";
@@ -81,10 +82,10 @@ function sizesOf(
   reading: Reading,
   role: Role,
 ): readonly { readonly key: string; readonly size: number }[] {
-  const params = mergedParams(reading, role);
+  const told = { params: mergedParams(reading, role), extraArgs: extraArgsOf(reading, role) };
   return sizeKeys.flatMap((key) => {
-    const size = params[key];
-    return typeof size === "number" && Number.isInteger(size) && size > 1 ? [{ key, size }] : [];
+    const size = parallelSize(told, key);
+    return size > 1 ? [{ key, size }] : [];
   });
 }
 

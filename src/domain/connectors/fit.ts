@@ -1,10 +1,11 @@
-import { paramOf } from "../engine-flags.ts";
+import { unknowable } from "../given.ts";
 import { roles } from "../role.ts";
 import type { Role } from "../role.ts";
 import type { KvTransferConfig, ParamValue } from "../spec.ts";
 import { configuredConnectors } from "./children.ts";
 import type { Connector, Trait } from "./connector.ts";
 import { nameIn, tensorParallelOf } from "./table.ts";
+import { traitOf } from "./trait.ts";
 import type { Version } from "./version.ts";
 
 /** What the engines of a role are, as far as it decides whether the other role can use their KV. */
@@ -24,17 +25,9 @@ export interface Misfit {
   readonly severity: "error" | "warning";
 }
 
-/** What vLLM takes where nothing is said, as far as that is the same for every model and device. */
-const defaults: Readonly<Record<string, string>> = {
-  dtype: "auto",
-  kv_cache_dtype: "auto",
-  pipeline_parallel_size: "1",
-  tensor_parallel_size: "1",
-};
-
 /**
  * What the two roles' params have against each other, by what their connectors compare. Params that cannot be known
- * (given as extra arguments, or with placeholders) are passed over: the engines will tell.
+ * (with placeholders) are passed over: the engines will tell.
  */
 export function misfits(
   sides: Readonly<Record<Role, Side>>,
@@ -60,14 +53,15 @@ function unlike(
   trait: Trait,
   connector: string,
 ): readonly Misfit[] {
-  const [theirs, ours] = [valueOf(prefill, trait), valueOf(decode, trait)];
-  if (theirs === unknowable || ours === unknowable || theirs === ours) return [];
-  if (theirs !== undefined && ours !== undefined) {
-    const message = `is ${JSON.stringify(ours)}, but prefill has ${JSON.stringify(theirs)}: ${connector} hands KV over between engines that are alike in it. Write the same in both roles, best in general.params.`;
+  const theirs = traitOf(prefill, trait);
+  const ours = traitOf(decode, trait);
+  if (theirs === unknowable || ours === unknowable || theirs.same === ours.same) return [];
+  if (theirs.same !== undefined && ours.same !== undefined) {
+    const message = `is ${JSON.stringify(ours.shown)}, but prefill has ${JSON.stringify(theirs.shown)}: ${connector} hands KV over between engines that are alike in it. Write the same in both roles, best in general.params.`;
     return [{ role: "decode", param: trait, message, severity: "error" }];
   }
-  const role = theirs === undefined ? "decode" : "prefill";
-  const other = theirs === undefined ? "prefill" : "decode";
+  const role = theirs.same === undefined ? "decode" : "prefill";
+  const other = theirs.same === undefined ? "prefill" : "decode";
   const message = `is given for ${role} alone, and ${connector} hands KV over between engines that are alike in it: is it what vLLM chooses for ${other}? Best write it in general.params.`;
   // Without a model there is no engine, of which another rule tells.
   return trait === "model" ? [] : [{ role, param: trait, message, severity: "warning" }];
@@ -119,19 +113,8 @@ function unevenTensors(
   }
 }
 
-const unknowable = Symbol("known only to the engine");
-
-/** As text; undefined where vLLM chooses. */
-function valueOf({ params, extraArgs }: Side, param: string): string | undefined | symbol {
-  if (extraArgs.some((word) => paramOf(word) === param)) return unknowable;
-  const value = params[param];
-  if (value === undefined || value === null) return defaults[param];
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  return text.includes("{") && typeof value === "string" ? unknowable : text;
-}
-
-function sizeOf(side: Side, param: string): number | undefined {
-  const value = valueOf(side, param);
-  const size = typeof value === "string" ? Number(value) : Number.NaN;
+function sizeOf(side: Side, param: "block_size" | "tensor_parallel_size"): number | undefined {
+  const value = traitOf(side, param);
+  const size = value === unknowable ? Number.NaN : Number(value.same);
   return Number.isInteger(size) && size > 0 ? size : undefined;
 }
