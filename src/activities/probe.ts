@@ -10,13 +10,14 @@ import {
   versionVerdict,
 } from "../plan/probe.ts";
 import type { Probe, Reading } from "../plan/probe.ts";
+import type { JobSpec } from "../domain/spec.ts";
 import type { VerbResult } from "../ray/contract.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 /** A command that must be run for it imports vLLM: 10 s on a quick disk, and a minute on a slow or busy node. */
 const answerTimeoutS = 90;
-/** How long an answer counts: a vLLM that is installed anew is seen by the next job. */
+/** How long an answer counts that nothing was refused by. */
 const freshMs = 10 * 60_000;
 const cachedMax = 256;
 
@@ -26,10 +27,10 @@ export const probeActivities = ({ agent }: ActivityDependencies) => {
   const cache = new Map<string, { readonly atMs: number; readonly reading: Reading }>();
 
   /** An answer holds for all jobs with the same command and environment on that node; a failure is asked again. */
-  async function ask({ node, argv, env }: Probe<Node>, cwd: string): Promise<Reading> {
-    const key = JSON.stringify([node.id, argv, env]);
-    const known = cache.get(key);
-    if (known && Date.now() - known.atMs < freshMs) return known.reading;
+  async function ask(probe: Probe<Node>, cwd: string): Promise<Reading> {
+    const { node, argv, env } = probe;
+    const known = knownOf(probe);
+    if (known) return known;
     const answer = await agent.call(
       "probeEngine",
       {
@@ -43,8 +44,13 @@ export const probeActivities = ({ agent }: ActivityDependencies) => {
       { signal: cancellationSignal() },
     );
     const reading = { nodeIp: node.ip, ...answer };
-    if (readVersion(reading) !== undefined) remember(key, reading);
+    if (readVersion(reading) !== undefined) remember(keyOf(probe), reading);
     return reading;
+  }
+
+  function knownOf(probe: Probe<Node>): Reading | undefined {
+    const known = cache.get(keyOf(probe));
+    return known && Date.now() - known.atMs < freshMs ? known.reading : undefined;
   }
 
   function remember(key: string, reading: Reading): void {
@@ -56,20 +62,32 @@ export const probeActivities = ({ agent }: ActivityDependencies) => {
     }
   }
 
+  async function judge(spec: JobSpec, probes: readonly Probe<Node>[]) {
+    const readings = await Promise.all(probes.map((probe) => ask(probe, spec.workingDir)));
+    const { version, notes } = judgeVersion(spec, readings);
+    const { errors, warnings } = versionVerdict(spec, version);
+    // Whoever is refused installs another vLLM and tries again: that one must be seen.
+    if (errors.length > 0) for (const probe of probes) cache.delete(keyOf(probe));
+    return { version, notes: [...notes, ...warnings], errors };
+  }
+
   return {
     /**
      * Asks the nodes for the engines' vLLM. Fails with SpecInvalid when that cannot run the job's connector; that it
-     * cannot be read is no failure.
+     * cannot be read is no failure. Nothing is refused by an answer of earlier: it may be out of date.
      */
     async probeEngine({ spec }: ActionInput<"probeEngine">): Promise<EngineVersion> {
       const { nodes } = await agent.call("nodes", {}, { signal: cancellationSignal() });
       const probes = probesOf(spec, nodes);
-      const readings = await Promise.all(probes.map((probe) => ask(probe, spec.workingDir)));
-      const { version, notes } = judgeVersion(spec, readings);
-      const { errors: told, warnings } = versionVerdict(spec, version);
-      const errors = [...told, ...sideChannelProblems(spec, nodes)];
-      if (errors.length > 0) throw new PdjobError("SpecInvalid", errors.join("\n"));
-      return { ...(version === undefined ? {} : { version }), notes: [...notes, ...warnings] };
+      const isOfEarlier = probes.some((probe) => knownOf(probe) !== undefined);
+      const first = await judge(spec, probes);
+      const again = first.errors.length > 0 && isOfEarlier;
+      const { version, notes, errors } = again ? await judge(spec, probes) : first;
+      const problems = [...errors, ...sideChannelProblems(spec, nodes)];
+      if (problems.length > 0) throw new PdjobError("SpecInvalid", problems.join("\n"));
+      return { ...(version === undefined ? {} : { version }), notes };
     },
   };
 };
+
+const keyOf = ({ node, argv, env }: Probe<Node>): string => JSON.stringify([node.id, argv, env]);

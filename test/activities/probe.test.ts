@@ -98,3 +98,25 @@ test("a version that cannot run the connector is an error that trying again does
     message: expect.stringMatching(/^prefill\.params.*0\.24 removed it.*\ndecode\.params/),
   });
 });
+
+const gone = { kv_connector: "P2pNcclConnector", kv_role: "kv_both" };
+const refusedBy24 = makeSpec({
+  scheduler: { port: 1, membership: "none", command: ["p"] },
+  prefill: { kvTransfer: gone },
+  decode: { kvTransfer: gone },
+});
+
+test("what was refused is asked anew the next time: another vLLM may be installed by then", async () => {
+  const { asked, probe } = nodesThatSay(says("0.24.0"), says("0.24.0"), says("0.23.0"));
+  await expect(probe(refusedBy24)).rejects.toMatchObject({ code: "SpecInvalid" });
+  expect(asked).toHaveLength(2);
+  expect(await probe(refusedBy24)).toEqual({ version: "0.23.0", notes: [] });
+  expect(asked).toHaveLength(4);
+});
+
+test("nothing is refused by an answer that another job was given earlier", async () => {
+  const { asked, probe } = nodesThatSay(says("0.24.0"), says("0.24.0"), says("0.23.0"));
+  await probe(makeSpec());
+  expect(await probe(refusedBy24)).toEqual({ version: "0.23.0", notes: [] });
+  expect(asked).toHaveLength(4);
+});

@@ -28,7 +28,8 @@ your own. Placeholders: [config.md](config.md#placeholders).
 
 Before anything is reserved, the step \`probeEngine\` asks the nodes that could hold a replica, up to 8 of them, for the version of \`engine.command\`:
 where its program is an installed script (as \`vllm\` is), that script's Python for the metadata of vLLM, which takes a moment; otherwise the command
-without its \`serve\` with \`--version\`, in the engines' environment. Answers count for 10 minutes for every job with the same command. A connector that this
+without its \`serve\` with \`--version\`, in the engines' environment. Answers count for 10 minutes for every job with the same command, but no job is refused by an earlier one: then
+the nodes are asked anew, and again at its next start. A connector that this
 version does not have, and a key that it does not know yet, end the job there; a connector that it knows by another name is written so, and the job's
 events say it. An engine that cannot tell its version (a command that does not end in \`serve\`, an error) is taken for ${newestKnown}, or for what
 \`engine.version\` says, and the events say that too. When nodes differ the oldest counts. Without a cluster, \`pdjob-client validate\` and \`plan\`
