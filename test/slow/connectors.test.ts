@@ -55,9 +55,13 @@ describe.each(connectors)("$what:", (connector) => {
     const victim = await kill(rig, spec, "prefill");
     await rig.client.scale(spec.name, { role: "prefill", replicas: 2 });
     await untilReplaced(rig, spec, victim, { prefill: 2, decode: 1 });
+    const before = await promptTokensOfPrefill(spec);
+    expect(before).toHaveLength(2);
     await expectHandOver(connector, spec, freshPrompts);
-    for (const engine of await enginesOf(rig, spec, "prefill"))
-      expect(await metric(engine, "vllm:prompt_tokens_total")).toBeGreaterThan(0);
+    // Since before the requests: each has answered a canary to become READY, and its counter was above 0 already.
+    const grown = (await promptTokensOfPrefill(spec)).map((now, at) => now - (before[at] ?? now));
+    for (const tokens of grown)
+      expect(tokens, `grown by ${grown.join(" and ")}`).toBeGreaterThan(0);
   });
 
   test("a killed decode engine is replaced, and the answers stay the same", async () => {
@@ -104,6 +108,14 @@ async function expectHandOver(
   expect(byNixl).toBeGreaterThanOrEqual(by === "nixl" ? transferred : 0);
   expect(byStore).toBe(by === "store" ? transferred : 0);
 }
+
+/** Of each prefill engine, in the order of their indexes. */
+const promptTokensOfPrefill = async (spec: JobSpec): Promise<readonly number[]> =>
+  Promise.all(
+    (await enginesOf(rig, spec, "prefill")).map((engine) =>
+      metric(engine, "vllm:prompt_tokens_total"),
+    ),
+  );
 
 const filesOf = ({ workingDir, name }: JobSpec): readonly string[] =>
   readdirSync(join(workingDir, ".pdjob", "kv", name));
