@@ -180,22 +180,32 @@ def test_several_leftovers_stop_side_by_side() -> None:
     ]
 
 
-def test_sweep_takes_exactly_one_job() -> None:
+# Each begins as another does, or as a name of another's replica, proxy or rank does.
+NEIGHBOURS = ["a", "a-b", "a-decode-0", "a-decode-0-g1", "a-prefill-0-g1-r1", "a-proxy", "a-proxy-g1", "a-prefill-01"]
+
+
+@pytest.mark.parametrize("job", NEIGHBOURS)
+def test_sweep_takes_exactly_one_job_whatever_its_neighbours_are_called(job: str) -> None:
     cluster = FakeCluster()
-    for job in ("a", "a-b"):
-        call(cluster, "ensurePlacementGroup", name=f"{job}-prefill-0-g1", bundles=GPU)
-        cluster.create_replica(f"{job}-prefill-0-g1", {})
-        cluster.create_proxy(f"{job}-proxy-g1", 0, None)
+    for each in NEIGHBOURS:
+        call(cluster, "ensurePlacementGroup", name=f"{each}-decode-0-g1", bundles=GPU)
+        cluster.create_replica(f"{each}-decode-0-g1", {})
+        cluster.create_replica(f"{each}-decode-0-g1-r1", {})
+        cluster.create_proxy(f"{each}-proxy-g1", 0, None)
     expected = [
-        {"kind": "actor", "name": "a-prefill-0-g1"},
-        {"kind": "actor", "name": "a-proxy-g1"},
-        {"kind": "placementGroup", "name": "a-prefill-0-g1"},
+        {"kind": "actor", "name": f"{job}-decode-0-g1"},
+        {"kind": "actor", "name": f"{job}-decode-0-g1-r1"},
+        {"kind": "actor", "name": f"{job}-proxy-g1"},
+        {"kind": "placementGroup", "name": f"{job}-decode-0-g1"},
     ]
-    assert call(cluster, "sweep", job="a", dryRun=True) == {"removed": expected}
-    assert len(cluster.actors) == 4
-    assert call(cluster, "sweep", job="a", dryRun=False) == {"removed": expected}
-    assert sorted(cluster.actors) == ["a-b-prefill-0-g1", "a-b-proxy-g1"]
-    assert call(cluster, "jobs") == {"jobs": [{"job": "a-b", "replicas": 1, "placementGroups": 1, "proxies": 1}]}
+    assert call(cluster, "sweep", job=job, dryRun=True) == {"removed": expected}
+    assert len(cluster.actors) == 3 * len(NEIGHBOURS)
+    assert call(cluster, "sweep", job=job, dryRun=False) == {"removed": expected}
+    left = [one for one in NEIGHBOURS if one != job]
+    ends = ("decode-0-g1", "decode-0-g1-r1", "proxy-g1")
+    assert sorted(cluster.actors) == sorted(f"{one}-{end}" for one in left for end in ends)
+    whole = {"replicas": 1, "placementGroups": 1, "proxies": 1}
+    assert call(cluster, "jobs") == {"jobs": [{"job": one, **whole} for one in sorted(left)]}
 
 
 def test_a_name_that_is_none_is_refused() -> None:
