@@ -32,7 +32,7 @@ export function createAdminServer({ pool, metrics, clients, open, log }: AdminSe
     const text = await readBody(incoming, membershipBytesMax);
     if (text === undefined)
       return answer(response, 413, { error: `more than ${membershipBytesMax} bytes` });
-    const next = readMembership(text);
+    const next = readMembership(text.toString("utf8"));
     if (!next)
       return answer(response, 400, {
         error: "expected {generation: integer, members: [{name, role, url}]}",

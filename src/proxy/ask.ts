@@ -1,9 +1,8 @@
 import type { Member } from "../domain/observed.ts";
 import type { Role } from "../domain/role.ts";
-import { isAborted, parseBody } from "./body.ts";
-import type { Body } from "./body.ts";
+import { isAborted } from "./body.ts";
 import { createFailures } from "./failures.ts";
-import { readerOf } from "./legs.ts";
+import { readAll, readerOf } from "./legs.ts";
 import type { Leg, Legs } from "./legs.ts";
 import { readOpening } from "./opening.ts";
 import { failed } from "./outcome.ts";
@@ -16,7 +15,8 @@ const shuttingDown = "aborted the request (it is shutting down)";
 export interface Question {
   readonly member: Member;
   readonly role: Role;
-  readonly body: Body;
+  /** JSON. */
+  readonly body: Buffer;
   /** Until the headers. */
   readonly timeoutMs: number;
 }
@@ -29,7 +29,7 @@ export function createAsk(legs: Legs) {
     { path, headers, requestId, gone }: Task,
     { member, role, body, timeoutMs }: Question,
   ): Promise<WholeAnswer | OpenStream | FailedAttempt> {
-    const request = { member, path, headers, requestId, body: JSON.stringify(body), signal: gone };
+    const request = { member, path, headers, requestId, body, signal: gone };
     const leg = await legs
       .send({ ...request, headersTimeoutMs: timeoutMs })
       .catch((error: Error) => error);
@@ -45,12 +45,12 @@ export function createAsk(legs: Legs) {
     role: Role,
     { status, headers, body }: Leg,
   ): Promise<WholeAnswer | FailedAttempt> {
-    const text = await body.text().catch((error: Error) => error);
-    if (text instanceof Error) return broken(member, role, text);
-    if (status >= 500) return answeredError(member, role, { status, text });
-    if (status === 200 && isAborted(parseBody(text) ?? {}))
+    const bytes = await readAll(body);
+    if (bytes instanceof Error) return broken(member, role, bytes);
+    if (status >= 500) return answeredError(member, role, { status, text: bytes.toString("utf8") });
+    if (status === 200 && isAborted(bytes))
       return failed(member, role, { how: "aborted" }, shuttingDown);
-    return { kind: "answer", status, headers, text };
+    return { kind: "answer", status, headers, bytes };
   }
 
   /** Holds a stream back until its answer has begun: up to then it can be tried elsewhere. */

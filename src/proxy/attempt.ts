@@ -1,7 +1,9 @@
 import type { Member } from "../domain/observed.ts";
 import { createAsk } from "./ask.ts";
-import { decodeBody, parseBody, prefillBody } from "./body.ts";
+import { decodeBody, kvTransferParamsOf, prefillBody } from "./body.ts";
 import type { RelayHandOver } from "./body.ts";
+import { valueOf } from "./edit.ts";
+import { scanObject } from "./json.ts";
 import type { Legs } from "./legs.ts";
 import type { Pool } from "./membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";
@@ -41,24 +43,25 @@ export function createAttempts({ pool, legs, metrics, handOver }: AttemptSetup) 
   async function runPrefill(
     task: Task,
     member: Member,
-  ): Promise<Outcome | { readonly kvTransferParams: unknown }> {
+  ): Promise<Outcome | { readonly kvTransferParams: Buffer | undefined }> {
     const done = metrics.leg("prefill");
     const body = prefillBody(task.body, handOver);
     const timeoutMs = legs.limits.prefillTimeoutMs;
     const outcome = await ask(task, { member, role: "prefill", body, timeoutMs });
     done();
     if (outcome.kind !== "answer" || outcome.status !== 200) return outcome;
-    const answer = parseBody(outcome.text);
+    const answer = scanObject(outcome.bytes);
     if (!answer)
       return failed(member, "prefill", { how: "unavailable" }, "answered something else than JSON");
     // A store needs none, and what its engines answer all the same is not for the other side.
-    return { kvTransferParams: handOver === "store" ? undefined : answer["kv_transfer_params"] };
+    return { kvTransferParams: handOver === "store" ? undefined : kvTransferParamsOf(answer) };
   }
 
-  async function runDecode(task: Task, member: Member, kv: unknown): Promise<Outcome> {
+  async function runDecode(task: Task, member: Member, kv: Buffer | undefined): Promise<Outcome> {
     const done = metrics.leg("decode");
     const { firstEventTimeoutMs, wholeAnswerTimeoutMs } = legs.limits;
-    const timeoutMs = task.body["stream"] === true ? firstEventTimeoutMs : wholeAnswerTimeoutMs;
+    const timeoutMs =
+      valueOf(task.body, "stream") === true ? firstEventTimeoutMs : wholeAnswerTimeoutMs;
     const body = decodeBody(task.body, kv);
     const outcome = await ask(task, { member, role: "decode", body, timeoutMs });
     done();

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from "node:http";
+import { edit, jsonOf, textOf } from "./edit.ts";
+import type { JsonObject } from "./json.ts";
 
-/** A request's body as an object, and the edits that a P/D proxy makes. Unknown fields are passed on untouched. */
+/** A small JSON object: of the orchestrator, or an engine's answer. */
 export type Body = Readonly<Record<string, unknown>>;
 
 /** Undefined for anything that is not a JSON object. */
@@ -22,44 +24,53 @@ export function parseBody(text: string): Body | undefined {
 export type RelayHandOver = "params" | "store";
 
 /** What tells a prefill engine to keep the prompt's KV for somebody else. */
-const keepForDecode = {
+const keepForDecode = jsonOf({
   do_remote_decode: true,
   do_remote_prefill: false,
   remote_engine_id: null,
   remote_block_ids: null,
   remote_host: null,
   remote_port: null,
-};
+});
+const one = jsonOf(1);
+const no = jsonOf(false);
 
 /** The same prompt, one token, one choice, not streamed. */
-export function prefillBody(body: Body, handOver: RelayHandOver = "params"): Body {
-  const { stream_options: _options, min_tokens: _min, kv_transfer_params: _client, ...rest } = body;
-  const max = "max_completion_tokens" in body ? { max_completion_tokens: 1 } : {};
-  const choices = "n" in body ? { n: 1 } : {};
-  return {
-    ...rest,
-    ...max,
-    ...choices,
-    max_tokens: 1,
-    stream: false,
-    ...(handOver === "params" ? { kv_transfer_params: keepForDecode } : {}),
-  };
+export function prefillBody(body: JsonObject, handOver: RelayHandOver = "params"): Buffer {
+  const has = (key: string): boolean => body.members.some((member) => member.key === key);
+  return edit(body, {
+    stream_options: undefined,
+    min_tokens: undefined,
+    kv_transfer_params: handOver === "params" ? keepForDecode : undefined,
+    max_tokens: one,
+    stream: no,
+    ...(has("max_completion_tokens") ? { max_completion_tokens: one } : {}),
+    ...(has("n") ? { n: one } : {}),
+  });
 }
 
 /**
- * The client's own request plus where the KV is. What a client says about KV transfer is dropped: stale parameters can
- * kill an engine, so only what a prefill engine has just answered gets through.
+ * The client's own request plus where the KV is, as the prefill engine put it. What a client says about KV transfer is
+ * dropped: stale parameters can kill an engine, so only what a prefill engine has just answered gets through.
  */
-export function decodeBody(body: Body, kvTransferParams: unknown): Body {
-  const { kv_transfer_params: _client, ...rest } = body;
-  return kvTransferParams === undefined || kvTransferParams === null
-    ? rest
-    : { ...rest, kv_transfer_params: kvTransferParams };
+export const decodeBody = (body: JsonObject, kvTransferParams: Buffer | undefined): Buffer =>
+  edit(body, { kv_transfer_params: kvTransferParams });
+
+/** What a prefill engine says of the KV that it keeps; undefined when it says none. */
+export function kvTransferParamsOf(answer: JsonObject): Buffer | undefined {
+  const text = textOf(answer, "kv_transfer_params");
+  return text?.toString("latin1") === "null" ? undefined : text;
 }
 
+const endings = ['"abort"', '"error"'] as const;
+
 /** An engine that is shutting down answers 200 with finish_reason `abort`; a failed KV load says `error`. */
-export function isAborted(answer: Body): boolean {
-  const choices = answer["choices"];
+export function isAborted(answer: Buffer): boolean {
+  if (!endings.some((ending) => answer.includes(ending))) return false;
+  return hasAbortedChoice(parseBody(answer.toString("utf8")) ?? {});
+}
+
+export function hasAbortedChoice({ choices }: Body): boolean {
   if (!Array.isArray(choices)) return false;
   return choices.some(
     (choice: { finish_reason?: unknown }) =>
@@ -71,7 +82,7 @@ export function isAborted(answer: Body): boolean {
 export async function readBody(
   incoming: IncomingMessage,
   bytesMax: number,
-): Promise<string | undefined> {
+): Promise<Buffer | undefined> {
   const parts: Buffer[] = [];
   let size = Number(incoming.headers["content-length"] ?? 0);
   if (size > bytesMax) return void incoming.resume();
@@ -81,5 +92,5 @@ export async function readBody(
     if (size > bytesMax) return void incoming.resume();
     parts.push(part as Buffer);
   }
-  return Buffer.concat(parts).toString("utf8");
+  return parts.length === 1 ? parts[0] : Buffer.concat(parts);
 }

@@ -37,7 +37,7 @@ const notForwarded: ReadonlySet<string> = new Set(
 export interface Leg {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  readonly body: Readable & { text(): Promise<string> };
+  readonly body: Readable;
 }
 
 export interface LegRequest {
@@ -45,7 +45,7 @@ export interface LegRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly requestId: string;
-  readonly body: string;
+  readonly body: Buffer;
   readonly signal: AbortSignal;
   /** Until the headers: what vLLM sends at once for a stream, and with the whole answer otherwise. */
   readonly headersTimeoutMs: number;
@@ -145,6 +145,17 @@ export function howItFailed(error: Error): "refused" | "late" | "dropped" {
   const code = "code" in error ? error.code : undefined;
   if (refusals.has(code)) return "refused";
   return timeouts.has(code) ? "late" : "dropped";
+}
+
+/** The whole of an answer; an error is a value. */
+export async function readAll(body: Readable): Promise<Buffer | Error> {
+  const pieces: Buffer[] = [];
+  try {
+    for await (const piece of body) pieces.push(piece as Buffer);
+  } catch (error) {
+    return error as Error;
+  }
+  return Buffer.concat(pieces);
 }
 
 /** Reads pieces one by one; an error is a value, the end is undefined. */

@@ -1,4 +1,4 @@
-import { isAborted, parseBody } from "./body.ts";
+import { hasAbortedChoice, parseBody } from "./body.ts";
 import type { Body } from "./body.ts";
 
 /** What the first events of a stream say. Until something of the answer is in them, it can still be tried elsewhere. */
@@ -27,7 +27,7 @@ function readEvent(event: string): Opening {
   const body = parseBody(lines.map((line) => line.slice("data:".length)).join("\n"));
   if (!body) return begun; // [DONE], or nothing that we know.
   if (body["error"] !== undefined) return readError(body["error"]);
-  if (isAborted(body)) return { kind: "aborted" };
+  if (hasAbortedChoice(body)) return { kind: "aborted" };
   const choices = body["choices"];
   if (!Array.isArray(choices)) return begun;
   return choices.some(hasContent) ? begun : undecided;

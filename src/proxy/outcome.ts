@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Member } from "../domain/observed.ts";
 import type { Role } from "../domain/role.ts";
-import type { Body } from "./body.ts";
+import type { JsonObject } from "./json.ts";
 import type { Read } from "./legs.ts";
 import type { FailedLeg } from "./retry.ts";
 
@@ -9,7 +9,7 @@ import type { FailedLeg } from "./retry.ts";
 export interface Task {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
-  readonly body: Body;
+  readonly body: JsonObject;
   readonly requestId: string;
   readonly gone: AbortSignal;
 }
@@ -18,7 +18,7 @@ export interface WholeAnswer {
   readonly kind: "answer";
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  readonly text: string;
+  readonly bytes: Buffer;
 }
 
 /** A stream whose first events are good. Whoever takes it calls `leave` when it is over. */

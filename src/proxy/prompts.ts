@@ -1,4 +1,7 @@
 import type { Body, RelayHandOver } from "./body.ts";
+import { edit, textOf, valueOf } from "./edit.ts";
+import { isList, isNumber, itemsOf, scanObject } from "./json.ts";
+import type { JsonObject } from "./json.ts";
 
 /*
  * How a request may use a hand-over of KV. A prefill engine's `kv_transfer_params` belong to one prompt and may be used
@@ -17,38 +20,63 @@ export type Way =
   /** To a decode engine alone, which computes the prompt's KV itself: right, but slower, and a load on decode. */
   | { readonly kind: "alone"; readonly why: Alone }
   /** Each prompt by itself – alone, with `why` – and the answers put together. */
-  | { readonly kind: "split"; readonly bodies: readonly Body[]; readonly why?: Alone };
+  | { readonly kind: "split"; readonly bodies: readonly JsonObject[]; readonly why?: Alone };
 
-export function wayOf(path: string, body: Body, handOver: RelayHandOver): Way {
+export function wayOf(path: string, body: JsonObject, handOver: RelayHandOver): Way {
   // Decode finds the KV of each prompt in the store by itself.
   if (handOver === "store") return { kind: "pair" };
   const choices: { why?: Alone } = hasSeveralChoices(body) ? { why: "several_choices" } : {};
-  if (path !== "/v1/completions" || countPrompts(body) <= 1)
+  const prompts = promptsOf(body);
+  if (path !== "/v1/completions" || prompts.count + countEmbeds(body) <= 1)
     return choices.why ? { kind: "alone", why: choices.why } : { kind: "pair" };
-  const { prompt } = body;
   const canSplit =
-    Array.isArray(prompt) && prompt.length <= splitMax && !isGiven(body, "prompt_embeds");
+    prompts.each && prompts.count <= splitMax && !isGiven(valueOf(body, "prompt_embeds"));
   // The events of several streams would have to be rewritten and woven into one.
-  if (!canSplit || isGiven(body, "stream")) return { kind: "alone", why: "several_prompts" };
-  const bodies = prompt.map((one: unknown) => ({ ...body, prompt: one }));
+  if (!canSplit || isGiven(valueOf(body, "stream")))
+    return { kind: "alone", why: "several_prompts" };
+  const bodies = prompts.each.map((prompt) => ofJson(edit(body, { prompt })));
   return { kind: "split", bodies, ...choices };
 }
 
 /** vLLM takes "2" for 2, so whatever is not plainly one counts as several. */
-function hasSeveralChoices(body: Body): boolean {
-  const isOne = (key: string) => !isGiven(body, key) || body[key] === 1;
-  return !isOne("n") || !isOne("best_of") || isGiven(body, "use_beam_search");
+function hasSeveralChoices(body: JsonObject): boolean {
+  const isOne = (value: unknown) => !isGiven(value) || value === 1;
+  const isSearch = isGiven(valueOf(body, "use_beam_search"));
+  return !isOne(valueOf(body, "n")) || !isOne(valueOf(body, "best_of")) || isSearch;
 }
 
-/** A list of numbers is one prompt of token ids; a list of anything else has a prompt in each item. */
-function countPrompts({ prompt, prompt_embeds: embeds }: Body): number {
-  const texts = Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
-  const vectors = Array.isArray(embeds) ? embeds.length : 1;
-  return (prompt === undefined || prompt === null ? 0 : texts) + (embeds ? vectors : 0);
+interface Prompts {
+  readonly count: number;
+  /** The JSON text of each, when they are a list. A list of numbers is one prompt of token ids. */
+  readonly each?: readonly Buffer[];
 }
 
-const isGiven = (body: Body, key: string): boolean =>
-  body[key] !== undefined && body[key] !== null && body[key] !== false;
+function promptsOf(body: JsonObject): Prompts {
+  const text = textOf(body, "prompt");
+  if (!text || text.toString("latin1", 0, nullText.length) === nullText) return { count: 0 };
+  const [first] = itemsOf(text);
+  if (!isList(text) || (first && isNumber(first))) return { count: 1 };
+  const each = [...itemsOf(text)];
+  return { count: each.length, each };
+}
+
+function countEmbeds(body: JsonObject): number {
+  const embeds = valueOf(body, "prompt_embeds");
+  if (Array.isArray(embeds)) return embeds.length;
+  return embeds ? 1 : 0;
+}
+
+const nullText = "null";
+
+const isGiven = (value: unknown): boolean =>
+  value !== undefined && value !== null && value !== false;
+
+/** What we put together is JSON as well. */
+function ofJson(bytes: Buffer): JsonObject {
+  const object = scanObject(bytes);
+  if (!object) throw new Error("a body that was put together is no JSON object");
+  return object;
+}
 
 /** One answer from those of a request's prompts: choices in the order of the prompts, usage in sum. */
 export function mergeAnswers(answers: readonly Body[]): Body {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { OpenStream, Task } from "./outcome.ts";
-import { parseBody } from "./body.ts";
+import { scanObject } from "./json.ts";
 import { forwarded } from "./legs.ts";
 import type { Outcome } from "./metrics.ts";
 import { createObtain } from "./obtain.ts";
@@ -24,9 +24,9 @@ export function createRelay(setup: RelaySetup) {
   async function relay(
     incoming: IncomingMessage,
     response: ServerResponse,
-    text: string,
+    bytes: Buffer,
   ): Promise<void> {
-    const body = parseBody(text);
+    const body = scanObject(bytes);
     if (!body) {
       metrics.finished("rejected");
       return refuse(response, 400, "The request body is not a JSON object.", "BadRequestError");
@@ -65,9 +65,9 @@ export function createRelay(setup: RelaySetup) {
       case "stream":
         return stream(result, response, ended);
       case "answer": {
-        const { status, headers, text } = result;
-        const length = { "content-length": Buffer.byteLength(text) };
-        response.writeHead(status, { ...forwarded(headers), ...length }).end(text);
+        const { status, headers, bytes } = result;
+        const length = { "content-length": bytes.length };
+        response.writeHead(status, { ...forwarded(headers), ...length }).end(bytes);
         return "served";
       }
       case "refused":

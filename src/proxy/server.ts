@@ -54,8 +54,8 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
       return reject(response, 503, `More than ${limits.concurrentMax} requests at once.`);
     active += 1;
     try {
-      const text = await readBody(incoming, limits.bodyBytesMax);
-      if (text !== undefined) return await relay(incoming, response, text);
+      const bytes = await readBody(incoming, limits.bodyBytesMax);
+      if (bytes !== undefined) return await relay(incoming, response, bytes);
       reject(response, 413, `The request body is larger than ${limits.bodyBytesMax} bytes.`);
     } finally {
       active -= 1;

@@ -2,18 +2,20 @@ import { setMaxListeners } from "node:events";
 import type { Task, WholeAnswer } from "./outcome.ts";
 import { parseBody } from "./body.ts";
 import type { Body } from "./body.ts";
+import { jsonOf } from "./edit.ts";
+import type { JsonObject } from "./json.ts";
 import type { createObtain, Result } from "./obtain.ts";
 import { mergeAnswers } from "./prompts.ts";
 
 /** Pieces of one request that run side by side; the rest wait their turn. */
 const atOnceMax = 8;
 
-type Part = WholeAnswer & { readonly body: Body };
+type Part = WholeAnswer & { readonly answer: Body };
 
 /** Each prompt of a request on its own way, and one answer from all. The first piece that fails ends the others. */
 export const createSplit =
   (obtain: ReturnType<typeof createObtain>) =>
-  async (task: Task, bodies: readonly Body[], withPrefill: boolean): Promise<Result> => {
+  async (task: Task, bodies: readonly JsonObject[], withPrefill: boolean): Promise<Result> => {
     const group = new AbortController();
     setMaxListeners(0, group.signal); // As many as there are legs; each leaves with its leg.
     const leave = () => group.abort();
@@ -37,13 +39,13 @@ export const createSplit =
     task.gone.removeEventListener("abort", leave);
     const first = parts.get(0);
     if (failure || !first) return failure ?? { kind: "gone" };
-    const inOrder = [...parts].toSorted(([a], [b]) => a - b).map(([, { body }]) => body);
-    return { ...first, text: JSON.stringify(mergeAnswers(inOrder)) };
+    const inOrder = [...parts].toSorted(([a], [b]) => a - b).map(([, { answer }]) => answer);
+    return { ...first, bytes: jsonOf(mergeAnswers(inOrder)) };
   };
 
 function partOf(result: Result): Part | undefined {
   if (result.kind === "stream") result.leave();
   if (result.kind !== "answer" || result.status !== 200) return undefined;
-  const body = parseBody(result.text);
-  return body && { ...result, body };
+  const answer = parseBody(result.bytes.toString("utf8"));
+  return answer && { ...result, answer };
 }

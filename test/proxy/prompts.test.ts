@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { scanObject } from "../../src/proxy/json.ts";
+import type { JsonObject } from "../../src/proxy/json.ts";
 import { mergeAnswers, wayOf } from "../../src/proxy/prompts.ts";
 import { createScene, json, metricsOf, post, sse } from "./rig.ts";
 import type { Answer, FakeEngine } from "./rig.ts";
@@ -7,6 +9,12 @@ const { pair: pairOf, engine, stop } = createScene();
 afterEach(stop);
 
 const several = { kind: "alone", why: "several_choices" };
+function bodyOf(value: object): JsonObject {
+  const body = scanObject(Buffer.from(JSON.stringify(value)));
+  if (!body) throw new Error("not an object");
+  return body;
+}
+
 const prompts = { kind: "alone", why: "several_prompts" };
 
 test.each<[object, object | "split"]>([
@@ -30,16 +38,16 @@ test.each<[object, object | "split"]>([
   [{ prompt: "a", prompt_embeds: "x" }, prompts],
   [{ prompt_embeds: ["x", "y"] }, prompts],
 ])("%j goes the way of %j", (body, way) => {
-  const found = wayOf("/v1/completions", { ...body }, "params");
+  const found = wayOf("/v1/completions", bodyOf(body), "params");
   if (way === "split") expect(found.kind).toBe("split");
   else expect(found).toEqual(way);
-  expect(wayOf("/v1/completions", { ...body }, "store")).toEqual({ kind: "pair" });
+  expect(wayOf("/v1/completions", bodyOf(body), "store")).toEqual({ kind: "pair" });
 });
 
 test("a chat has one prompt, whatever else it holds", () => {
   const path = "/v1/chat/completions";
-  expect(wayOf(path, { prompt: ["a", "b"] }, "params")).toEqual({ kind: "pair" });
-  expect(wayOf(path, { n: 3 }, "params")).toEqual(several);
+  expect(wayOf(path, bodyOf({ prompt: ["a", "b"] }), "params")).toEqual({ kind: "pair" });
+  expect(wayOf(path, bodyOf({ n: 3 }), "params")).toEqual(several);
 });
 
 test("merged answers count their choices on, and add up their usage, details included", () => {

@@ -1,7 +1,5 @@
-import fc from "fast-check";
 import { request } from "undici";
 import { afterEach, describe, expect, test } from "vitest";
-import { decodeBody, prefillBody } from "../../src/proxy/body.ts";
 import { choose } from "../../src/proxy/choose.ts";
 import { createScene, echoAnswer, json, post, prefillAnswer } from "./rig.ts";
 import type { Answer } from "./rig.ts";
@@ -302,18 +300,4 @@ test("the choice is the least loaded, suspects and tried ones last", () => {
   expect(choose([candidate("a", 9), candidate("b", 1, true)], new Set(), 0)?.name).toBe("a");
   expect(choose([candidate("a", 0), candidate("b", 1, true)], new Set(["a"]), 0)?.name).toBe("b");
   expect(choose([], new Set(), 0)).toBeUndefined();
-});
-
-test("whatever a body holds, decode gets it unchanged but for the KV parameters, and prefill asks for one token", () => {
-  fc.assert(
-    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (body) => {
-      const { kv_transfer_params: _kv, ...rest } = body;
-      expect(decodeBody(body, null)).toEqual(rest);
-      expect(prefillBody(body)).toMatchObject({
-        max_tokens: 1,
-        stream: false,
-        kv_transfer_params: { do_remote_decode: true },
-      });
-    }),
-  );
 });
