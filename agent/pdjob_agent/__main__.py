@@ -13,7 +13,7 @@ import time  # noqa: E402
 from typing import Any  # noqa: E402
 
 from .errors import AgentError  # noqa: E402
-from .joining import LEFT, gcs_answers, join, leave_if_refused  # noqa: E402
+from .joining import LEFT, gcs_answers, hold, join, leave_if_refused, leave_with_raylet  # noqa: E402
 from .verbs import READS, VERBS  # noqa: E402
 
 START_TIMEOUT_S = 30.0
@@ -32,12 +32,14 @@ def main() -> int:
     deadline.start()
     try:
         cluster = join(options.address, options.namespace)
+        held = hold(cluster.raylet_socket())
     except AgentError as error:
         WRITER.write({"fatal": error.as_json()})
         return 1
     deadline.cancel()
     WRITER.write({"hello": cluster.hello()})
     threading.Thread(target=watch_gcs, args=[options.address], daemon=True).start()
+    threading.Thread(target=leave_with_raylet, args=[held], daemon=True).start()
     serve(sys.stdin.buffer, WRITER, lambda verb, args: perform(cluster, verb, args, options.address), READS)
     # At once, whatever still runs: Ray's own shutdown can hang, names in Ray are all the state there is, and what we
     # would still do without an orchestrator might undo what its successor does.

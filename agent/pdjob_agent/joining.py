@@ -1,5 +1,6 @@
 """Joining a Ray cluster, and saying in our words why that failed."""
 
+import contextlib
 import os
 import re
 import socket
@@ -58,6 +59,30 @@ def leave_if_refused(error: Exception, address: str) -> None:
     if is_refusal(error):
         sys.stderr.write(f"the Ray cluster at {address} is not the one that was joined: leaving\n")
         os._exit(LEFT)
+
+
+def hold(raylet_socket: str) -> socket.socket:
+    """A connection to the raylet that our driver joined by. It says nothing, and ends with that raylet."""
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    held.settimeout(CONNECT_TIMEOUT_S)
+    try:
+        held.connect(raylet_socket)
+    except OSError as error:
+        text = f"The raylet of {raylet_socket}, by which this agent joined, has ended at once: {error}."
+        raise AgentError("RayUnreachable", text) from error
+    held.settimeout(None)
+    return held
+
+
+def leave_with_raylet(held: socket.socket) -> None:
+    """Returns never. A driver whose raylet has ended lives on while the GCS does, and is only half there: its tasks
+    find no node, and what becomes of actors reaches it late or never. Nothing gives it another raylet but a new start.
+    """
+    with contextlib.suppress(OSError):
+        while held.recv(4096):
+            pass
+    sys.stderr.write("the raylet by which this agent joined has ended: leaving\n")
+    os._exit(LEFT)
 
 
 def gcs_answers(address: str) -> bool:

@@ -58,6 +58,9 @@ class RayCluster:
             "nodeIp": ray.util.get_node_ip_address(),
         }
 
+    def raylet_socket(self) -> str:
+        return str(ray._private.worker.global_worker.node.raylet_socket_name)
+
     def nodes(self) -> list[Json]:
         free = ray._private.state.available_resources_per_node()
         return [

@@ -45,6 +45,10 @@ class LocalRay:
         index = len(self._nodes)
         return self._start(str(index), [f"--address={self.address}", f"--num-gpus={gpus}", "--num-cpus=4"])
 
+    def raylet(self) -> int:
+        """Pid of the head's."""
+        return next(pid for pid in session_of(self._nodes[0].pid) if command_of(pid).endswith("/raylet"))
+
     def _start(self, host: str, args: list[str]) -> subprocess.Popen[bytes]:
         first = 10_000 + len(self._nodes) * 150 + random.randint(0, 40) * 100
         common = [f"--node-ip-address={self._subnet}.{host}", "--object-store-memory=80000000"]
@@ -81,6 +85,11 @@ def session_of(leader: int) -> list[int]:
             except ProcessLookupError:
                 continue
     return found
+
+
+def command_of(pid: int) -> str:
+    with open(f"/proc/{pid}/cmdline") as file:
+        return file.read().split("\0", 1)[0]
 
 
 def free_port() -> int:
