@@ -14,7 +14,7 @@ export default defineConfig({
           name: "unit",
           sequence: { groupOrder: 0 },
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/slow/**", "test/simulation/**", "test/faults/**"],
+          exclude: ["test/e2e/**", "test/slow/**", "test/simulation/**", "test/faults/*.test.ts"],
           maxWorkers: 2,
           // They get the processor time that tests on the real stack leave.
           testTimeout: 120_000,
@@ -62,7 +62,7 @@ export default defineConfig({
         test: {
           name: "faults",
           sequence: { groupOrder: 4 },
-          include: ["test/faults/**/*.test.ts"],
+          include: ["test/faults/*.test.ts"],
           fileParallelism: false,
           testTimeout: 400_000,
           hookTimeout: 120_000,

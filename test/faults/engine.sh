@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Starts the simulated engine with the switches that the control file holds, once: `engine.sh CONTROL_FILE serve …`.
-control=$1
+# Starts the simulated engine with the switches of the first file in a folder, which it takes away: `engine.sh FOLDER serve …`.
+switches=$1
 shift
-if [ "$1" = serve ] && mv "$control" "$control.$$" 2>/dev/null; then
-  . "$control.$$"
-  rm -f "$control.$$"
+if [ "$1" = serve ]; then
+  # Of those that boot at the same time one gets it, and the others look for the next.
+  for file in "$switches"/[0-9]*[0-9]; do
+    mv "$file" "$file.$$" 2>/dev/null || continue
+    . "$file.$$"
+    rm -f "$file.$$"
+    break
+  done
 fi
 
 # The word after a flag.

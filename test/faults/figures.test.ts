@@ -33,10 +33,7 @@ beforeAll(async () => {
   await rig.client.start(spec);
   await untilPhase(rig.client, job, "READY");
 });
-afterAll(async () => {
-  await rig.stop();
-  await respawner.stop();
-});
+afterAll(async () => respawner.stop());
 
 interface Figures {
   readonly noticedMs: number;

@@ -2,19 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expectedText } from "../../src/sim/text.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { complete } from "../support/rig.ts";
+import type { Outcome } from "./rules/amnesty.ts";
 
 const lanes = 4;
 const tokens = 30;
 /** A lane that cannot reach anything tries again after this long. */
 const pauseMs = 200;
-
-/** How one request ended. `error` is explicit: a status, a refused connection or an error event; `silent` is not. */
-export interface Outcome {
-  readonly startedMs: number;
-  readonly endedMs: number;
-  readonly kind: "ok" | "error" | "silent";
-  readonly text: string;
-}
 
 /** Streams and whole answers until stopped, each compared word for word with what the simulated engines must say. */
 export function startLoad(spec: JobSpec) {
@@ -28,7 +21,11 @@ export function startLoad(spec: JobSpec) {
       const prompt = `lane ${number} turn ${turn}`;
       const verdict = await complete(spec, { prompt, max_tokens: tokens, stream }).then(
         (answer) => judge(answer, prompt, stream),
-        (error: Error) => ({ kind: "error" as const, text: error.message }),
+        (error: Error) => ({
+          kind: "error" as const,
+          text: inWords(error),
+          isBroken: true as const,
+        }),
       );
       outcomes.push({ startedMs, endedMs: Date.now(), ...verdict });
       if (verdict.kind !== "ok") await sleep(pauseMs);
@@ -44,6 +41,10 @@ export function startLoad(spec: JobSpec) {
     },
   };
 }
+
+/** What undici means is in the cause. */
+const inWords = ({ message, cause }: Error): string =>
+  cause instanceof Error ? `${message}: ${cause.message}` : message;
 
 function judge(
   { status, text }: { readonly status: number; readonly text: string },

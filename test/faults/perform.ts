@@ -1,32 +1,35 @@
-import { writeFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { Role } from "../../src/domain/role.ts";
 import type { ScaleRequest } from "../../src/domain/scale.ts";
-import { leftOf, rigSpec } from "../support/rig.ts";
 import type { OwnRig } from "../support/rig.ts";
+import { fullDiskForProxyLog, switchNextEngine } from "./boots.ts";
+import { applyChange, restart, scale, stopAndStart, undoChange } from "./operate.ts";
+import { raceForGpus } from "./race.ts";
 import { temporalPid } from "./respawn.ts";
 import type { Respawner } from "./respawn.ts";
-import type { Step } from "./schedule.ts";
+import type { Step } from "./rules/schedule.ts";
 import {
   agentPid,
+  engineOf,
+  enginesOn,
   freeze,
   partOfNode,
-  pidsOfEngine,
-  proxyPid,
+  proxyOf,
   stealProxyPort,
   strike,
 } from "./strike.ts";
+import type { Blow } from "./strike.ts";
 
 const slowBootMs = 6_000;
-/** How long other jobs hold GPUs that this one may want. */
-const raceForMs = 5_000;
+/** The head is down for less, and more, than a supervisor needs. */
+const headDownMs = [0, 3_000] as const;
 
 export interface Target {
   readonly rig: OwnRig;
-  readonly spec: JobSpec;
-  /** File that the next engine reads its switches from. */
-  readonly controlFile: string;
+  /** As it is wanted now. */
+  spec: JobSpec;
+  /** Folder whose files are the switches that the next engines take, one each. */
+  readonly switches: string;
   /** Counts that were asked for last. */
   readonly wanted: Record<Role, number>;
   readonly respawner: Respawner;
@@ -36,15 +39,26 @@ export interface Target {
   readonly violations: string[];
 }
 
+/** What one step did. */
+export interface Deed extends Omit<Blow, "struck"> {
+  /** Whether it hit what it was meant for; a function where only time tells. */
+  readonly struck: boolean | (() => boolean);
+  /** Incarnations of the engines that it hit. */
+  readonly engines?: readonly string[];
+  /** The proxy's process before it, where it hit that. */
+  readonly proxyPid?: number | undefined;
+  /** When the blow was over, where the step waited for what came of it. */
+  readonly doneMs?: number | undefined;
+}
+
 /** Whose first replica a step restarts. */
 export const restartedRole = ({ pick }: Step): Role => (pick % 2 === 0 ? "prefill" : "decode");
 
 /** Does one step to the real stack. What it wants to hit may be gone by then: that is no error. */
-export async function perform(step: Step, target: Target): Promise<string> {
+export async function perform(step: Step, target: Target): Promise<Deed> {
   const { kind, pick } = step;
   const { rig, respawner } = target;
   const node = pick % rig.stack.nodes.length;
-  const engine = (): ReturnType<typeof pidsOfEngine> => pidsOfEngine(target, pick);
   switch (kind) {
     case "scaleDecode":
     case "scalePrefill":
@@ -53,34 +67,34 @@ export async function perform(step: Step, target: Target): Promise<string> {
       return restart(`${restartedRole(step)}-0`, target);
     case "restartProxy":
       return restart("proxy", target);
+    case "apply":
+      return applyChange(pick, target);
+    case "undo":
+      return undoChange(pick, target);
+    case "stopAndStart":
+      return stopAndStart(target);
     case "killEngine":
-      return strike((await engine()).engine, "SIGKILL");
     case "killEngineCore":
-      return strike((await engine()).core, "SIGKILL");
     case "hangEngine":
-      return strike((await engine()).engine, "SIGSTOP");
     case "killGuard":
-      return strike((await engine()).guard, "SIGKILL");
     case "freezeGuard":
-      return freeze((await engine()).guard, pick);
     case "killActor":
-      return strike((await engine()).actor, "SIGKILL");
     case "freezeActor":
-      return freeze((await engine()).actor, pick);
+      return onEngine(kind, pick, target);
     case "killProxy":
-      return strike(await proxyPid(target), "SIGKILL");
     case "freezeProxy":
-      return freeze(await proxyPid(target), pick);
     case "stealProxyPort":
-      return stealProxyPort(target);
+    case "fullDiskForProxyLog":
+      return onProxy(kind, pick, target);
     case "killNode":
-      return respawner.node(node);
+    case "killRaylet":
+    case "killHead":
+    case "loseRay":
+      return onRay(kind, { node, pick }, target);
     case "freezeRaylet":
       return freeze(partOfNode(respawner.pids.nodes[node] ?? 0, "raylet"), pick);
     case "freezeGcs":
       return freeze(partOfNode(respawner.pids.head, "gcs_server"), pick);
-    case "loseRay":
-      return respawner.ray();
     case "killAgent":
       return strike(agentPid(target), "SIGKILL");
     case "freezeAgent":
@@ -90,64 +104,94 @@ export async function perform(step: Step, target: Target): Promise<string> {
     case "freezeWorker":
       return freeze(rig.stack.workerPid(), pick);
     case "killTemporal":
-      return respawner.temporal();
+      return { struck: true, text: await respawner.temporal() };
     case "freezeTemporal":
       return freeze(temporalPid(rig), pick);
     case "raceForGpus":
       return raceForGpus(pick, target);
     case "failNextBoot":
-      return control(target, "export PDJOB_SIM_BOOT_FAILURE='CUDA out of memory (pretended)'");
+      return switchNextEngine(
+        "export PDJOB_SIM_BOOT_FAILURE='CUDA out of memory (pretended)'",
+        target,
+      );
     case "slowNextBoot":
-      return control(target, `export PDJOB_SIM_BOOT_MS=${slowBootMs}`);
+      return switchNextEngine(`export PDJOB_SIM_BOOT_MS=${slowBootMs}`, target);
     case "stealNextPort":
-      return control(target, "steal_port=yes");
+      return switchNextEngine("steal_port=yes", target);
     case "fullDiskForNextLog":
-      return control(target, "full_disk=yes");
+      return switchNextEngine("full_disk=yes", target);
   }
 }
 
-async function scale(role: Role, replicas: number, { wanted, signal }: Target): Promise<string> {
-  wanted[role] = replicas;
-  await signal({ role, replicas });
-  return `${role}=${replicas}`;
+type EngineFault =
+  | "killEngine"
+  | "killEngineCore"
+  | "hangEngine"
+  | "killGuard"
+  | "freezeGuard"
+  | "killActor"
+  | "freezeActor";
+
+async function onEngine(kind: EngineFault, pick: number, target: Target): Promise<Deed> {
+  const { names: engines, engine, core, guard, actor } = await engineOf(target, pick);
+  const blow = await {
+    killEngine: () => strike(engine, "SIGKILL"),
+    killEngineCore: () => strike(core, "SIGKILL"),
+    hangEngine: () => strike(engine, "SIGSTOP"),
+    killGuard: () => strike(guard, "SIGKILL"),
+    freezeGuard: () => freeze(guard, pick),
+    killActor: () => strike(actor, "SIGKILL"),
+    freezeActor: () => freeze(actor, pick),
+  }[kind]();
+  return { ...blow, text: `${engines.join()} ${blow.text}`, engines };
 }
 
-/** Refused while the server is away: a user would try again, or not. */
-async function restart(what: string, { rig, spec }: Target): Promise<string> {
-  const refusal = await rig.client.restart(spec.name, what).then(
-    () => "",
-    (error: Error) => ` refused: ${error.message}`,
-  );
-  return `${what}${refusal}`;
+type ProxyFault = "killProxy" | "freezeProxy" | "stealProxyPort" | "fullDiskForProxyLog";
+
+async function onProxy(kind: ProxyFault, pick: number, target: Target): Promise<Deed> {
+  const { name, pid } = await proxyOf(target);
+  switch (kind) {
+    case "killProxy":
+      return { ...(await strike(pid, "SIGKILL")), proxyPid: pid };
+    case "freezeProxy":
+      return freeze(pid, pick);
+    case "stealProxyPort":
+      return { ...(await stealProxyPort(target, pid)), proxyPid: pid };
+    case "fullDiskForProxyLog":
+      return { ...(await fullDiskForProxyLog(target, name, pid)), proxyPid: pid };
+  }
 }
 
-function control({ controlFile }: Target, text: string): string {
-  writeFileSync(controlFile, `${text}\n`);
-  return text;
-}
+type RayFault = "killNode" | "killRaylet" | "killHead" | "loseRay";
 
-/** Two jobs at once want GPUs that cannot be enough for both, and maybe for a scale-up of ours. Neither may leave anything. */
-async function raceForGpus(
-  pick: number,
-  { rig, spec: { name: job }, violations }: Target,
-): Promise<string> {
-  const [one, other] = await Promise.all(
-    ["left", "right"].map((side) =>
-      rigSpec(rig, `${side}-${job}-${pick}`, {
-        prefill: { replicas: 1, numGpus: 4 },
-        decode: { replicas: 1, numGpus: 4 },
-      }),
-    ),
-  );
-  const racers = [one, other].filter((spec) => spec !== undefined);
-  await Promise.all(racers.map((spec) => rig.client.start(spec)));
-  await sleep(raceForMs);
-  const phases = await Promise.all(
-    racers.map(async ({ name }) => (await rig.client.status(name)).phase),
-  );
-  await Promise.all(racers.map(({ name }) => rig.client.stop(name)));
-  await Promise.all(racers.map(({ name }) => rig.client.result(name)));
-  const left = (await Promise.all(racers.map((spec) => leftOf(rig, spec)))).flat();
-  violations.push(...left.map((what) => `a racer left ${what}`));
-  return `${phases.join(" and ")}, stopped`;
+/** What is struck is read before it is; afterwards nobody knows. */
+async function onRay(
+  kind: RayFault,
+  { node, pick }: { readonly node: number; readonly pick: number },
+  target: Target,
+): Promise<Deed> {
+  const { respawner } = target;
+  switch (kind) {
+    case "killNode": {
+      const engines = await enginesOn(target, node);
+      return { struck: true, text: await respawner.node(node), engines };
+    }
+    case "killRaylet": {
+      const engines = await enginesOn(target, node);
+      const raylet = partOfNode(respawner.pids.nodes[node] ?? 0, "raylet");
+      if (raylet === undefined) return { struck: false, text: "no raylet there" };
+      return { struck: true, text: await respawner.raylet(node, raylet), engines };
+    }
+    case "killHead": {
+      const { pid: proxyPid } = await proxyOf(target);
+      const downMs = headDownMs[pick % headDownMs.length] ?? 0;
+      await respawner.head({ downMs });
+      return { struck: true, text: `the head is now ${respawner.pids.head}`, proxyPid };
+    }
+    case "loseRay": {
+      const engines = await enginesOn(target);
+      const { pid: proxyPid } = await proxyOf(target);
+      return { struck: true, text: await respawner.ray(), engines, proxyPid };
+    }
+  }
 }

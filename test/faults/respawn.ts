@@ -5,13 +5,15 @@ import { startGuarded } from "../../src/dev/guarded.ts";
 import type { Guarded, GuardedCommand } from "../../src/dev/guarded.ts";
 import { eventually } from "../support/eventually.ts";
 import { isListening } from "../support/listening.ts";
-import { allProcesses, treeOf } from "../support/processes.ts";
+import { allProcesses, isProcess, treeOf } from "../support/processes.ts";
 import type { OwnRig } from "../support/rig.ts";
 
 const stopGraceS = 0.5;
 const nodeJoinsWithinMs = 90_000;
 /** Ray's `gcs_rpc_server_reconnect_timeout_s` is 60 s. */
 const rayletGivesUpMs = 180_000;
+/** `ray start --block` looks every second whether its raylet lives. */
+const startEndsWithinMs = 30_000;
 
 /** Kills parts of the embedded stack and starts them again with the very command that they ran, as a supervisor would. */
 export function createRespawner(rig: OwnRig) {
@@ -39,11 +41,21 @@ export function createRespawner(rig: OwnRig) {
       if (command) pids.nodes[index] = await start(command);
       return `node ${index} is now ${pids.nodes[index]}`;
     },
+    /** The raylet alone; its engines die with it. The node comes back once its `ray start` has noticed. */
+    async raylet(index: number, raylet: number): Promise<string> {
+      process.kill(raylet, "SIGKILL");
+      const pid = pids.nodes[index] ?? 0;
+      await eventually("its ray start has ended", () => !isProcess(pid), startEndsWithinMs);
+      const command = commands.nodes[index];
+      if (command) pids.nodes[index] = await start(command);
+      return `node ${index} is now ${pids.nodes[index]}`;
+    },
     /** The node's engines die with it, and it does not come back. */
     loseNode: (index: number): Promise<void> => killTrees([pids.nodes[index]]),
     /** The head alone, and with it the proxy. Whether its tables are kept depends on how it was started. */
-    async head(): Promise<void> {
+    async head({ downMs = 0 } = {}): Promise<void> {
       await killTrees([pids.head]);
+      await sleep(downMs);
       forgetAddress(commands.head);
       pids.head = await start(commands.head);
       await eventually("the GCS listens again", () => isListening(rig.stack.rayAddress));
@@ -53,7 +65,7 @@ export function createRespawner(rig: OwnRig) {
       await Promise.all(
         commands.nodes.map(async (command, index) => {
           const pid = pids.nodes[index] ?? 0;
-          await eventually(`node ${index} has ended`, () => !isRunning(pid), rayletGivesUpMs);
+          await eventually(`node ${index} has ended`, () => !isProcess(pid), rayletGivesUpMs);
           pids.nodes[index] = await start(command);
         }),
       );
@@ -82,8 +94,10 @@ export function createRespawner(rig: OwnRig) {
       await eventually("Temporal listens", () => isListening(rig.stack.temporalAddress));
       return `Temporal ${pid} is back`;
     },
+    /** Ends what was started here, then the rig: it removes the folders that Ray writes into as long as it runs. */
     async stop(): Promise<void> {
-      for (const one of started) await one.stop(stopGraceS);
+      await Promise.all(started.map((one) => one.stop(stopGraceS)));
+      await rig.stop();
     },
   };
 }
@@ -130,17 +144,9 @@ async function killTrees(roots: readonly (number | undefined)[]): Promise<void> 
   const trees = roots.map((root) => (root === undefined ? [] : treeOf(root)));
   for (const [first] of trees) if (first) process.kill(first.pid, "SIGKILL");
   await eventually(`the trees of ${roots.join(", ")} are gone`, () =>
-    trees.flat().every(({ pid }) => !isRunning(pid)),
+    trees.flat().every(({ pid }) => !isProcess(pid)),
   );
 }
-
-const isRunning = (pid: number): boolean => {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-};
 
 /** The server whose database is in the rig's folder. */
 export function temporalPid({ dir }: OwnRig): number {

@@ -56,6 +56,21 @@ export function treeOf(root: number): readonly ProcessRow[] {
   return [...all.filter(({ pid }) => pid === root), ...below(root)];
 }
 
+/** The kernel's letter: R, S, D, Z (dead, not reaped), T (stopped), …; undefined when there is no such process. */
+export function stateOfProcess(pid: number): string | undefined {
+  try {
+    return /^State:\s+(\w)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** One that is dead and not reaped does not run. */
+export const isProcess = (pid: number): boolean => {
+  const state = stateOfProcess(pid);
+  return state !== undefined && state !== "Z" && state !== "X";
+};
+
 /** Memory that is not swapped or shared away; 0 once it has ended. */
 export function residentBytes(pid: number): number {
   try {
@@ -78,6 +93,7 @@ export const parentOf = (pid: number | undefined): number | undefined =>
 export function holderOfGuard(engine: number): number | undefined {
   const guard = parentOf(engine);
   const pipe = linkOf(`/proc/${guard}/fd/0`);
+  if (pipe === "") return undefined; // Or any process would do of which a link cannot be read.
   return allProcesses().find(
     ({ pid }) => pid !== guard && fdsOf(pid).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === pipe),
   )?.pid;
