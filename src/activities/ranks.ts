@@ -1,8 +1,10 @@
 import { cancellationSignal } from "@temporalio/activity";
 import type { ActionInput } from "../domain/action.ts";
 import { parseVersion } from "../domain/connectors/version.ts";
+import type { Version } from "../domain/connectors/version.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { incarnationName, rankName, replicaName } from "../domain/names.ts";
+import type { Role } from "../domain/role.ts";
 import { defaultHealth } from "../domain/spec.ts";
 import type { Bundle, Endpoint, JobSpec, RoleSpec } from "../domain/spec.ts";
 import { nameOfRank } from "../plan/condemn.ts";
@@ -11,13 +13,25 @@ import { replicaBundles } from "../plan/placement.ts";
 import type { Agent } from "../ray/agent.ts";
 import type { VerbResult } from "../ray/contract.ts";
 import { asksForProxyHost, enginePorts, renderEngine } from "../render/engine.ts";
+import { renderStallRequest } from "../render/canary.ts";
 import { uploadedFiles } from "./files.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 export const healthPath = "/health";
 
-const probeOf = ({ health = defaultHealth }: JobSpec) => ({ path: healthPath, ...health });
+/** How the engine is asked from then on whether it serves. */
+async function probeOf(spec: JobSpec, role: Role, version?: Version) {
+  const { stallS = defaultHealth.stallS, ...health } = spec.health ?? defaultHealth;
+  const probe = { path: healthPath, ...health };
+  if (stallS === 0) return probe;
+  const asked = renderStallRequest(spec, role, version);
+  if (asked === undefined) return { ...probe, stall: { afterS: stallS } };
+  const { keys, ...ask } = asked;
+  const { [role]: key } = await resolveSecrets(keys, "api_key");
+  const stall = { afterS: stallS, ask: key === undefined ? ask : { ...ask, key } };
+  return { ...probe, stall };
+}
 
 type StartInput = ActionInput<"startPrefill"> | ActionInput<"startDecode">;
 type Actor = VerbResult<"ensureReplica">;
@@ -101,7 +115,7 @@ async function startRank(
     cwd: spec.workingDir,
     specHash: fingerprint(files.length > 0 ? { argv, env, files } : { argv, env }),
     labels: labelsOf(spec.roles[replica.role]),
-    ...(rank === 0 ? { probe: probeOf(spec) } : {}),
+    ...(rank === 0 ? { probe: await probeOf(spec, replica.role, version) } : {}),
     files,
     emptied,
   };

@@ -45,6 +45,7 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
       intervalS: file.health.interval,
       timeoutS: file.health.timeout,
       failures: file.health.failures,
+      stallS: file.health.stall,
     },
     ...(file.canary ? {} : { canary: false }),
     drainS: { prefill: file.drain.prefill, decode: file.drain.decode },

@@ -23,6 +23,7 @@ const daySeconds = 24 * 60 * 60;
 export const healthIntervalMaxS = 60;
 export const healthTimeoutMaxS = 60;
 export const healthFailuresMax = 100;
+export const healthStallMaxS = daySeconds;
 export const timeoutMaxS = 7 * daySeconds;
 export const restartWindowMaxS = 7 * daySeconds;
 export const drainMaxS = daySeconds;

@@ -19,6 +19,11 @@ export const budgets = {
         failures: whole(1, limits.healthFailuresMax)
           .default(defaultHealth.failures)
           .describe("Failed probes in a row after which an engine that was healthy is replaced."),
+        stall: seconds(0, limits.healthStallMaxS)
+          .default(defaultHealth.stallS)
+          .describe(
+            "Seconds that an engine's core may stand still, by its metrics, before it is asked for one token, and again before it is replaced; 0 = for ever.",
+          ),
       },
       mapping,
     )

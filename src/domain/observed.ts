@@ -46,7 +46,8 @@ export interface ObservedPlacementGroup {
 
 /**
  * idle: the actor lives, no engine was started · starting: engine runs, /health refused so far ·
- * healthy: last probe 200 · unhealthy: was healthy, then `health.failures` probes in a row failed ·
+ * healthy: last probe 200 · unhealthy: was healthy, then `health.failures` probes in a row failed, or
+ * its engine core stood still ·
  * exited: the engine process ended · lost: the actor exists by name but did not answer.
  */
 export type EngineState = "idle" | "starting" | "healthy" | "unhealthy" | "exited" | "lost";
@@ -76,6 +77,8 @@ export interface ObservedReplica {
   readonly revision?: string;
   readonly kvRevision?: string;
   readonly exit?: ProcessExit;
+  /** Unhealthy, because its engine core has stood still for that many seconds: /health is answered all the same. */
+  readonly stalledS?: number;
   /** Last lines of the engine's output; set when it exited or turned unhealthy. */
   readonly logTail?: string;
 }

@@ -135,7 +135,9 @@ const spec = object({
   roles: perRole(role),
   restart: object({ restartsMax: whole(0), windowS: number }),
   rollout: optional(object({ surge: whole(0), unavailable: whole(0), attempts: whole(1) })),
-  health: optional(object({ intervalS: number, timeoutS: number, failures: whole(1) })),
+  health: optional(
+    object({ intervalS: number, timeoutS: number, failures: whole(1), stallS: optional(number) }),
+  ),
   canary: optional(flag),
   drainS: perRole(number),
   drainQuietS: optional(number),

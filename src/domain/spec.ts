@@ -95,9 +95,19 @@ export interface HealthSpec {
   readonly timeoutS: number;
   /** Failed probes in a row that make a healthy engine unhealthy. */
   readonly failures: number;
+  /**
+   * Seconds that its engine core may stand still before it is asked for a token, and again before it counts as hanging;
+   * 0 = for ever. Absent in specs of earlier versions: that of `defaultHealth`.
+   */
+  readonly stallS?: number;
 }
 
-export const defaultHealth: HealthSpec = { intervalS: 1, timeoutS: 3, failures: 3 };
+export const defaultHealth = {
+  intervalS: 1,
+  timeoutS: 3,
+  failures: 3,
+  stallS: 30,
+} as const satisfies HealthSpec;
 
 /** How a change of the engines goes through a role. */
 export interface RolloutSpec {

@@ -1,5 +1,6 @@
 import type { Failure } from "../domain/errors.ts";
 import type { Memory } from "../domain/memory.ts";
+import type { ObservedReplica } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { failedCanary } from "./canary.ts";
 import { afterExit, afterLoss } from "./next-step.ts";
@@ -38,11 +39,16 @@ function engineEnded(
   const ended = firstExited([...(actor ? [actor] : []), ...followers]);
   if (ended) return engineExited(spec.name, name, ended);
   if (actor?.state === "unhealthy") {
-    const message = `The engine of ${name} g${generation} stopped answering /health.${lastLines(actor.logTail)}`;
-    return { code: "EngineHealthTimeout", message };
+    const what = `The engine of ${name} g${generation} ${howItHangs(actor)}`;
+    return { code: "EngineHealthTimeout", message: what + lastLines(actor.logTail) };
   }
   return undefined;
 }
+
+const howItHangs = ({ stalledS }: ObservedReplica): string =>
+  stalledS === undefined
+    ? "stopped answering /health."
+    : `hangs: it answers /health, but its engine core makes no progress for ${stalledS} s.`;
 
 export function engineExited(job: string, name: string, ended: Ended & Rank): Failure {
   const { generation, rank } = ended;

@@ -36,10 +36,14 @@ export const observedReplica = z.object({
   revision: z.string().optional(),
   kvRevision: z.string().optional(),
   exit: processExit.optional(),
+  stalledS: z.number().optional(),
   logTail: z.string().optional(),
 });
 
-const observedFollower = observedReplica.extend({ rank: z.number().int().positive() });
+/** Nobody asks it over HTTP. */
+const observedFollower = observedReplica
+  .omit({ stalledS: true })
+  .extend({ rank: z.number().int().positive() });
 
 const member = z.object({
   name: z.string(),

@@ -55,6 +55,11 @@ export interface VerbArgs {
       readonly timeoutS: number;
       /** Failures in a row, after it was healthy once, that make it unhealthy. Default 3. */
       readonly failures?: number;
+      /** When its engine core counts as hanging; absent = never. Without `ask` no request is sent to find out. */
+      readonly stall?: {
+        readonly afterS: number;
+        readonly ask?: { readonly model?: string; readonly key?: string };
+      };
     };
     /** Written below `cwd` before the engine starts. */
     readonly files?: readonly { readonly path: string; readonly text: string }[];

@@ -23,6 +23,25 @@ const askedBy: Readonly<Record<HandOver, CanaryHandOver>> = {
   notifying: "models",
 };
 
+/**
+ * Whose token an engine that stands still is asked for, to see whether it hangs. Undefined when it may not be asked by
+ * itself, or the job wants no requests of ours.
+ */
+export function renderStallRequest(
+  spec: JobSpec,
+  role: Role,
+  version?: Version,
+): Pick<RenderedCanary, "model" | "keys"> | undefined {
+  const { handOver, keys } = renderCanary(spec, version);
+  if (spec.canary === false || handOver === "models") return undefined;
+  const model = servedName(spec.roles[role]);
+  const key = keys[role];
+  return {
+    ...(model === undefined || model.includes("{") ? {} : { model }),
+    keys: key === undefined ? {} : { [role]: key },
+  };
+}
+
 /** What a canary of this job asks its engines. */
 export function renderCanary({ roles: of }: JobSpec, version?: Version): RenderedCanary {
   const found = handOverBy(of.prefill.kvTransfer, version);

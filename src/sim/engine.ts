@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { sendError, sendJson } from "./answers.ts";
+import { untilAwake } from "./core.ts";
+import type { Core } from "./core.ts";
 import type { Generation } from "./generate.ts";
 import { createKv } from "./kv.ts";
 import type { Kv } from "./kv.ts";
@@ -24,6 +26,7 @@ interface EngineSetup {
   readonly options: EngineOptions;
   readonly env: NodeJS.ProcessEnv;
   readonly tokenMs: number;
+  readonly core: Core | undefined;
   /** The engine core died of a request; the server is to end soon. */
   readonly onDead: (why: string) => void;
 }
@@ -31,7 +34,7 @@ interface EngineSetup {
 type Route = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** The HTTP face of the simulated engine. */
-export function createEngine({ options, env, tokenMs, onDead }: EngineSetup): Engine {
+export function createEngine({ options, env, tokenMs, core, onDead }: EngineSetup): Engine {
   const kv = createKv(options, env);
   const { transfer } = kv;
   const model = options.servedModelNames[0] ?? options.model;
@@ -42,7 +45,9 @@ export function createEngine({ options, env, tokenMs, onDead }: EngineSetup): En
     phase = "dead";
     onDead(why);
   };
-  const serve = createServing({ options, kv, metrics, tokenMs, phase: () => phase, onPoison });
+  const awake = (): Promise<void> => untilAwake(core, () => phase);
+  const how = { options, kv, metrics, tokenMs, phase: () => phase, awake, onPoison };
+  const serve = createServing(how);
 
   const alive: Route = (_, response) =>
     response.writeHead(phase === "dead" ? 503 : 200, { "content-length": 0 }).end();

@@ -1,8 +1,9 @@
-import { spawn } from "node:child_process";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UsageError } from "./command-line.ts";
+import { startCore } from "./core.ts";
+import type { Core } from "./core.ts";
 import { createEngine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
 import { hostGang, joinGang } from "./gang.ts";
@@ -58,7 +59,7 @@ async function main(): Promise<void> {
   );
   const core = switches.engineCore ? startCore() : undefined;
   const end = (code: number): never => {
-    core?.kill("SIGKILL");
+    core?.kill();
     process.exit(code);
   };
   if (switches.bootFailure !== undefined) {
@@ -86,11 +87,7 @@ async function follow(options: EngineOptions, end: End): Promise<void> {
   setInterval(() => undefined, 60_000); // Whatever becomes of the connection, the process stays.
 }
 
-async function serve(
-  options: EngineOptions,
-  core: ReturnType<typeof startCore> | undefined,
-  end: End,
-): Promise<void> {
+async function serve(options: EngineOptions, core: Core | undefined, end: End): Promise<void> {
   let lostRank: number | undefined;
   const server = createServer((request, response) => {
     if (lostRank !== undefined && request.method === "POST")
@@ -101,6 +98,7 @@ async function serve(
     options,
     env: process.env,
     tokenMs: switches.tokenMs,
+    core,
     onDead: (why) => die(why, afterFailureMs),
   });
 
@@ -109,7 +107,7 @@ async function serve(
     process.stderr.write(`${why}\nvllm.v1.engine.exceptions.EngineDeadError\n`);
     setTimeout(() => closeAndEnd(server, end), afterMs);
   }
-  core?.once("exit", () => die("Engine core proc EngineCore died unexpectedly", watchdogMs));
+  core?.onExit(() => die("Engine core proc EngineCore died unexpectedly", watchdogMs));
   let isTold = false;
   process.on("SIGTERM", () => {
     if (isTold) return; // As vLLM: a second one changes nothing.
@@ -199,17 +197,6 @@ function failBoot(end: End): never {
     "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n",
   );
   return end(1);
-}
-
-/** Like vLLM's EngineCore it lives in a session of its own and outlives a SIGKILL of its parent. */
-function startCore() {
-  const core = spawn("sleep", ["infinity"], {
-    argv0: "VLLM::EngineCore",
-    detached: true,
-    stdio: "ignore",
-  });
-  core.unref();
-  return core;
 }
 
 // As Python's logging: what cannot be written is lost, and the engine goes on.

@@ -17,6 +17,8 @@ export interface RunningSetup {
   readonly metrics: Metrics;
   readonly tokenMs: number;
   readonly phase: () => Phase;
+  /** Resolves once the engine core does its work. */
+  readonly awake: () => Promise<void>;
 }
 
 interface Run {
@@ -27,7 +29,7 @@ interface Run {
 }
 
 /** Runs every choice of a request side by side. `gone`: nobody is ever to hear of it again. */
-export function createRunning({ options, metrics, tokenMs, phase }: RunningSetup) {
+export function createRunning({ options, metrics, tokenMs, phase, awake }: RunningSetup) {
   const start = ({ request: { prompts, choices, stop }, heardAs }: Run) =>
     prompts.flatMap(({ maxTokens }, at) =>
       Array.from({ length: choices }, () =>
@@ -45,6 +47,7 @@ export function createRunning({ options, metrics, tokenMs, phase }: RunningSetup
       const pieces = await Promise.all(
         [...open].map(async ([index, tokens]) => ({ index, next: await tokens.next() })),
       );
+      await awake();
       if (one.response.destroyed || phase() === "silent") return "gone";
       if (phase() === "dead") return "dead";
       if (phase() === "aborting") {

@@ -26,17 +26,19 @@ const deadMessage = "EngineCore encountered an issue. See stack trace (above) fo
 
 /** Answers validated requests: the prompts' KV first, then the tokens. */
 export function createServing(setup: ServingSetup) {
-  const { kv, metrics, phase, onPoison } = setup;
+  const { kv, metrics, phase, awake, onPoison } = setup;
   const loadAll = createLoading(setup);
   const run = createRunning(setup);
 
   return async function serve(request: Generation, response: ServerResponse): Promise<void> {
     if (phase() === "dead") return sendFailure(response, deadMessage);
     if (phase() === "draining") return turnAway(request, response);
+    // A stream's status leaves before anything is known of how it goes.
+    if (request.stream) startStream(response);
+    // What a frozen core has not heard of, it does not count.
+    await awake();
     metrics.enter();
     try {
-      // A stream's status leaves before anything is known of how it goes.
-      if (request.stream) startStream(response);
       const loaded = await loadAll(request);
       if (loaded.kind === "poisoned") onPoison(loaded.why);
       if (loaded.kind !== "ready")

@@ -1,6 +1,6 @@
 import { MockActivityEnvironment } from "@temporalio/testing";
 import { readFileSync, readdirSync } from "node:fs";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { createActivities } from "../../src/activities/index.ts";
 import { planOf } from "../../src/cli/plan.ts";
 import { parseConfig } from "../../src/config/parse.ts";
@@ -12,6 +12,7 @@ import type { JobSpec } from "../../src/domain/spec.ts";
 import { memberOf } from "../../src/plan/world.ts";
 import type { Agent } from "../../src/ray/agent.ts";
 import type { VerbArgs } from "../../src/ray/verbs.ts";
+import { makeSpec } from "../support/spec.ts";
 
 type Started = VerbArgs["startEngine"];
 
@@ -103,4 +104,39 @@ test.each(examples)("of %s, start runs what plan shows for those addresses", asy
     })),
   );
   expect(proxy).toMatchObject({ builtin: plan.proxy.builtin, argv: plan.proxy.argv });
+});
+
+describe("what asks a running engine whether it hangs:", () => {
+  const probesOf = async (spec: JobSpec) =>
+    (await start(spec)).started.map(({ probe }) => probe?.stall);
+  const one = { replicas: 1 };
+
+  test("each role by its own name and key for the model, read at the last moment", async () => {
+    vi.stubEnv("PDJOB_TEST_KEY", "told");
+    const params = { api_key: "env:PDJOB_TEST_KEY", served_model_name: ["a", "b"] };
+    const spec = makeSpec({ prefill: { ...one, params }, decode: one });
+    expect(await probesOf(spec)).toEqual([
+      { afterS: 30, ask: { model: "a", key: "told" } },
+      { afterS: 30, ask: { model: "sim" } },
+    ]);
+  });
+
+  const ofP2p = {
+    ...one,
+    kvTransfer: { kv_connector: "P2pNcclConnector", kv_role: "kv_producer" },
+  };
+  test.each([
+    ["without canaries", { canary: false, prefill: one, decode: one }],
+    ["where only their own proxy may ask engines", { prefill: ofP2p, decode: ofP2p }],
+  ])("no request is sent %s", async (_, how) => {
+    const health = { intervalS: 1, timeoutS: 3, failures: 3, stallS: 7 };
+    const spec = makeSpec({ ...how, health });
+    expect(await probesOf(spec)).toEqual([{ afterS: 7 }, { afterS: 7 }]);
+  });
+
+  test("nothing, with a stall of 0", async () => {
+    const health = { intervalS: 1, timeoutS: 3, failures: 3, stallS: 0 };
+    const spec = makeSpec({ prefill: one, decode: one, health });
+    expect(await probesOf(spec)).toEqual([undefined, undefined]);
+  });
 });

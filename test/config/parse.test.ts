@@ -27,7 +27,7 @@ test("a small job gets all defaults", () => {
     },
     restart: { restartsMax: 5, windowS: 600 },
     rollout: { surge: 1, unavailable: 1, attempts: 2 },
-    health: { intervalS: 1, timeoutS: 3, failures: 3 },
+    health: { intervalS: 1, timeoutS: 3, failures: 3, stallS: 30 },
     drainS: { prefill: 60, decode: 600 },
     drainQuietS: 15,
     stopGraceS: 30,

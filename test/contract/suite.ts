@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from "vitest";
 import { answerCases } from "./answers.ts";
 import type { Bed } from "./bed.ts";
 import { endCases } from "./ends.ts";
+import { frozenCoreCases } from "./frozen-core.ts";
 import { kvCases } from "./kv.ts";
 import { metricCases } from "./metric-names.ts";
 import { refusalCases } from "./refusals.ts";
@@ -37,6 +38,7 @@ export function contract(makeBed: () => Promise<Bed>): void {
     refusedRequestCases(theTrio);
     kvCases(theTrio, theBed);
     metricCases(theTrio, theBed);
+    frozenCoreCases(theTrio, theBed);
     endCases(theTrio, theBed);
   });
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { actionKey } from "../../src/domain/action.ts";
 import { emptyMemory } from "../../src/domain/memory.ts";
+import type { ObservedReplica } from "../../src/domain/observed.ts";
 import { forgive } from "../../src/domain/restart.ts";
 import { lostForMs } from "../../src/plan/condemn.ts";
 import { fakeCluster } from "../support/cluster.ts";
@@ -54,6 +55,22 @@ describe("healing", () => {
     }
     expect(cluster.settle().view.phase).toBe("READY");
     expect(members(cluster)).toContain("demo-decode-0-g5");
+  });
+
+  test.each([
+    [undefined, "stopped answering /health."],
+    [61, "hangs: it answers /health, but its engine core makes no progress for 61 s."],
+  ])("replaces an engine that hangs, and says how: %s", (stalledS, how) => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.settle();
+    const { observed } = cluster.state;
+    const hang = (actor: ObservedReplica): ObservedReplica =>
+      actor.name === "demo-decode-0-g1"
+        ? { ...actor, state: "unhealthy", ...(stalledS === undefined ? {} : { stalledS }) }
+        : actor;
+    cluster.state.observed = { ...observed, replicas: observed.replicas.map(hang) };
+    const { actions } = cluster.turn();
+    expect(actions.map(({ reason }) => reason)).toContain(`The engine of decode-0 g1 ${how}`);
   });
 
   test("leaves an actor that is silent for a moment alone, in the proxy too", () => {

@@ -91,7 +91,12 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     cwd: "/tmp/pdjob-demo",
     specHash: "0123456789abcdef",
     labels: { revision: "0f0f0f0f0f0f", kvRevision: "f0f0f0f0f0f0" },
-    probe: { path: "/health", intervalS: 0.5, timeoutS: 10 },
+    probe: {
+      path: "/health",
+      intervalS: 0.5,
+      timeoutS: 10,
+      stall: { afterS: 30, ask: { model: "llama", key: "k" } },
+    },
     files: [{ path: ".pdjob/files/demo-prefill-0-g1/lmcache.yaml", text: "enable_pd: True\n" }],
     emptied: [".pdjob/kv/demo"],
   },

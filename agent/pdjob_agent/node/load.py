@@ -11,6 +11,12 @@ GAUGE = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{.*\})? ([0-9.eE+
 
 def requests_in(host: str, port: int) -> int | None:
     """Running and waiting requests; None when the engine does not tell."""
+    counts = [float(count) for count in GAUGE.findall(metrics_of(host, port) or "")]
+    return round(sum(counts)) if counts else None
+
+
+def metrics_of(host: str, port: int) -> str | None:
+    """None when they cannot be had now."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/metrics")
@@ -20,5 +26,4 @@ def requests_in(host: str, port: int) -> int | None:
         return None
     finally:
         connection.close()
-    counts = [float(count) for count in GAUGE.findall(text)]
-    return round(sum(counts)) if response.status == 200 and counts else None
+    return text if response.status == 200 else None

@@ -19,6 +19,7 @@ from .load import requests_in
 from .logs import Log, read_log
 from .orphans import job_of, remove_unused_groups
 from .ports import HeldPorts
+from .progress import Progress, watch_progress
 from .uploaded import NotUnpacked, Unpacked
 
 # Removing its group ends an actor within this time, or it ends itself.
@@ -50,6 +51,7 @@ class ReplicaActor:
         self._node_id = ray.get_runtime_context().get_node_id()
         self._engine: GuardedProcess | None = None
         self._prober: Prober | None = None
+        self._progress: Progress | None = None
         self._log: Log | None = None
         self._files: list[str] = []
         self._unpacked = Unpacked()
@@ -77,6 +79,7 @@ class ReplicaActor:
             "startedAtMs": self._started_at_ms,
             **self._tags,
             "exit": engine.exit if engine else None,
+            "stalledS": self._progress.stalled_s if self._progress and state == "unhealthy" else None,
             "logTail": self._log.tail() if self._log and state in ("exited", "unhealthy") else None,
         }
         return {key: value for key, value in facts.items() if value is not None}
@@ -115,8 +118,7 @@ class ReplicaActor:
         return self.status()
 
     def stop(self, grace_s: float) -> bool:
-        if self._prober:
-            self._prober.stop()
+        self._stop_probing()
         stopped = self._engine.stop(grace_s) if self._engine else True
         for place in self._files:
             remove(place)
@@ -166,19 +168,31 @@ class ReplicaActor:
         self._engine = engine
         self._started_at_ms = int(time.time() * 1000)
         if probe:
-            host, port = self._host, held.ports["http"]
-            path, timeout_s = probe["path"], probe["timeoutS"]
-            failures_max = probe.get("failures", FAILURES_MAX)
-            answers = lambda: answers_http(host, port, path, timeout_s)  # noqa: E731
-            self._prober = Prober(answers, probe["intervalS"], failures_max)
+            self._start_probing(held.ports["http"], probe)
         return None
+
+    def _start_probing(self, port: int, probe: dict[str, Any]) -> None:
+        host, path, timeout_s = self._host, probe["path"], probe["timeoutS"]
+        stall = probe.get("stall")
+        progress = watch_progress(str(self._identity["role"]), host, port, stall) if stall else None
+
+        def serves() -> bool:
+            return answers_http(host, port, path, timeout_s) and (progress is None or progress.stalled_s is None)
+
+        self._progress = progress
+        self._prober = Prober(serves, probe["intervalS"], probe.get("failures", FAILURES_MAX))
+
+    def _stop_probing(self) -> None:
+        if self._prober:
+            self._prober.stop()
+        if self._progress:
+            self._progress.stop()
 
     def _state(self) -> str:
         if self._engine is None:
             return "idle"
         if self._engine.exit is not None:
-            if self._prober:
-                self._prober.stop()
+            self._stop_probing()
             return "exited"
         if self._identity.get("rank", 0) > 0:
             return "healthy"  # Nobody asks a follower over HTTP: its health is its process.
