@@ -15,6 +15,8 @@ from pdjob_agent.node.canary import send_canary
 
 Json = dict[str, Any]
 DRIP_S = 0.1
+# The system gives up by itself after minutes; a busy machine takes seconds.
+SWALLOWED_MAX_S = 60
 PARAMS = {"remote_block_ids": [[1]]}
 
 
@@ -227,5 +229,5 @@ def test_an_address_that_swallows_everything_costs_the_time_allowed_and_no_more(
     began = time.monotonic()
     answer = send(pair, prefill={"url": f"http://127.0.0.1:{deaf.getsockname()[1]}"}, timeoutS=0.5)
     assert (answer["stage"], answer["how"]) == ("reach", "late")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SWALLOWED_MAX_S
     deaf.close()
