@@ -54,7 +54,10 @@ export function createAttempts({ pool, legs, metrics, handOver }: AttemptSetup) 
     if (!answer)
       return failed(member, "prefill", { how: "unavailable" }, "answered something else than JSON");
     // A store needs none, and what its engines answer all the same is not for the other side.
-    return { kvTransferParams: handOver === "store" ? undefined : kvTransferParamsOf(answer) };
+    if (handOver === "store") return { kvTransferParams: undefined };
+    const kvTransferParams = kvTransferParamsOf(answer);
+    if (!kvTransferParams) metrics.alone("no_kv");
+    return { kvTransferParams };
   }
 
   async function runDecode(task: Task, member: Member, kv: Buffer | undefined): Promise<Outcome> {

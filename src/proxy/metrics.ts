@@ -58,7 +58,7 @@ export function createProxyMetrics(pool: Pool) {
 
   return {
     finished: (outcome: Outcome) => void outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1),
-    /** Sent to a decode engine alone, because its KV cannot be handed over. */
+    /** A decode engine computes the prompt itself, because there is no KV to be handed over. */
     alone: (why: Alone) => void alone.set(why, (alone.get(why) ?? 0) + 1),
     retried: () => void (retries += 1),
     broke: () => void (broken += 1),

@@ -12,7 +12,8 @@ import type { JsonObject } from "./json.ts";
 /** A longer list of prompts is not split: each piece is a prefill and a decode of its own. */
 const splitMax = 128;
 
-export type Alone = "several_choices" | "several_prompts";
+/** Why a decode engine computes a prompt itself. `no_kv`: prefill answered 200 and told of no KV. */
+export type Alone = "several_choices" | "several_prompts" | "no_kv";
 
 export type Way =
   /** One prompt, one choice: prefill, then decode. */

@@ -1,7 +1,7 @@
 import { request } from "undici";
 import { afterEach, describe, expect, test } from "vitest";
 import { choose } from "../../src/proxy/choose.ts";
-import { createScene, echoAnswer, json, post, prefillAnswer } from "./rig.ts";
+import { createScene, echoAnswer, json, metricsOf, post, prefillAnswer } from "./rig.ts";
 import type { Answer } from "./rig.ts";
 
 const { engine: extra, pair, stop } = createScene();
@@ -47,6 +47,12 @@ describe("a request", () => {
       remote_host: null,
     });
     expect(d.seen[0]?.body).toEqual({ prompt: "x" });
+  });
+
+  test("that prefill answers without KV is served by decode alone, and counted", async () => {
+    const { proxy } = await pair(prefillAnswer(null));
+    expect((await post(proxy.url, { prompt: "x" })).status).toBe(200);
+    expect(await metricsOf(proxy.url)).toContain('without_prefill_total{reason="no_kv"} 1');
   });
 
   test("with engines that share a store goes to prefill, then to decode, and no KV parameters go anywhere", async () => {
