@@ -6,7 +6,7 @@ import type { Observed } from "../domain/observed.ts";
 import type { Plan, PlanInput } from "../domain/plan.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import { reconcile } from "../plan/reconcile.ts";
-import { fingerprint } from "./fingerprint.ts";
+import { busyTargets, digestOf } from "./digest.ts";
 import type { ActivityDependencies } from "./index.ts";
 import { startJobClock } from "./job-clock.ts";
 
@@ -19,6 +19,14 @@ export interface Turn {
   readonly plan: Plan;
   /** Identifies what was observed, for `watchJob`. */
   readonly digest: string;
+  /** Targets that the digest says nothing of; absent when there are none. */
+  readonly busy?: readonly string[];
+}
+
+export interface WatchInput {
+  readonly spec: JobSpec;
+  readonly digest: string;
+  readonly busy?: readonly string[];
 }
 
 export type TurnInput = Omit<PlanInput, "observed" | "nowMs">;
@@ -35,6 +43,12 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
       { signal: cancellationSignal() },
     );
 
+  /**
+   * By job. An earlier watch was called off, and hears of that with a heartbeat only: until then it would look as well, and
+   * renew leases to what an earlier config says.
+   */
+  const newest = new Map<string, WatchInput>();
+
   return {
     /** Observes the job and decides. The decision and its reasons stay in history as the audit trail. */
     async planTurn(input: TurnInput): Promise<Turn> {
@@ -42,27 +56,30 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
       const observed = await observe(input.spec, { nodes: true });
       // The workflow may be in the hands of a worker of an earlier version.
       const memory = completeMemory(input.memory, nowMs());
-      return {
-        plan: planOf({ ...input, memory, observed, nowMs: nowMs() }),
-        digest: digestOf(observed),
-      };
+      const plan = planOf({ ...input, memory, observed, nowMs: nowMs() });
+      const busy = busyTargets(input.inFlight, plan.actions);
+      return { plan, digest: digestOf(observed, busy), ...(busy.length > 0 ? { busy } : {}) };
     },
 
-    /** Returns as soon as the job no longer looks as it did when `digest` was taken; renews the leases meanwhile. */
-    async watchJob({
-      spec,
-      digest,
-    }: {
-      readonly spec: JobSpec;
-      readonly digest: string;
-    }): Promise<{ readonly changed: boolean }> {
+    /**
+     * Returns as soon as the job no longer looks as it did when `digest` was taken, what is busy apart; renews the leases
+     * meanwhile.
+     */
+    async watchJob(input: WatchInput): Promise<{ readonly changed: boolean }> {
+      const { spec, digest, busy } = input;
       const nowMs = startJobClock();
       const endMs = nowMs() + watchMaxMs;
-      while (nowMs() < endMs) {
-        if (digestOf(await observe(spec)) !== digest) return { changed: true };
-        await sleep(watchEveryMs);
+      newest.set(spec.name, input);
+      const isNewest = (): boolean => newest.get(spec.name) === input;
+      try {
+        while (nowMs() < endMs && isNewest()) {
+          if (digestOf(await observe(spec), busy) !== digest) return { changed: true };
+          await sleep(watchEveryMs);
+        }
+        return { changed: false };
+      } finally {
+        if (isNewest()) newest.delete(spec.name);
       }
-      return { changed: false };
     },
   };
 };
@@ -80,21 +97,3 @@ function planOf(input: PlanInput): Plan {
     });
   }
 }
-
-/** Only what the planner acts upon: counts of requests in flight, for example, change all the time. */
-function digestOf(observed: Observed): string {
-  const { session, placementGroups, replicas, proxies, followers = [] } = observed;
-  const facts = [
-    session,
-    placementGroups
-      .map(({ name, state, schedulingState }) => [name, state, schedulingState])
-      .toSorted(byName),
-    replicas.map(({ name, state, endpoint }) => [name, state, endpoint]).toSorted(byName),
-    proxies.map(({ name, state, membership }) => [name, state, membership]).toSorted(byName),
-    followers.map(({ name, state }) => [name, state]).toSorted(byName),
-  ];
-  return fingerprint(facts);
-}
-
-const byName = ([a]: readonly unknown[], [b]: readonly unknown[]): number =>
-  String(a) < String(b) ? -1 : 1;

@@ -120,6 +120,15 @@ export type Action =
 export type ActionKind = Action["kind"];
 export type ActionOf<K extends ActionKind> = Extract<Action, { readonly kind: K }>;
 
+/** They change nothing, or nothing at once: something else may happen meanwhile to what they wait for. */
+export const waits: ReadonlySet<ActionKind> = new Set([
+  "reservePlacementGroup",
+  "waitHealthy",
+  "sendCanary",
+  "drainReplica",
+  "drainProxy",
+]);
+
 /** What the activity that performs an action is given. */
 export interface ActionInput<K extends ActionKind> {
   readonly spec: JobSpec;

@@ -10,7 +10,7 @@ import {
   upsertMemo,
   workflowInfo,
 } from "@temporalio/workflow";
-import { isReplacedProxy } from "../domain/action.ts";
+import { isReplacedProxy, waits } from "../domain/action.ts";
 import { withScaled } from "../domain/apply.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import type { Failure } from "../domain/errors.ts";
@@ -35,15 +35,6 @@ const lookAgainMaxMs = 60_000;
 const historyEventsDefault = 2_000;
 /** The least that the first deployment's deadline leaves a look at the cluster. */
 const lookMinMs = 10_000;
-/** Waits during which something else may happen that the watch must report. */
-const slowKinds: ReadonlySet<string> = new Set([
-  "reservePlacementGroup",
-  "waitHealthy",
-  "sendCanary",
-  "drainReplica",
-  "drainProxy",
-]);
-
 /**
  * One job, from start to stop. Keeps what is wanted and what Ray cannot tell; everything else is observed anew in each
  * turn: plan → start actions → wait until something changed. Ends STOPPED, cancelled, or failed with a code of
@@ -77,7 +68,7 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
       state.plannedGeneration = wished.generation;
       applyPlan(state, turn.plan, wished.revision);
       if (turn.plan.finished) break;
-      if (needsWatch(state)) watcher.start(turn.digest);
+      if (isWaiting(state) || patched("watch-beside-changes")) watcher.start(turn);
     }
     if (isReleased(state)) break;
     const wakeAtMs = turn ? turn.plan.wakeAtMs : Date.now() + lookAgainAfter(failedLooks);
@@ -85,7 +76,7 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
     if (isTimeToContinue(input)) {
       await watcher.stop();
       // Nothing new is begun. Waits are planned anew by the next run; what changes something is let end.
-      for (const { kind, cancel } of state.inFlight.values()) if (slowKinds.has(kind)) cancel();
+      for (const { kind, cancel } of state.inFlight.values()) if (waits.has(kind)) cancel();
       await condition(() => state.inFlight.size === 0);
       await condition(allHandlersFinished);
       const { spec } = state;
@@ -186,11 +177,9 @@ async function nextChange(
   else await condition(isDue, Math.max(1, wakeAtMs - Date.now()));
 }
 
-/** A proxy that was replaced may take its whole grace to stop, and what serves is watched meanwhile. */
-const needsWatch = ({ inFlight }: JobState): boolean =>
-  [...inFlight.values()].every(
-    ({ kind, target }) => slowKinds.has(kind) || isReplacedProxy(target),
-  );
+/** Is nothing being changed but a proxy that was replaced, whose stop may take its whole grace? */
+const isWaiting = ({ inFlight }: JobState): boolean =>
+  [...inFlight.values()].every(({ kind, target }) => waits.has(kind) || isReplacedProxy(target));
 
 function isTimeToContinue({ historyEventsMax = historyEventsDefault }: JobInput): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo();

@@ -49,3 +49,35 @@ test("a plan that cannot be made is not tried again: another config may be wante
     message: expect.stringMatching(/^No plan could be made \(TypeError: /),
   });
 });
+
+test("a newer watch of a job ends the one before at once, so that leases are renewed to what the newest config says", async () => {
+  const cluster = fakeCluster(makeSpec());
+  cluster.settle();
+  const renewed: number[] = [];
+  const { planTurn, watchJob } = createActivities({
+    agent: {
+      ...lookingAt(cluster),
+      call: async (_verb, args) => {
+        if ("leaseS" in args && args.leaseS !== undefined) renewed.push(args.leaseS);
+        return cluster.state.observed as never;
+      },
+    },
+    readProxyProgram: async () => "",
+  });
+  const watch = (leaseS: number, digest: string) => {
+    const env = new MockActivityEnvironment();
+    return { env, ended: env.run(watchJob, { spec: makeSpec({ leaseS }), digest }) };
+  };
+  const { spec, desired, memory } = cluster.state;
+  const input = { spec, desired, memory, inFlight: [] };
+  const { digest }: Turn = await new MockActivityEnvironment().run(planTurn, input);
+  const earlier = watch(60, digest);
+  const between = watch(0, digest);
+  const last = watch(30, digest);
+  expect(await earlier.ended).toEqual({ changed: false });
+  expect(await between.ended).toEqual({ changed: false });
+  renewed.length = 0;
+  cluster.setState("demo-decode-0-g1", "exited");
+  expect(await last.ended).toEqual({ changed: true });
+  expect(renewed).toEqual([30]);
+});

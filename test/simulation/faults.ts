@@ -45,13 +45,14 @@ export function killActor({ note, cluster }: World, name: string): void {
 
 /** A machine dies, or is cut off while everything on it goes on; and returns. */
 export function loseNode(
-  { note, clock, cluster }: World,
+  { note, clock, cluster, disturb }: World,
   node: Node,
   how: "silent" | "down",
   forMs: number,
 ): void {
   if (node.state !== "up") return;
   note(`FAULT ${node.id} is ${how} for ${forMs} ms`);
+  disturb(forMs);
   hurt(cluster.engines, (engine) => engine.node === node);
   cluster.ray.lose(node, how);
   clock.after(forMs, () => {
@@ -61,53 +62,71 @@ export function loseNode(
 }
 
 /** The head dies and its successor knows nothing. */
-export function restartRay({ note, cluster, random }: World, downForMs: number): void {
+export function restartRay({ note, cluster, random, disturb }: World, downForMs: number): void {
   note(`FAULT Ray restarts empty within ${downForMs} ms`);
+  disturb(downForMs);
   hurt([...cluster.engines, ...cluster.proxies], () => true);
   cluster.ray.restartEmpty(downForMs, () => random.between(...orphansLiveMs));
 }
 
 /** Nobody reaches Ray's tables for a while; they are all there afterwards. */
-export function blockRay({ note, clock, cluster: { ray } }: World, forMs: number): void {
+export function blockRay({ note, clock, cluster: { ray }, disturb }: World, forMs: number): void {
   if (!ray.isReachable()) return;
   note(`FAULT the GCS does not answer for ${forMs} ms`);
+  disturb(forMs);
   ray.setReachable(false);
   clock.after(forMs, () => ray.setReachable(true));
 }
 
-export function killAgent({ note }: World, { agent, worker }: Host): void {
+export function killAgent({ note, disturb }: World, { agent, worker }: Host): void {
   note(`FAULT the agent of ${worker.name} dies`);
+  disturb(0);
   agent.kill();
 }
 
 /** A worker dies with its agent; another one starts soon. */
-export function killWorker({ note, clock, addHost }: World, { agent, worker }: Host): void {
+export function killWorker(
+  { note, clock, addHost, disturb }: World,
+  { agent, worker }: Host,
+): void {
   if (!worker.isAlive()) return;
   note(`FAULT ${worker.name} dies`);
+  disturb(0);
   worker.kill();
   agent.kill();
   clock.after(2_000, () => void addHost());
 }
 
 /** SIGSTOP: its agent finishes what it was asked to do meanwhile. */
-export function freezeWorker({ note, clock }: World, { worker }: Host, forMs: number): void {
+export function freezeWorker(
+  { note, clock, disturb }: World,
+  { worker }: Host,
+  forMs: number,
+): void {
   if (!worker.isAlive()) return;
   note(`FAULT ${worker.name} is frozen for ${forMs} ms`);
+  disturb(forMs);
   worker.freeze(true);
   clock.after(forMs, () => worker.freeze(false));
 }
 
 /** Cut off from Temporal, it goes on with what others were meanwhile told to do. */
-export function isolateWorker({ note, clock }: World, { worker }: Host, forMs: number): void {
+export function isolateWorker(
+  { note, clock, disturb }: World,
+  { worker }: Host,
+  forMs: number,
+): void {
   if (!worker.isAlive()) return;
   note(`FAULT ${worker.name} loses Temporal for ${forMs} ms`);
+  disturb(forMs);
   worker.isolate(true);
   clock.after(forMs, () => worker.isolate(false));
 }
 
-export function stopTemporal({ note, clock, server }: World, forMs: number): void {
+export function stopTemporal({ note, clock, server, disturb }: World, forMs: number): void {
   if (!server.isUp()) return;
   note(`FAULT Temporal is down for ${forMs} ms`);
+  disturb(forMs);
   server.setUp(false);
   clock.after(forMs, () => server.setUp(true));
 }

@@ -1,6 +1,7 @@
 import { createActivities } from "../../src/activities/index.ts";
 import type { Turn, TurnInput } from "../../src/activities/turn.ts";
 import { workflowIdOf } from "../../src/domain/names.ts";
+import type { Observed } from "../../src/domain/observed.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { JobInput } from "../../src/workflows/messages.ts";
 import { PDJobWorkflow } from "../../src/workflows/pdjob.ts";
@@ -31,6 +32,8 @@ import { isInTables } from "./truth.ts";
 const startMs = 1_800_000_000_000;
 const bootMs = [300, 4_000] as const;
 const firstPort = 20_000;
+/** After a disturbance: a heartbeat is missed, looks that failed are tried again after a minute at most. */
+const recoversMs = 75_000;
 
 export interface WorldSetup {
   readonly seed: number;
@@ -57,6 +60,10 @@ export interface World {
   readonly jobs: ReadonlyMap<string, Job>;
   /** When the leases of a job were last renewed. */
   readonly watchedAtMs: ReadonlyMap<string, number>;
+  /** Whoever looks after jobs may be hindered until then. */
+  disturbedUntilMs(): number;
+  /** Something comes between them and what they look after, for so long. */
+  disturb(forMs: number): void;
   /** Boots that differ from the usual, by `job/role`; each is used once. */
   readonly boots: Map<string, Boot[]>;
   readonly violations: readonly Violation[];
@@ -80,6 +87,9 @@ export function createWorld(setup: WorldSetup): World {
   const oracles: Oracle[] = [];
   const jobs = new Map<string, Job>();
   const watchedAtMs = new Map<string, number>();
+  let disturbedUntilMs = -Infinity;
+  /** By job: what its newest plan is made of. */
+  const seen = new Map<string, Observed>();
   const boots = new Map<string, Boot[]>();
   const hosts: Host[] = [];
   const server = createServer(clock, random, onTask);
@@ -175,6 +185,8 @@ export function createWorld(setup: WorldSetup): World {
       const result = await agent.call(verb, args, options);
       if (verb === "list" && "job" in args && "leaseS" in args)
         watchedAtMs.set(args.job, askedAtMs);
+      if (verb === "list" && "job" in args && "nodes" in args)
+        seen.set(args.job, result as Observed);
       return result;
     },
   });
@@ -189,7 +201,9 @@ export function createWorld(setup: WorldSetup): World {
       job?.sawNow(input.spec);
       if (job && input.memory.served) job.hasServed = true;
       if (job && Object.keys(input.memory.generations).length > 0) job.hasBegun = true;
-      if (job) consult((oracle) => oracle.onTurn?.({ job, input, turn, isUndisturbed }));
+      const observed = seen.get(input.spec.name);
+      if (job && observed)
+        consult((oracle) => oracle.onTurn?.({ job, input, turn, observed, isUndisturbed }));
       return turn;
     };
 
@@ -201,6 +215,9 @@ export function createWorld(setup: WorldSetup): World {
     hosts,
     jobs,
     watchedAtMs,
+    disturbedUntilMs: () => disturbedUntilMs,
+    disturb: (forMs) =>
+      void (disturbedUntilMs = Math.max(disturbedUntilMs, clock.nowMs() + forMs + recoversMs)),
     boots,
     violations,
     trace,

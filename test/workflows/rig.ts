@@ -3,6 +3,7 @@ import { TestWorkflowEnvironment } from "@temporalio/testing";
 import { DefaultLogger, Runtime, Worker, bundleWorkflowCode } from "@temporalio/worker";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
 import { Context } from "@temporalio/activity";
+import { busyTargets, digestOf } from "../../src/activities/digest.ts";
 import type { Activities } from "../../src/activities/index.ts";
 import type { Action } from "../../src/domain/action.ts";
 import { findTemporal } from "../../src/dev/temporal-cli.ts";
@@ -94,11 +95,12 @@ function fakeActivities(
       const { observed } = cluster.state;
       const plan = reconcile({ ...input, observed, nowMs: Date.now() });
       await beating(() => afterPlan?.(plan));
-      return { plan, digest: JSON.stringify(observed) };
+      const busy = busyTargets(input.inFlight, plan.actions);
+      return { plan, digest: digestOf(observed, busy), busy };
     },
-    watchJob: async ({ digest }) => {
+    watchJob: async ({ digest, busy }) => {
       const untilMs = Date.now() + watchMs;
-      while (JSON.stringify(cluster.state.observed) === digest) {
+      while (digestOf(cluster.state.observed, busy) === digest) {
         if (Date.now() > untilMs) return { changed: false };
         Context.current().heartbeat();
         await Context.current().sleep(50);

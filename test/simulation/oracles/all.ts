@@ -6,6 +6,7 @@ import {
   oneEngine,
   onlyUnwanted,
 } from "./engines.ts";
+import { noticesDeaths } from "./notice.ts";
 import type { Oracle } from "./oracle.ts";
 import {
   drainedFirst,
@@ -47,4 +48,5 @@ export const allOracles: readonly ((world: World) => Oracle)[] = [
   noSpinning,
   readyIsTrue,
   servesOn,
+  noticesDeaths,
 ];

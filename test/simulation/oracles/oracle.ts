@@ -1,6 +1,7 @@
 import type { ClusterEvent } from "../cluster/cluster.ts";
 import type { Job } from "../job.ts";
 import type { Task } from "../temporal/activities.ts";
+import type { Observed } from "../../../src/domain/observed.ts";
 import type { Turn, TurnInput } from "../../../src/activities/turn.ts";
 
 /** A plan as the workflow got it. */
@@ -8,6 +9,8 @@ export interface PlannedTurn {
   readonly job: Job;
   readonly input: TurnInput;
   readonly turn: Turn;
+  /** What it is made of. */
+  readonly observed: Observed;
   /** Nothing in the cluster changed while it was made. */
   readonly isUndisturbed: boolean;
 }

@@ -7,13 +7,14 @@ const calmMs = 20_000;
 interface Story {
   readonly decode?: number;
   readonly leaseS?: number;
+  readonly stopGraceS?: number;
   readonly historyEventsMax?: number;
   readonly steps: readonly TimedStep[];
 }
 
 /** Each seed plays the same story with other latencies. One worker, so that nobody else takes over. */
 const story =
-  ({ decode = 1, leaseS = 0, steps, ...rest }: Story) =>
+  ({ decode = 1, leaseS = 0, stopGraceS = 5, steps, ...rest }: Story) =>
   (seed: number): Schedule => ({
     seed,
     gpus: [0, 12, 12],
@@ -24,6 +25,7 @@ const story =
         prefill: { replicas: 1, ...firstKind },
         decode: { replicas: decode, ...firstKind },
         leaseS,
+        stopGraceS,
         restart: { restartsMax: 3, windowS: 120 },
       }),
     ],
@@ -33,6 +35,16 @@ const story =
 const at = (atMs: number, step: Step): TimedStep => ({ atMs, step });
 
 export const hang = story({ steps: [at(calmMs, { kind: "engineHangs", at: 0, forMs: 90_000 })] });
+
+/** One engine is being stopped, which takes it its whole grace, while another one ends. */
+export const exitBesideStop = story({
+  decode: 2,
+  stopGraceS: 40,
+  steps: [
+    at(calmMs, { kind: "engineHangs", at: 0, forMs: 90_000 }),
+    at(calmMs + 20_000, { kind: "engineExits", at: 2 }),
+  ],
+});
 
 export const proxyHang = story({ steps: [at(calmMs, { kind: "proxyHangs", forMs: 90_000 })] });
 
@@ -104,6 +116,7 @@ export const lostWorker = (seed: number): Schedule => ({
 /** What is played where no bug is planted. */
 export const stories = [
   hang,
+  exitBesideStop,
   proxyHang,
   proxyRestart,
   exit,

@@ -1,5 +1,6 @@
+import { waits } from "../../../src/domain/action.ts";
 import type { Bug } from "./bug.ts";
-import { crashLoop, stopUnderLoad } from "./stories.ts";
+import { crashLoop, exitBesideStop, stopUnderLoad } from "./stories.ts";
 
 /** What src/workflows, and an activity, may get wrong. */
 export const workflowBugs: readonly Bug[] = [
@@ -26,9 +27,9 @@ export const workflowBugs: readonly Bug[] = [
       createWatcher(state) {
         const [one, other] = [createWatcher(state), createWatcher(state)];
         return {
-          start(digest) {
-            one.start(digest);
-            other.start(digest);
+          start(look) {
+            one.start(look);
+            other.start(look);
           },
           stop: async () => void (await Promise.all([one.stop(), other.stop()])),
         };
@@ -44,11 +45,24 @@ export const workflowBugs: readonly Bug[] = [
         let hasStarted = false;
         return {
           ...watcher,
-          start(digest) {
-            if (!hasStarted) watcher.start(digest);
+          start(look) {
+            if (!hasStarted) watcher.start(look);
             hasStarted = true;
           },
         };
+      },
+    }),
+  },
+  {
+    name: "nobody watches beside changes",
+    caughtBy: "what dies is noticed, whatever else is done to its job",
+    schedule: exitBesideStop,
+    bug: ({ createWatcher }) => ({
+      createWatcher(state) {
+        const watcher = createWatcher(state);
+        const isWaiting = (): boolean =>
+          [...state.inFlight.values()].every(({ kind }) => waits.has(kind));
+        return { ...watcher, start: (look) => (isWaiting() ? watcher.start(look) : undefined) };
       },
     }),
   },
