@@ -5,6 +5,7 @@ import type { JobSpec, KvTransferConfig, ParamValue, PortRequest } from "../doma
 import { setUpConnectors } from "./connectors.ts";
 import { gangEnd, gangEnv, gangFlags, gangPorts, portsSeen } from "./gang.ts";
 import type { GangPlace } from "./gang.ts";
+import { kvLayoutOf } from "./kv-layout.ts";
 import { fill, fillValue, isList, namedPorts } from "./placeholders.ts";
 import type { PlaceholderValues } from "./placeholders.ts";
 
@@ -168,6 +169,7 @@ function placeholderValues(spec: JobSpec, target: EngineTarget): PlaceholderValu
     GENERATION: String(generation),
     WORK_DIR: spec.workingDir,
     JOB: spec.name,
+    KV_LAYOUT: kvLayoutOf(spec),
     FILES: `${spec.workingDir}/${filesOf(spec, target)}`,
     ...(proxyHost === undefined ? {} : { PROXY_HOST: proxyHost }),
   };

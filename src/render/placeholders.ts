@@ -7,7 +7,7 @@ export interface PlaceholderValues {
 }
 
 const pattern =
-  /\{#?(HOST|PORTS?|KV_IP|NODE_NAME|ROLE|INDEX|GENERATION|WORK_DIR|JOB|FILES|PROXY_HOST)(?::([a-z0-9_-]+)(?::(\d+))?)?\}/g;
+  /\{#?(HOST|PORTS?|KV_IP|NODE_NAME|ROLE|INDEX|GENERATION|WORK_DIR|JOB|KV_LAYOUT|FILES|PROXY_HOST)(?::([a-z0-9_-]+)(?::(\d+))?)?\}/g;
 
 /** Fills every placeholder of a text. JSON braces are no placeholders: only the known names match. */
 export function fill(text: string, { named, ports }: PlaceholderValues): string {

@@ -273,7 +273,7 @@ export const rulesCases: readonly Case[] = [
     }),
     messages: [
       "job.yaml:4:11 envs.A: holds {HOSTS}, which is no placeholder. Did you mean {HOST}?",
-      "job.yaml:6:19 general.params.model: holds {MODEL}, which is no placeholder. Known here: {HOST}, {PORT}, {KV_IP}, {NODE_NAME}, {ROLE}, {INDEX}, {GENERATION}, {WORK_DIR}, {JOB}, {FILES}, {PROXY_HOST}, {PORTS}.",
+      "job.yaml:6:19 general.params.model: holds {MODEL}, which is no placeholder. Known here: {HOST}, {PORT}, {KV_IP}, {NODE_NAME}, {ROLE}, {INDEX}, {GENERATION}, {WORK_DIR}, {JOB}, {KV_LAYOUT}, {FILES}, {PROXY_HOST}, {PORTS}.",
       "job.yaml:10:32 prefill.params.kv_transfer_config: holds {KV_IPS}, which is no placeholder. Did you mean {KV_IP}?",
     ],
   },

@@ -217,7 +217,11 @@ describe("MultiConnector", () => {
       {
         kv_connector: "ExampleConnector",
         kv_role: "kv_both",
-        kv_connector_extra_config: { shared_storage_path: "/tmp/pdjob-demo/.pdjob/kv/demo" },
+        kv_connector_extra_config: {
+          shared_storage_path: expect.stringMatching(
+            /^\/tmp\/pdjob-demo\/\.pdjob\/kv\/demo\/\w{16}$/,
+          ),
+        },
       },
       { kv_connector: "Mine", kv_connector_module_path: "mine", kv_port: 21_200 },
     ]);

@@ -19,6 +19,7 @@ const engineNames = [
   "GENERATION",
   "WORK_DIR",
   "JOB",
+  "KV_LAYOUT",
   "FILES",
   "PROXY_HOST",
   "PORTS",

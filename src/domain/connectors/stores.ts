@@ -26,7 +26,7 @@ export const stores: readonly Connector[] = [
     proxies: ["toy_proxy_server.py", "disagg_proxy_demo.py"],
     needs: [
       {
-        extra: { shared_storage_path: "{WORK_DIR}/.pdjob/kv/{JOB}" },
+        extra: { shared_storage_path: "{WORK_DIR}/.pdjob/kv/{JOB}/{KV_LAYOUT}" },
         fresh: { folder: ".pdjob/kv/{JOB}", unless: "shared_storage_path" },
       },
     ],
