@@ -1,6 +1,7 @@
 """The replica's actor without Ray: what it answers when it cannot do its work."""
 
 import resource
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,21 @@ def test_an_engine_is_not_started_without_ports() -> None:
     assert answer["error"]["code"] == "EngineNotStarted"
     assert "99999 contiguous ports" in answer["error"]["message"]
     assert one.stop(1)
+
+
+def test_a_working_directory_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    one, cwd = actor([]), str(tmp_path / "file" / "job")
+    for answer in (
+        one.prepare(cwd, [{"path": ".pdjob/x", "text": ""}], []),
+        one.start_engine(["true"], {}, cwd, {"specHash": "s"}, {}),
+    ):
+        assert answer["error"]["code"] == "EngineNotStarted"
+        message = answer["error"]["message"]
+        assert message.startswith(
+            f"The engine of a-prefill-0-g1 cannot be started on {NODE_IP}: the working directory {cwd}"
+        )
+        assert message.endswith(". Give `working_dir` a folder that every node can make and write.")
 
 
 def test_a_limit_on_open_files_is_named_with_its_numbers_and_holds_nothing() -> None:

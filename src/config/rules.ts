@@ -3,6 +3,7 @@ import type { Reading } from "./reading.ts";
 import * as children from "./rules/children.ts";
 import * as connector from "./rules/connector.ts";
 import * as envs from "./rules/envs.ts";
+import * as files from "./rules/files.ts";
 import * as fit from "./rules/fit.ts";
 import * as flags from "./rules/flags.ts";
 import * as handOver from "./rules/hand-over.ts";
@@ -50,6 +51,8 @@ const rules: readonly Rule[] = [
   envs.variablesHaveNames,
   envs.referencesAreComplete,
   envs.secretsAreReferences,
+  files.filesHoldNoReferences,
+  files.renderedFilesHoldNoReferences,
   membership.membershipFitsTheProxy,
   membership.membershipIsDescribed,
   membership.requestsAreComplete,

@@ -119,9 +119,14 @@ export const configFile = z
         .describe("CPUs reserved for each worker; default 0, or 1 when a role has num_gpus 0.")
         .optional(),
       working_dir: text("an absolute path, such as /tmp/pdjob")
-        .regex(/^\//, mustRead("an absolute path, such as /tmp/pdjob"))
+        .regex(
+          /^\//,
+          mustRead(
+            "an absolute path, such as /tmp/pdjob, since it is a folder of each node. To send a folder of yours there, write upload: FOLDER, and leave working_dir out or absolute",
+          ),
+        )
         .describe(
-          "Folder in which engines and proxy run on each node, created if missing; default /tmp/pdjob-NAME.",
+          "Folder of each node, created if missing, in which engines and proxy run and leave their logs. Nothing is sent there but by upload. Default /tmp/pdjob-NAME.",
         )
         .optional(),
       upload: text("a folder, such as ./deploy")

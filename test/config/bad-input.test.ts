@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { formatIssue, parseConfig } from "../../src/config/parse.ts";
 import { childrenCases } from "./cases-children.ts";
 import { connectorsCases, versionCases, versionWarnings } from "./cases-connectors.ts";
+import { filesCases, soundFiles } from "./cases-files.ts";
 import { fitCases, fitWarnings, fitting } from "./cases-fit.ts";
 import { membershipCases } from "./cases-membership.ts";
 import { rulesCases } from "./cases-rules.ts";
@@ -20,6 +21,7 @@ const refused: Readonly<Record<string, readonly Case[]>> = {
   "way of telling its proxy": membershipCases,
   connectors: connectorsCases,
   "children of MultiConnector": childrenCases,
+  "files for its engines": filesCases,
   "engines' version": versionCases,
   "engines that do not fit each other": fitCases,
 };
@@ -41,7 +43,7 @@ describe("a file is accepted with a warning", () => {
   );
 });
 
-test.each(fitting)("nothing is said of $name", ({ text }) => {
+test.each([...fitting, ...soundFiles])("nothing is said of $name", ({ text }) => {
   expect(parseConfig(text, { file: "job.yaml" })).toMatchObject({ ok: true, warnings: [] });
 });
 

@@ -230,7 +230,9 @@ export const shapeCases: readonly Case[] = [
   {
     name: "a relative working_dir",
     text: job({ 2: "working_dir: tmp/job" }),
-    messages: ["job.yaml:2:14 working_dir: must be an absolute path, such as /tmp/pdjob."],
+    messages: [
+      "job.yaml:2:14 working_dir: must be an absolute path, such as /tmp/pdjob, since it is a folder of each node. To send a folder of yours there, write upload: FOLDER, and leave working_dir out or absolute.",
+    ],
   },
   {
     name: "an unknown membership",

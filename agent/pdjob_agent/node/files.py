@@ -36,6 +36,12 @@ def empty_below(cwd: str, folder: str) -> None:
     os.makedirs(place)
 
 
+def unusable(cwd: str, error: Exception) -> str:
+    """What to tell of a working directory that could not be made or written, or whose copy of `upload` is no good."""
+    remedy = " Give `working_dir` a folder that every node can make and write." if isinstance(error, OSError) else ""
+    return f"the working directory {cwd} cannot be used: {error}.{remedy}"
+
+
 def remove(place: str) -> None:
     """The file, and its folder when nothing else is in it."""
     with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ import ray
 from .admin import Admin
 from .environment import engine_env
 from .failure import failure
-from .files import write_below
+from .files import unusable, write_below
 from .guarded import GuardedProcess, exit_in_words
 from .health import Prober, accepts_tcp
 from .lease import LAPSE_GRACE_S, Lease
@@ -209,7 +209,7 @@ class ProxyActor:
             for file in spec["files"]:
                 write_below(str(spec["cwd"]), str(file["path"]), str(file["text"]))
         except (OSError, ValueError, NotUnpacked) as error:
-            return f"the working directory {spec['cwd']} cannot be used: {error}."
+            return unusable(str(spec["cwd"]), error)
         # What ran here before found its Node.js, and holds its port.
         if self._run > 0:
             return None

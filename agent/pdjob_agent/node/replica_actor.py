@@ -11,7 +11,7 @@ import ray
 from .canary import send_canary
 from .environment import engine_env
 from .failure import failure
-from .files import empty_below, remove, write_below
+from .files import empty_below, remove, unusable, write_below
 from .guarded import GuardedProcess
 from .health import FAILURES_MAX, Prober, answers_http
 from .lease import LAPSE_GRACE_S, Lease
@@ -93,8 +93,7 @@ class ReplicaActor:
                         empty_below(cwd, folder)
                     self._files = [write_below(cwd, file["path"], file["text"]) for file in files]
                 except (OSError, ValueError) as error:
-                    text = f"The working directory {cwd} cannot be used on {self._host}: {error}."
-                    return failure("EngineNotStarted", text)
+                    return failure("EngineNotStarted", self._unusable(cwd, error))
         return self.status()
 
     def _without_ports(self) -> dict[str, Any]:
@@ -152,7 +151,7 @@ class ReplicaActor:
             self._log = Log(cwd, self._name)
             self._unpacked.unpack(cwd, self._name)
         except (OSError, NotUnpacked) as error:
-            return f"The working directory {cwd} cannot be used on {self._host}: {error}."
+            return self._unusable(cwd, error)
         held = self._held
         if held is None:
             return self._problem
@@ -187,6 +186,9 @@ class ReplicaActor:
             self._prober.stop()
         if self._progress:
             self._progress.stop()
+
+    def _unusable(self, cwd: str, error: Exception) -> str:
+        return f"The engine of {self._name} cannot be started on {self._host}: {unusable(cwd, error)}"
 
     def _state(self) -> str:
         if self._engine is None:

@@ -28,7 +28,7 @@ ABANDONED_AFTER_S = 60.0
 
 
 class NotUnpacked(Exception):
-    """The package is not what it should be. The text goes on from "The working directory … cannot be used: "."""
+    """The package is not what it should be. The text goes on from "the working directory … cannot be used: "."""
 
 
 class Unpacked:
