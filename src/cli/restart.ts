@@ -20,7 +20,7 @@ export function addRestart(program: Command): void {
     .option("--wait", "follow until the job is READY with the new generation")
     .addHelpText(
       "after",
-      "\nA replica leaves the proxy first and ends its requests. With one replica in its role, nothing serves meanwhile.\n\nExamples:\n  pdjob-client restart quickstart decode-1 --wait\n  pdjob-client restart quickstart proxy",
+      "\nA replica leaves the proxy first and ends its requests. With one replica in its role, nothing serves meanwhile.\n\nExamples:\n  pdjob-client restart quickstart decode-1 --wait\n  pdjob-client restart quickstart decode-1 --timeout 900\n  pdjob-client restart quickstart proxy",
     )
     .action(
       async (

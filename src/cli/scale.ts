@@ -21,7 +21,7 @@ export function addScale(program: Command): void {
     .option("--key <text>", "idempotency key: repeating it changes nothing")
     .addHelpText(
       "after",
-      "\nExamples:\n  pdjob-client scale quickstart decode=3 --wait\n  pdjob-client scale quickstart prefill=3 decode=2",
+      "\nExamples:\n  pdjob-client scale quickstart decode=3 --wait\n  pdjob-client scale quickstart decode=3 --timeout 900\n  pdjob-client scale quickstart prefill=3 decode=2",
     )
     .action(
       async (

@@ -17,7 +17,7 @@ export function addStop(program: Command): void {
     .option("--detach", "return as soon as the wish is recorded")
     .addHelpText(
       "after",
-      "\nExamples:\n  pdjob-client stop quickstart\n  pdjob-client stop quickstart --detach",
+      "\nExamples:\n  pdjob-client stop quickstart\n  pdjob-client stop quickstart --timeout 900\n  pdjob-client stop quickstart --detach",
     )
     .action(async (job: string, flags: ConnectionFlags & WaitFlags & { detach?: boolean }) => {
       await withClient(flags, async (client) => {
