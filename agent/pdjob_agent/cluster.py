@@ -65,6 +65,10 @@ class Cluster(Protocol):
         """
         ...
 
+    def clear_kv(self, node_ids: list[str], folders: list[str], dry_run: bool, timeout_s: float) -> dict[str, Json]:
+        """What `node/kv_folder.py` says, by node; one that does not answer in time is left out."""
+        ...
+
     def look_at_node(self, node_id: str, port: int, timeout_s: float) -> Json | None:
         """What `node/looking.py` says there; None when the node does not answer in time."""
         ...

@@ -20,6 +20,7 @@ from . import node, ray_groups, ray_packages
 from .cluster import UNKNOWN_METHOD, Json
 from .errors import AgentError
 from .names import parse_proxy, parse_replica
+from .node.kv_folder import clear_kv
 from .node.logs import read_left_log
 from .node.looking import look_at_node
 from .node.probe import probe_engine
@@ -174,6 +175,9 @@ class RayCluster:
         self, node_ids: list[str], path: str, offset: int | None, max_bytes: int, timeout_s: float
     ) -> dict[str, Json]:
         return on_nodes(read_left_log, node_ids, [path, offset, max_bytes], timeout_s)
+
+    def clear_kv(self, node_ids: list[str], folders: list[str], dry_run: bool, timeout_s: float) -> dict[str, Json]:
+        return on_nodes(clear_kv, node_ids, [folders, dry_run], timeout_s)
 
     def look_at_node(self, node_id: str, port: int, timeout_s: float) -> Json | None:
         return on_nodes(look_at_node, [node_id], [port], timeout_s).get(node_id)

@@ -1,8 +1,13 @@
 """Taking things away: one actor, a replica with all its ranks, older generations, everything of a job."""
 
+import os
+import re
+
 from .cluster import Cluster, Json
 from .errors import AgentError
 from .names import Name, parse, parse_replica
+
+JOB = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 
 # Grace of what a newer generation replaces, and of ranks whose rank 0 has ended: they have nothing left to finish.
 SHORT_GRACE_S = 5.0
@@ -11,6 +16,10 @@ STOP_MARGIN_S = 15.0
 # Of an older proxy's actor, for where its listening socket is to be had. To stop one that serves cuts its streams, so
 # that a busy head node has longer than it takes to answer whether it lives; past it the actor hangs.
 HAND_ON_TIMEOUT_S = 15.0
+# Of all nodes together, to remove the files of a job: there may be many of them.
+CLEAR_TIMEOUT_S = 60.0
+# Nodes that are asked for such files.
+NODES_MAX = 200
 
 
 def stop_proxy(cluster: Cluster, args: Json) -> Json:
@@ -66,7 +75,25 @@ def sweep(cluster: Cluster, args: Json) -> Json:
         stop_wholes(cluster, actors, SHORT_GRACE_S)
         cluster.remove_groups(*groups)
     removed = [{"kind": "actor", "name": name.full} for name in actors]
-    return {"removed": removed + [{"kind": "placementGroup", "name": full} for full in groups]}
+    removed += [{"kind": "placementGroup", "name": full} for full in groups]
+    return {"removed": removed + [{"kind": "kvFolder", "name": folder} for folder in sweep_kv(cluster, args)]}
+
+
+def sweep_kv(cluster: Cluster, args: Json) -> list[str]:
+    """Once nothing runs any more that writes there. A folder that the user has named for the KV is the user's own."""
+    job, places = args["job"], args.get("workingDirs", [])
+    if not places:
+        return []
+    if not JOB.match(job) or not all(os.path.isabs(place) for place in places):
+        raise AgentError("BadRequest", f"{job!r} in {places} is no job's folder.")
+    folders = [os.path.join(place, ".pdjob", "kv", job) for place in places]
+    node_ids = [one["id"] for one in cluster.nodes() if one["alive"]][:NODES_MAX]
+    answers = cluster.clear_kv(node_ids, folders, args["dryRun"], CLEAR_TIMEOUT_S)
+    for node_id, answer in answers.items():
+        for folder, problem in answer.items():
+            if problem:
+                raise AgentError("BadRequest", f"{folder} is left on node {node_id}: {problem}. Remove it there.")
+    return [folder for folder in folders if any(folder in answer for answer in answers.values())]
 
 
 def stop_wholes(cluster: Cluster, names: list[Name], grace_s: float) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pdjob_agent.node.kv_folder import clear_kv
+
 Json = dict[str, Any]
 
 
@@ -104,6 +106,11 @@ class FakeCluster:
     ) -> dict[str, Json]:
         self.calls.extend(f"read {path} on {node_id}" for node_id in node_ids)
         return {node_id: self._logs[node_id] for node_id in node_ids if node_id in self._logs}
+
+    def clear_kv(self, node_ids: list[str], folders: list[str], dry_run: bool, timeout_s: float) -> dict[str, Json]:
+        """All nodes share this machine's disk."""
+        found = {node_id: clear_kv(folders, True) for node_id in node_ids}
+        return found if dry_run else {node_id: {**found[node_id], **clear_kv(folders, False)} for node_id in node_ids}
 
     def look_at_node(self, node_id: str, port: int, timeout_s: float) -> Json | None:
         self.calls.append(f"look at port {port} on {node_id}")

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from pdjob_agent.cluster import UNKNOWN_METHOD
@@ -206,6 +209,27 @@ def test_sweep_takes_exactly_one_job_whatever_its_neighbours_are_called(job: str
     assert sorted(cluster.actors) == sorted(f"{one}-{end}" for one in left for end in ends)
     whole = {"replicas": 1, "placementGroups": 1, "proxies": 1}
     assert call(cluster, "jobs") == {"jobs": [{"job": one, **whole} for one in sorted(left)]}
+
+
+def test_sweep_takes_the_kv_of_exactly_one_job(tmp_path: Path) -> None:
+    nodes = [{"id": "n1", "alive": True}, {"id": "n2", "alive": True}, {"id": "gone", "alive": False}]
+    cluster = FakeCluster({"nodes": nodes})
+    kv = tmp_path / ".pdjob" / "kv"
+    for job in ("a", "a-b", "ab"):
+        (kv / job / "r1").mkdir(parents=True)
+        (kv / job / "r1" / "layer").write_text("x")
+    (tmp_path / ".pdjob" / "logs").mkdir()
+    places = [str(tmp_path), str(tmp_path / "elsewhere")]
+    expected = {"removed": [{"kind": "kvFolder", "name": str(kv / "a")}]}
+    assert call(cluster, "sweep", job="a", dryRun=True, workingDirs=places) == expected
+    assert sorted(os.listdir(kv)) == ["a", "a-b", "ab"]
+    assert call(cluster, "sweep", job="a", dryRun=False, workingDirs=places) == expected
+    assert sorted(os.listdir(kv)) == ["a-b", "ab"]
+    assert sorted(os.listdir(tmp_path / ".pdjob")) == ["kv", "logs"]
+    assert call(cluster, "sweep", job="a", dryRun=False, workingDirs=places) == {"removed": []}
+    for job, place in (("../a-b", str(tmp_path)), ("a", "relative"), ("..", str(tmp_path))):
+        assert code_of(cluster, "sweep", job=job, dryRun=False, workingDirs=[place]) == "BadRequest"
+    assert sorted(os.listdir(kv)) == ["a-b", "ab"]
 
 
 def test_a_name_that_is_none_is_refused() -> None:

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
+import { ClientError } from "../client/client-error.ts";
+import { defaultWorkingDir } from "../domain/names.ts";
 import type { Agent } from "../ray/agent.ts";
 import { withAgent, withClient, withConnection, withRay } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import { Exit } from "./exit.ts";
-import { print, printJson } from "./output.ts";
+import { print, printJson, warn } from "./output.ts";
 
 interface CleanupFlags extends ConnectionFlags {
   readonly all?: boolean;
@@ -21,7 +23,9 @@ interface Leftover {
 /** For jobs that no workflow looks after any more: `terminate` runs no code of ours. */
 export function addCleanup(program: Command): void {
   withRay(withConnection(program.command("cleanup")))
-    .description("remove what a terminated job left in Ray: actors, engines, placement groups")
+    .description(
+      "remove what a terminated job left: actors, engines, placement groups in Ray, and KV in files on the nodes",
+    )
     .argument("[job]", "the job's name")
     .option("--all", "every job on the cluster that no workflow looks after")
     .option("--dry-run", "only list it")
@@ -40,7 +44,7 @@ export function addCleanup(program: Command): void {
       await withAgent(flags, async (agent) => {
         const jobs = await abandoned(job === undefined ? await jobsOn(agent) : [job], job, flags);
         const found: Leftover[] = [];
-        for (const one of jobs) found.push(...(await sweep(agent, one, flags.dryRun ?? false)));
+        for (const one of jobs) found.push(...(await sweep(agent, one, flags)));
         report(found, flags);
       });
     });
@@ -66,16 +70,41 @@ async function abandoned(
   });
 }
 
-async function sweep(agent: Agent, job: string, dryRun: boolean): Promise<readonly Leftover[]> {
-  const { removed } = await agent.call("sweep", { job, dryRun });
+async function sweep(agent: Agent, job: string, flags: CleanupFlags): Promise<readonly Leftover[]> {
+  const workingDirs = await workingDirsOf(job, flags);
+  const { removed } = await agent.call("sweep", {
+    job,
+    dryRun: flags.dryRun ?? false,
+    workingDirs,
+  });
   return removed.map(({ kind, name }) => ({ job, kind, name }));
 }
+
+/** Those of all its configs that are remembered; the default one where nobody remembers any. */
+async function workingDirsOf(job: string, flags: CleanupFlags): Promise<readonly string[]> {
+  const byDefault = [defaultWorkingDir(job)];
+  if (flags.force) return byDefault;
+  const revisions = await withClient(flags, (client) => client.revisions(job)).catch(
+    (error: unknown) => {
+      if (!(error instanceof ClientError)) throw error;
+      const [place] = byDefault;
+      warn(`Nobody tells the working_dir of ${job}: KV in files is looked for in ${place} alone.`);
+      return [];
+    },
+  );
+  return revisions.length > 0
+    ? [...new Set(revisions.map(({ spec }) => spec.workingDir))]
+    : byDefault;
+}
+
+const inWords: Readonly<Record<string, string>> = {
+  placementGroup: "placement group",
+  kvFolder: "KV in",
+};
 
 function report(found: readonly Leftover[], { dryRun, json }: CleanupFlags): void {
   if (json) return printJson(found);
   if (found.length === 0) return print("nothing is left over");
   for (const { kind, name } of found)
-    print(
-      `${dryRun ? "would remove" : "removed"} ${kind === "actor" ? kind : "placement group"} ${name}`,
-    );
+    print(`${dryRun ? "would remove" : "removed"} ${inWords[kind] ?? kind} ${name}`);
 }

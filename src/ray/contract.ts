@@ -164,7 +164,9 @@ export const verbResults = {
     .partial()
     .extend({ package: z.string() }),
   sweep: z.object({
-    removed: z.array(z.object({ kind: z.enum(["actor", "placementGroup"]), name: z.string() })),
+    removed: z.array(
+      z.object({ kind: z.enum(["actor", "placementGroup", "kvFolder"]), name: z.string() }),
+    ),
   }),
 } as const;
 

@@ -19,6 +19,8 @@ export const agentLimits = {
   HAND_ON_TIMEOUT_S: 15,
   /** Of a log whose actor is gone. */
   READ_TIMEOUT_S: 20,
+  /** Of the KV that a job left in files. */
+  CLEAR_TIMEOUT_S: 60,
   /** All requests that tell an external proxy of its members. */
   TELLING_TIMEOUT_S: 40,
   /** Beyond what a canary itself may take. */
@@ -57,6 +59,7 @@ const {
   PROXY_WAIT_S,
   HAND_ON_TIMEOUT_S,
   READ_TIMEOUT_S,
+  CLEAR_TIMEOUT_S,
   TELLING_TIMEOUT_S,
   CANARY_MARGIN_S,
   LOOK_TIMEOUT_S,
@@ -77,8 +80,9 @@ function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
   const stopS = graceS + SHORT_GRACE_S + 2 * (STOP_MARGIN_S + GONE_TIMEOUT_S);
   switch (verb) {
     case "ensurePlacementGroup":
-    case "sweep":
       return stopS + GONE_TIMEOUT_S;
+    case "sweep":
+      return stopS + GONE_TIMEOUT_S + CLEAR_TIMEOUT_S;
     case "ensureReplica":
       return stopS + GONE_TIMEOUT_S + FIRST_ANSWER_TIMEOUT_S;
     case "ensureProxy":

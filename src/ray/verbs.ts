@@ -136,7 +136,12 @@ export interface VerbArgs {
     /** That package and no other. */
     readonly package?: string;
   };
-  readonly sweep: { readonly job: string; readonly dryRun: boolean };
+  readonly sweep: {
+    readonly job: string;
+    readonly dryRun: boolean;
+    /** The job's, whose KV below them goes too; absent = none. */
+    readonly workingDirs?: readonly string[];
+  };
 }
 
 export interface CallOptions {

@@ -150,7 +150,7 @@ const fullArgs: { readonly [V in Verb]: Required<VerbArgs[V]> } = {
     maxBytes: 65_536,
   },
   checkHead: { port: 8021 },
-  sweep: { job: "demo", dryRun: false },
+  sweep: { job: "demo", dryRun: false, workingDirs: ["/tmp/pdjob-demo"] },
 };
 
 test("every verb has a file of examples, and no file is of no verb", () => {
