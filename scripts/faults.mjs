@@ -6,8 +6,9 @@ import { at } from "./steps.mjs";
 
 const usage = `npm run faults -- [--seed N] [--count M] [--steps S]
 
-Runs M jobs (default 1), each with S operations and faults (default 6) of its seed (N, N+1, …; default 1). A failing seed
-does the same again: npm run faults -- --seed 17
+Runs M jobs (default 1), each with one fault of its first deployment, then S operations and faults (default 6) of its
+seed (N, N+1, …; default 1), and tells of each whether it struck. A failing seed does the same again:
+npm run faults -- --seed 17
 
 --figures measures instead how long healing takes, a few times for each way to die.
 --soak leaves a job alone for so many seconds under requests: nothing of it may change.

@@ -76,6 +76,7 @@ export async function perform(step: Step, target: Target): Promise<Deed> {
     case "killEngine":
     case "killEngineCore":
     case "hangEngine":
+    case "freezeCore":
     case "killGuard":
     case "freezeGuard":
     case "killActor":
@@ -127,6 +128,7 @@ type EngineFault =
   | "killEngine"
   | "killEngineCore"
   | "hangEngine"
+  | "freezeCore"
   | "killGuard"
   | "freezeGuard"
   | "killActor"
@@ -138,6 +140,8 @@ async function onEngine(kind: EngineFault, pick: number, target: Target): Promis
     killEngine: () => strike(engine, "SIGKILL"),
     killEngineCore: () => strike(core, "SIGKILL"),
     hangEngine: () => strike(engine, "SIGSTOP"),
+    // For good, as a kernel that never comes back: /health is answered, and no token comes any more.
+    freezeCore: () => strike(core, "SIGSTOP"),
     killGuard: () => strike(guard, "SIGKILL"),
     freezeGuard: () => freeze(guard, pick),
     killActor: () => strike(actor, "SIGKILL"),
@@ -174,13 +178,14 @@ async function onRay(
   switch (kind) {
     case "killNode": {
       const engines = await enginesOn(target, node);
-      return { struck: true, text: await respawner.node(node), engines };
+      return { struck: true, text: `${await respawner.node(node)}, ${engines.join()}`, engines };
     }
     case "killRaylet": {
       const engines = await enginesOn(target, node);
       const raylet = partOfNode(respawner.pids.nodes[node] ?? 0, "raylet");
       if (raylet === undefined) return { struck: false, text: "no raylet there" };
-      return { struck: true, text: await respawner.raylet(node, raylet), engines };
+      const text = `${await respawner.raylet(node, raylet)}, ${engines.join()}`;
+      return { struck: true, text, engines };
     }
     case "killHead": {
       const { pid: proxyPid } = await proxyOf(target);

@@ -85,7 +85,7 @@ async function targetOf(rig: OwnRig, respawner: Respawner, seed: number): Promis
   const spec = await rigSpec(rig, name, {
     engineCommand: ["bash", engine, switches, "serve"],
     restart: { restartsMax: 50, windowS: 600 },
-    health: { intervalS: 1, timeoutS: 1, failures: 3 },
+    health: { intervalS: 1, timeoutS: 1, failures: 3, stallS: 5 },
     drainS: { prefill: 5, decode: 5 },
     prefill: { replicas: 2, numGpus: 1 },
     decode: { replicas: 2, numGpus: 1 },

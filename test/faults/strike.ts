@@ -84,12 +84,16 @@ export async function engineOf({ rig, spec }: Target, pick: number) {
   };
 }
 
-/** Names of the engines on a node, by its index; of all nodes without one. */
+/** Names of the engines on a node, by its index; of all nodes without one. Fails while nobody can tell. */
 export async function enginesOn({ rig, spec }: Target, node?: number): Promise<readonly string[]> {
-  const seen = await rig.agent.call("list", { job: spec.name }).catch(ignore);
   const ip = node === undefined ? undefined : rig.stack.nodes[node]?.ip;
-  return (seen?.replicas ?? [])
-    .filter(({ endpoint }) => ip === undefined || endpoint === undefined || endpoint.host === ip)
+  const { placementGroups } = await eventually(
+    "Ray says who is where",
+    () => rig.agent.call("list", { job: spec.name }),
+    thereWithinMs,
+  );
+  return placementGroups
+    .filter(({ nodeIps }) => ip === undefined || nodeIps.includes(ip))
     .map(({ name }) => name);
 }
 

@@ -36,7 +36,7 @@ test("a request that was served needs no strike, and one cut short in silence ha
   expect(judgeRequests([error("", { kind: "ok" })], [])).toEqual([]);
   expect(judgeRequests([error("31 events", { kind: "silent" })], [strikeOf("everything")])).toEqual(
     [
-      "a request cut short in silence, 1970-01-01T00:00:09.900Z to 1970-01-01T00:00:10.300Z: 31 events",
+      "1 × a request, 1970-01-01T00:00:09.900Z to 1970-01-01T00:00:10.300Z, cut short in silence: 31 events",
     ],
   );
 });

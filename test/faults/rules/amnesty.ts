@@ -7,7 +7,7 @@ import type { Cost } from "./schedule.ts";
  */
 
 /** A struck engine that hangs is still given requests until its probes have failed and the proxy was told; one that serves after that was not harmed. */
-export const noticedWithinMs = 20_000;
+export const noticedWithinMs = 30_000;
 /** A process dies a moment after its SIGKILL, and accepts until then. */
 const deathMs = 500;
 
@@ -36,20 +36,27 @@ export interface Strike {
   readonly servedAgainMs?: number | undefined;
 }
 
-/** What is wrong with the ends of these requests; empty when each is well, or explained. */
+/** What is wrong with the ends of these requests, a line for each kind; empty when each is well, or explained. */
 export function judgeRequests(
   outcomes: readonly Outcome[],
   strikes: readonly Strike[],
 ): readonly string[] {
-  return outcomes.flatMap((outcome) => {
-    if (outcome.kind === "ok") return [];
-    if (outcome.kind === "error" && isExplained(outcome, strikes)) return [];
+  const kinds = new Map<string, Outcome[]>();
+  for (const outcome of outcomes) {
+    if (outcome.kind === "ok" || (outcome.kind === "error" && isExplained(outcome, strikes)))
+      continue;
     const word = outcome.kind === "silent" ? "cut short in silence" : "failed without a reason";
-    const { startedMs, endedMs, text } = outcome;
-    const when = `${new Date(startedMs).toISOString()} to ${new Date(endedMs).toISOString()}`;
-    return [`a request ${word}, ${when}: ${text}`];
+    const kind = `${word}: ${outcome.text}`;
+    kinds.set(kind, [...(kinds.get(kind) ?? []), outcome]);
+  }
+  return [...kinds].map(([kind, same]) => {
+    const from = Math.min(...same.map(({ startedMs }) => startedMs));
+    const until = Math.max(...same.map(({ endedMs }) => endedMs));
+    return `${same.length} × a request, ${inWords(from)} to ${inWords(until)}, ${kind}`;
   });
 }
+
+const inWords = (ms: number): string => new Date(ms).toISOString();
 
 const isExplained = (outcome: Outcome, strikes: readonly Strike[]): boolean =>
   strikes.some((strike) => strike.fromMs <= outcome.endedMs && explains(strike, outcome, strikes));

@@ -27,6 +27,7 @@ const faults = {
   killEngine: "engine",
   killEngineCore: "engine",
   hangEngine: "engine",
+  freezeCore: "engine",
   killGuard: "engine",
   freezeGuard: "nothing",
   killActor: "engine",
