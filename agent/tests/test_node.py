@@ -1,3 +1,4 @@
+import fcntl
 import os
 import socket
 import threading
@@ -45,6 +46,78 @@ def test_a_span_that_does_not_exist_is_an_error_that_holds_nothing() -> None:
     with pytest.raises((OSError, ValueError)):
         HeldPorts([{"name": "huge", "span": LAST_PORT - FIRST_PORT + 2}])
     assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+@pytest.fixture
+def turn_of_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a node of this test's own notes whose turn it is."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path / f"pdjob-ports-{os.getuid()}"
+
+
+def runs_of(held: HeldPorts, side: int) -> set[int]:
+    return {held.ports["http"], *range(held.ports["side"], held.ports["side"] + side)}
+
+
+def test_ports_are_given_in_turn_so_that_none_comes_again_before_the_others(turn_of_a_node: Path) -> None:
+    turn_of_a_node.write_text("25000")
+    last = 24_999
+    for _ in range(20):
+        held = HeldPorts([{"name": "side", "span": 8}])
+        assert last < min(runs_of(held, 8))
+        last = max(runs_of(held, 8))
+        held.release()
+    assert last < 26_000
+    turn_of_a_node.write_text(f"{LAST_PORT - 3}")
+    held = HeldPorts([{"name": "side", "span": 8}])
+    assert held.ports["http"] >= LAST_PORT - 3
+    assert FIRST_PORT <= held.ports["side"] < FIRST_PORT + 100
+    held.release()
+
+
+def test_a_port_that_somebody_has_is_passed_over_and_the_span_stays_in_one_piece(turn_of_a_node: Path) -> None:
+    first = HeldPorts([{"name": "side", "span": 4}])
+    turn_of_a_node.write_text(str(first.ports["http"] - 2))
+    second = HeldPorts([{"name": "side", "span": 4}])
+    assert not runs_of(first, 4) & runs_of(second, 4)
+    for held in (first, second):
+        held.release()
+
+
+def test_what_is_chosen_at_the_same_time_is_not_the_same(turn_of_a_node: Path) -> None:
+    found: list[HeldPorts] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(HeldPorts([{"name": "side", "span": 4}]))) for _ in range(8)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(30)
+    ports = [port for held in found for port in runs_of(held, 4)]
+    assert (len(ports), len(set(ports))) == (8 * 5, 8 * 5)
+    for held in found:
+        held.release()
+
+
+@pytest.mark.parametrize("how", ["a link", "no number", "beyond the range", "a folder", "held for ever"])
+def test_without_a_turn_ports_are_found_all_the_same(
+    turn_of_a_node: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("pdjob_agent.node.ports.TURN_WAIT_S", 0.1)
+    other = turn_of_a_node.with_name("other")
+    other.write_text("somebody's")
+    if how == "a link":
+        turn_of_a_node.symlink_to(other)
+    elif how == "a folder":
+        turn_of_a_node.mkdir()
+    else:
+        turn_of_a_node.write_text("x" if how == "no number" else "99999")
+    with open(other if how != "held for ever" else turn_of_a_node) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        held = HeldPorts([{"name": "side", "span": 4}])
+    assert all(FIRST_PORT <= port <= LAST_PORT for port in runs_of(held, 4))
+    held.release()
+    assert other.read_text() == "somebody's"
 
 
 def test_healthy_needs_one_answer_unhealthy_three_failures_and_one_answer_heals() -> None:
