@@ -4,7 +4,6 @@ import {
   CancelledFailure,
   allHandlersFinished,
   condition,
-  continueAsNew,
   patched,
   setCurrentDetails,
   upsertMemo,
@@ -16,6 +15,7 @@ import { readyByMs } from "../domain/deadline.ts";
 import type { Failure } from "../domain/errors.ts";
 import type { Plan } from "../domain/plan.ts";
 import { revisionAt } from "../domain/revision.ts";
+import { beginsNothing, canContinue, continueJob, isTimeToContinue, until } from "./continue.ts";
 import { renderDetails } from "./details.ts";
 import { registerHandlers } from "./handlers.ts";
 import type { JobInput, JobResult } from "./messages.ts";
@@ -25,14 +25,12 @@ import { quick } from "./perform.ts";
 import { createWatcher } from "./watcher.ts";
 import { adopt, numberOf } from "./revisions.ts";
 import { rememberSeen } from "./remember.ts";
-import { carry, note, openState, statusOf, stopWanted } from "./state.ts";
+import { note, openState, statusOf, stopWanted } from "./state.ts";
 import type { JobState } from "./state.ts";
 
 /** After a look at the cluster that failed for good: the first wait, doubled each time. */
 const lookAgainMs = 2_000;
 const lookAgainMaxMs = 60_000;
-/** Well below the server's own hint: a history is replayed within seconds, on a busy machine too. */
-const historyEventsDefault = 2_000;
 /** The least that the first deployment's deadline leaves a look at the cluster. */
 const lookMinMs = 10_000;
 /**
@@ -66,22 +64,20 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
     failedLooks = turn ? 0 : failedLooks + 1;
     if (turn) {
       state.plannedGeneration = wished.generation;
-      applyPlan(state, turn.plan, wished.revision);
+      applyPlan(
+        state,
+        beginsNothing(input) ? withoutActions(turn.plan) : turn.plan,
+        wished.revision,
+      );
       if (turn.plan.finished) break;
       if (isWaiting(state) || patched("watch-beside-changes")) watcher.start(turn);
     }
     if (isReleased(state)) break;
     const wakeAtMs = turn ? turn.plan.wakeAtMs : Date.now() + lookAgainAfter(failedLooks);
-    await nextChange(state, input, wakeAtMs);
-    if (isTimeToContinue(input)) {
-      await watcher.stop();
-      // Nothing new is begun. Waits are planned anew by the next run; what changes something is let end.
-      for (const { kind, cancel } of state.inFlight.values()) if (waits.has(kind)) cancel();
-      await condition(() => state.inFlight.size === 0);
-      await condition(allHandlersFinished);
-      const { spec } = state;
-      await continueAsNew<typeof PDJobWorkflow>({ ...input, spec, state: carry(state) });
-    }
+    // Messages that change nothing make a history long, too.
+    await until(() => state.dirty || isTimeToContinue(input), wakeAtMs);
+    if (isTimeToContinue(input) && (await canContinue(state, wakeAtMs)))
+      await continueJob(state, input, watcher);
   }
   await watcher.stop();
   await condition(allHandlersFinished);
@@ -90,6 +86,8 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
     reason: state.failure?.message ?? "everything is released",
   });
 }
+
+const withoutActions = (plan: Plan): Plan => ({ ...plan, actions: [] });
 
 const lookAgainAfter = (failures: number): number =>
   Math.min(lookAgainMs * 2 ** (failures - 1), lookAgainMaxMs);
@@ -166,25 +164,9 @@ function fail(state: JobState, failure: Failure): void {
 const isReleased = ({ failure, memory, inFlight }: JobState): boolean =>
   failure !== undefined && inFlight.size === 0 && Object.keys(memory.generations).length === 0;
 
-async function nextChange(
-  state: JobState,
-  input: JobInput,
-  wakeAtMs: number | undefined,
-): Promise<void> {
-  // Messages that change nothing make a history long, too.
-  const isDue = () => state.dirty || isTimeToContinue(input);
-  if (wakeAtMs === undefined) await condition(isDue);
-  else await condition(isDue, Math.max(1, wakeAtMs - Date.now()));
-}
-
 /** Is nothing being changed but a proxy that was replaced, whose stop may take its whole grace? */
 const isWaiting = ({ inFlight }: JobState): boolean =>
   [...inFlight.values()].every(({ kind, target }) => waits.has(kind) || isReplacedProxy(target));
-
-function isTimeToContinue({ historyEventsMax = historyEventsDefault }: JobInput): boolean {
-  const { continueAsNewSuggested, historyLength } = workflowInfo();
-  return continueAsNewSuggested || historyLength > historyEventsMax;
-}
 
 /** Shows how the job stands to those who ask: the status query, the Web UI's details block, the memo for lists. */
 function show(state: JobState, view: Partial<Plan["view"]>): void {

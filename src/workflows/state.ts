@@ -19,9 +19,16 @@ const keysMax = 200;
 /** Places of logs kept: the newest of all replicas together. */
 const logsMax = 64;
 
-/** What one run hands to the next at continue-as-new. Plain JSON, additive: the next run may be older or newer code. */
+/**
+ * Raised when what is carried over changes so that earlier code would misread it. What is only added needs no new one: it
+ * is optional, and earlier code carries on without it.
+ */
+export const schemaVersion = 1;
+
+/** What one run hands to the next at continue-as-new. Plain JSON: the next run may be older or newer code. */
 export interface CarriedState {
-  readonly schemaVersion: 1;
+  /** Absent is older than 1. */
+  readonly schemaVersion?: number;
   readonly desired: Desired;
   readonly desiredGeneration: number;
   readonly plannedGeneration: number;
@@ -65,8 +72,8 @@ export function openState(
   carried: CarriedState | undefined,
   nowMs: number,
 ): JobState {
+  refuseNewer(spec, carried);
   const fresh: CarriedState = {
-    schemaVersion: 1,
     desired: {
       replicas: countsOf(spec),
     },
@@ -85,6 +92,19 @@ export function openState(
   return { ...state, revisions, memory, spec, inFlight: new Map(), dirty: true };
 }
 
+/**
+ * Thrown as no failure of Temporal's: so it is not the workflow that fails but its task, which is tried again until a worker
+ * that knows better takes it.
+ */
+function refuseNewer({ name }: JobSpec, carried: CarriedState | undefined): void {
+  const found = carried?.schemaVersion ?? 0;
+  if (found <= schemaVersion) return;
+  throw new Error(
+    `Job ${name} was carried on by a later version of pdjob-worker: its state has schema version ${found}, and this worker ` +
+      `reads up to ${schemaVersion}. Start a worker of that version, and end this one: the job waits for it and loses nothing.`,
+  );
+}
+
 export function carry({
   desired,
   desiredGeneration,
@@ -99,7 +119,7 @@ export function carry({
   cancelled,
 }: JobState): CarriedState {
   const state = {
-    schemaVersion: 1 as const,
+    schemaVersion,
     desired,
     desiredGeneration,
     plannedGeneration,

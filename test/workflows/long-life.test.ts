@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { watchMaxMs } from "../../src/activities/turn.ts";
 import { emptyMemory } from "../../src/domain/memory.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
-import { carry, openState } from "../../src/workflows/state.ts";
+import { carry, openState, schemaVersion } from "../../src/workflows/state.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
 import { cases } from "../support/thorough.ts";
@@ -118,16 +118,41 @@ test("an idle job adds at most 50 events a day to its history", async () => {
   });
 });
 
-test("a state that an older or a newer version carried over is accepted", () => {
+test("a state that earlier code carried over is completed, and what later code only added is let go", () => {
   const spec = makeSpec();
   const carried = carry(openState(spec, undefined, 5));
   const { lostSinceMs: _, startedAtMs: _startedAtMs, ...olderMemory } = emptyMemory(5);
-  const { plannedGeneration: _planned, ...rest } = carried;
+  const { plannedGeneration: _planned, schemaVersion: _version, ...rest } = carried;
   const older = openState(spec, { ...rest, memory: olderMemory } as typeof carried, 9);
   expect(older.memory).toEqual({ ...emptyMemory(9), deployStartedAtMs: 5 });
   expect(older.plannedGeneration).toBe(0);
-  const newer = { ...carried, schemaVersion: 2, unheardOf: { a: 1 } } as unknown as typeof carried;
-  expect(carry(openState(spec, newer, 9))).toEqual(carried);
+  expect(carry(older).schemaVersion).toBe(schemaVersion);
+  const additive = { ...carried, unheardOf: { a: 1 } } as typeof carried;
+  expect(carry(openState(spec, additive, 9))).toEqual(carried);
+});
+
+test("a state that this code may misread fails the workflow's task, which waits for a later worker, and not the job", async () => {
+  const spec = makeSpec({ name: "from-the-future" });
+  const state = { ...carry(openState(spec, undefined, 5)), schemaVersion: schemaVersion + 1 };
+  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  await worker.runUntil(async () => {
+    const handle = await env.client.workflow.start("PDJobWorkflow", {
+      args: [{ spec, state }],
+      taskQueue,
+      workflowId: "pdjob-from-the-future",
+    });
+    const why = await eventually("its task has failed", async () => {
+      const { events } = await handle.fetchHistory();
+      const failed = events?.find(({ workflowTaskFailedEventAttributes: one }) => one);
+      return failed?.workflowTaskFailedEventAttributes?.failure?.message ?? undefined;
+    });
+    expect(why).toBe(
+      "Job from-the-future was carried on by a later version of pdjob-worker: its state has schema version 2, and this " +
+        "worker reads up to 1. Start a worker of that version, and end this one: the job waits for it and loses nothing.",
+    );
+    expect((await handle.describe()).status.name).toBe("RUNNING");
+    await handle.terminate();
+  });
 });
 
 test("a carried state is plain JSON: nothing of it is lost on the way", () => {
