@@ -29,3 +29,8 @@ export const restartWindowMaxS = 7 * daySeconds;
 export const drainMaxS = daySeconds;
 export const stopGraceMaxS = 60 * 60;
 export const leaseMaxS = 365 * daySeconds;
+/**
+ * A lease is at least so much longer than `stop_grace`: a worker that died is missed after 6 s, and looks that failed are
+ * tried again after a minute at most.
+ */
+export const leaseSpareS = 60;

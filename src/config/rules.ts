@@ -7,6 +7,7 @@ import * as files from "./rules/files.ts";
 import * as fit from "./rules/fit.ts";
 import * as flags from "./rules/flags.ts";
 import * as handOver from "./rules/hand-over.ts";
+import { leaseOutlastsStops } from "./rules/lease.ts";
 import * as membership from "./rules/membership.ts";
 import { enginePlaceholdersAreKnown, namedPortsAreFew } from "./rules/placeholders.ts";
 import * as numbers from "./rules/numbers.ts";
@@ -25,6 +26,7 @@ const rules: readonly Rule[] = [
   resources.cpuEnginesReserveCpus,
   resources.ranksHaveGpus,
   resources.sizesAreCounts,
+  leaseOutlastsStops,
   connector.modelsAreGiven,
   connector.kvConfigsAreReadable,
   connector.connectorsAreKnown,

@@ -184,7 +184,7 @@ export const configFile = z
       lease: seconds(0, limits.leaseMaxS)
         .default(86_400)
         .describe(
-          "Seconds without an orchestrator after which engines stop themselves; 0 = never.",
+          "Seconds without an orchestrator after which engines stop themselves; 0 = never, else at least `stop_grace` + 60.",
         ),
     },
     mapping,

@@ -26,6 +26,20 @@ export const rulesCases: readonly Case[] = [
     ],
   },
   {
+    name: "a lease that is over before a stop is, or before another worker is there",
+    text: job({ 4: "lease: 89" }),
+    messages: [
+      "job.yaml:4:8 lease: is 89, but a stop may take stop_grace (30 s), and whoever takes over from a worker that died up to 60 s: write at least 90, or 0 for no lease.",
+    ],
+  },
+  {
+    name: "a lease that a long stop_grace outlasts",
+    text: job({ 4: "lease: 600\nstop_grace: 541" }),
+    messages: [
+      "job.yaml:4:8 lease: is 600, but a stop may take stop_grace (541 s), and whoever takes over from a worker that died up to 60 s: write at least 601, or 0 for no lease.",
+    ],
+  },
+  {
     name: "CPU engines that reserve nothing",
     text: job({ 2: "num_cpus: 0", 8: "  num_gpus: 0" }),
     messages: [
