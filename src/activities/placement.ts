@@ -3,6 +3,7 @@ import type { ActionInput } from "../domain/action.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { incarnationName, replicaName } from "../domain/names.ts";
 import type { ObservedPlacementGroup } from "../domain/observed.ts";
+import { whoHoldsGpus } from "../plan/holders.ts";
 import { explainNoPlace, isMislaid } from "../plan/placement.ts";
 import type { Agent } from "../ray/agent.ts";
 import type { ActivityDependencies } from "./index.ts";
@@ -77,15 +78,16 @@ async function noPlace(
   { spec, action }: Input,
   code: "PlacementInfeasible" | "PlacementTimeout",
 ): Promise<PdjobError> {
-  const { nodes } = await agent.call("nodes", {});
+  const observed = await agent.call("list", { job: spec.name, nodes: true });
   const { replica, bundles, strategy = "STRICT_PACK" } = action;
   const layout = { bundles, strategy };
-  const why = explainNoPlace({ spec, role: replica.role, layout }, nodes);
+  const why = explainNoPlace({ spec, role: replica.role, layout }, observed.nodes ?? []);
+  const holders = code === "PlacementTimeout" ? whoHoldsGpus(observed) : undefined;
   const waited =
     code === "PlacementTimeout" ? ` within the job's timeout of ${spec.timeoutS} s` : "";
   return new PdjobError(
     code,
-    `No placement group for ${replicaName(replica)} g${action.generation}${waited}. ${why}`,
+    `No placement group for ${replicaName(replica)} g${action.generation}${waited}. ${why}${holders ? ` Now ${holders}.` : ""}`,
   );
 }
 

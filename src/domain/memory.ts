@@ -27,6 +27,16 @@ export interface RecordedFailure extends Failure {
   readonly failed?: readonly number[];
 }
 
+/** How far a first deployment is with reserving all that it wants, which it does before any engine starts. */
+export interface Reserving {
+  /** Counts the times that what was reserved was given back; from 1. */
+  readonly attempt: number;
+  /** Since when a part is held while others hold the rest. */
+  readonly heldUpSinceMs?: number;
+  /** What was reserved is given back, and not asked for again before this. */
+  readonly againAtMs?: number;
+}
+
 /**
  * The few facts that cannot be read back from Ray. Keys are targets (`prefill-0`, `proxy`).
  * Plain JSON: it is carried over continue-as-new, where Map and Set would be lost.
@@ -68,6 +78,8 @@ export interface Memory {
   readonly proxyStarted?: { readonly generation: number; readonly members: readonly Member[] };
   /** READY was reached once: from then on failures are healed instead of failing the job. */
   readonly served: boolean;
+  /** Present while a first deployment cannot have all that it wants at once. */
+  readonly reserving?: Reserving;
   readonly deployStartedAtMs: number;
   readonly swept: boolean;
 }

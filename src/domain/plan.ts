@@ -1,6 +1,6 @@
 import type { Action, InFlightAction } from "./action.ts";
 import type { Failure } from "./errors.ts";
-import type { Desired, Memory } from "./memory.ts";
+import type { Desired, Memory, Reserving } from "./memory.ts";
 import type { Observed } from "./observed.ts";
 import type { Pairing } from "./revision.ts";
 import type { JobSpec } from "./spec.ts";
@@ -32,6 +32,8 @@ export interface Plan {
   readonly view: JobView;
   /** What memory is to hold from now on about actors that do not answer. */
   readonly lostSinceMs: Memory["lostSinceMs"];
+  /** The same of a first deployment's reservations; absent when there is nothing to remember. */
+  readonly reserving?: Reserving;
   /** What is wanted is to hold this from now on: engines of another config were found, and who may be their partner. */
   readonly pairings?: readonly Pairing[];
   /** Plan again at this time even if nothing changes (a back-off ends). */

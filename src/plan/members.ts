@@ -92,6 +92,6 @@ export function isComplete(members: readonly Member[], world: World, input: Plan
   return hasPair(members) && healthyMembers(world, input).length === expected.length;
 }
 
-const isGivenUp = (replica: ReplicaWorld, input: PlanInput): boolean =>
+export const isGivenUp = (replica: ReplicaWorld, input: PlanInput): boolean =>
   condemned(replica, input) !== undefined &&
   mayRestart(replica.name, input.memory, input.spec.restart, input.nowMs).kind === "exhausted";

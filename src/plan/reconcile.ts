@@ -11,6 +11,7 @@ import { condemnedProxy, stepProxy } from "./proxy.ts";
 import { stepUnwanted, stepWanted } from "./replica.ts";
 import type { ReplicaStep } from "./replica.ts";
 import { isCommandNew, refusedEngine } from "./outdated.ts";
+import { giveBackWake, isPausing, isShort, nextReserving, withReserving } from "./reservation.ts";
 import { whyRollBack } from "./roll-back.ts";
 import { rollOut } from "./rollout.ts";
 import { stepTeardown, teardownKinds } from "./teardown.ts";
@@ -22,6 +23,8 @@ import type { ReplicaWorld, World } from "./world.ts";
 const activitiesSpeakFirstMs = 5_000;
 /** After engines were refused for their version, once the job has served. */
 const askAgainMs = 60_000;
+const askForGpus =
+  "Stop or scale down another job, add a node, or increase `timeout` in the config to wait longer.";
 const askForTime =
   "Increase `timeout` in the config if it needs longer; else read the log of what is not READY (pdjob-client logs).";
 
@@ -40,10 +43,16 @@ export function reconcile(input: PlanInput): Plan {
     desired: { ...input.desired, ...learned },
     memory: { ...input.memory, lostSinceMs },
   };
-  return { ...decide(rollOut(lookAt(seen), seen), seen), lostSinceMs, ...learned };
+  const world = rollOut(lookAt(seen), seen);
+  const reserving = nextReserving(world, seen);
+  const decision = decide(
+    { ...world, short: isShort(world, seen) },
+    { ...seen, memory: withReserving(seen.memory, reserving) },
+  );
+  return { ...decision, lostSinceMs, ...learned, ...(reserving ? { reserving } : {}) };
 }
 
-type Decision = Omit<Plan, "lostSinceMs" | "pairings">;
+type Decision = Omit<Plan, "lostSinceMs" | "pairings" | "reserving">;
 
 function decide(world: World, input: PlanInput): Decision {
   const view = viewOf(world, input);
@@ -66,6 +75,7 @@ function decide(world: World, input: PlanInput): Decision {
     ...Object.values(input.memory.lostSinceMs)
       .map((sinceMs) => sinceMs + lostForMs)
       .filter((atMs) => atMs > input.nowMs),
+    ...giveBackWake(input),
     ...(input.memory.served || view.phase === "READY"
       ? []
       : [readyByMs(input) + activitiesSpeakFirstMs]),
@@ -112,9 +122,10 @@ function lateFailure({ phase, reason }: Plan["view"], input: PlanInput): Failure
   if (input.memory.served || phase === "READY") return undefined;
   if (input.nowMs < readyByMs(input) + activitiesSpeakFirstMs) return undefined;
   const last = Object.values(input.memory.failures).toSorted((a, b) => b.atMs - a.atMs)[0];
-  const because = last ? `: ${last.message}` : `. ${askForTime}`;
+  const isWaiting = phase === "WAITING";
+  const because = last ? `: ${last.message}` : `. ${isWaiting ? askForGpus : askForTime}`;
   return {
-    code: last?.code ?? "DeployTimeout",
+    code: last?.code ?? (isWaiting ? "PlacementTimeout" : "DeployTimeout"),
     message: `Job ${input.spec.name} was not READY within its timeout of ${input.spec.timeoutS} s (${reason})${because}`,
   };
 }
@@ -198,6 +209,7 @@ function unwantedActions(world: World, input: PlanInput): readonly string[] {
     .filter(
       ({ kind, target }) =>
         (waits.has(kind) && (unwanted.has(target) || !known.has(target))) ||
+        (kind === "reservePlacementGroup" && isPausing(input.memory)) ||
         (kind === "sendCanary" && isDoomed(target)),
     )
     .map(({ key }) => key);

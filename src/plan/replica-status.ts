@@ -6,6 +6,7 @@ import { condemned, firstLine } from "./condemn.ts";
 import { whoHoldsGpus } from "./holders.ts";
 import { isOutdated } from "./outdated.ts";
 import { inFlightOf } from "./replica.ts";
+import { isPausing } from "./reservation.ts";
 import { mayRestart } from "./restarts.ts";
 import { memberOf } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
@@ -51,6 +52,7 @@ function replicaPhase(
     };
   const verdict = condemned(replica, input);
   if (verdict) return downOrUnhealthy(name, verdict, input);
+  if (isPausing(input.memory)) return { phase: "WAITING", note: pauseNote(name, world, input) };
   if (!current) return { phase: "RESERVING" };
   if (current.group?.state !== "CREATED") {
     const why = waitsFor[current.group?.schedulingState ?? ""];
@@ -64,6 +66,19 @@ function replicaPhase(
   return isProven(replica, world, input)
     ? { phase: "READY" }
     : { phase: "STARTING", note: canaryNote(replica, input) };
+}
+
+/** A first deployment that gave back what it had. */
+function pauseNote(
+  name: string,
+  { replicas }: World,
+  { spec, observed, memory }: PlanInput,
+): string {
+  const wanted = replicas.filter(({ wanted: isWanted }) => isWanted);
+  const gpus = wanted.reduce((sum, { id }) => sum + spec.roles[id.role].numGpus, 0);
+  const holders = whoHoldsGpus(observed);
+  const again = timeOfDay(memory.reserving?.againAtMs ?? 0);
+  return `${name} waits until the whole job has room (it needs ${gpus} GPUs${holders ? `; ${holders}` : ""}): what it could have was given back, lest two jobs wait for each other, and is asked for again at ${again}`;
 }
 
 /** The moments themselves, and not how long ago they were: a note that changed all the time would be no news. */

@@ -10,6 +10,7 @@ import { condemned, firstLine } from "./condemn.ts";
 import { readyByMs } from "../domain/deadline.ts";
 import { lacksFiles, uploaded } from "./files.ts";
 import { isMislaid, layoutOf, layoutOfGroup } from "./placement.ts";
+import { isPausing } from "./reservation.ts";
 import { mayRestart } from "./restarts.ts";
 import { isCommandUnasked } from "./outdated.ts";
 import { allProxies, gangBundles } from "./world.ts";
@@ -26,11 +27,12 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
   const verdict = condemned(replica, input);
   if (verdict && current)
     return { action: remove(replica, current, input, firstLine(verdict), verdict) };
+  if (isPausing(input.memory)) return giveBack(replica, input);
   if (current?.group && isMislaid(current.group, input.spec, replica.id.role, input.observed.nodes))
     return { action: remove(replica, current, input, "the nodes can hold it cut in another way") };
   if (current?.group?.state !== "CREATED") return reserve(replica, input);
   if (!current.actor || current.actor.state === "idle")
-    return start(replica, current, world, input);
+    return world.short ? undefined : start(replica, current, world, input);
   if (current.actor.state === "starting") {
     const bootByMs = bootedByMs(replica.name, current, input);
     return {
@@ -45,6 +47,15 @@ export function stepWanted(replica: ReplicaWorld, world: World, input: PlanInput
     };
   }
   return current.actor.state === "healthy" ? stepCanary(replica, world, input) : undefined;
+}
+
+/** Another job may be short of just that, as this one is of what that job holds. */
+function giveBack(replica: ReplicaWorld, input: PlanInput): ReplicaStep {
+  const { againAtMs = 0 } = input.memory.reserving ?? {};
+  const why = "there are not enough GPUs or CPUs for the whole job; others may need what it has";
+  if (replica.current) return { action: remove(replica, replica.current, input, why) };
+  // Past that time it only waits until the last of it is given back.
+  return againAtMs > input.nowMs ? { wakeAtMs: againAtMs } : undefined;
 }
 
 /** What an action must know of a gang; nothing for a replica on one node. */

@@ -50,6 +50,8 @@ export interface World {
   readonly proxy?: ObservedProxy;
   /** Older generations: of the built-in proxy, those that the newest takes over from. */
   readonly staleProxies: readonly ObservedProxy[];
+  /** A first deployment does not have all of its placement groups yet: no engine starts. */
+  readonly short?: boolean;
   /** Targets that an action in flight works on. */
   readonly busy: ReadonlySet<string>;
 }

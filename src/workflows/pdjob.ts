@@ -118,11 +118,13 @@ async function planTurn(state: JobState) {
 function applyPlan(state: JobState, plan: Plan, revision: number): void {
   if (revision === numberOf(state) || !patched("skip-plans-of-earlier-revisions"))
     follow(state, plan, revision);
+  const { reserving: _, ...memory } = rememberSeen(state.memory, plan.view);
   state.memory = {
-    ...rememberSeen(state.memory, plan.view),
+    ...memory,
+    ...(plan.reserving ? { reserving: plan.reserving } : {}),
     // Absent in turns that were recorded before it was counted.
     lostSinceMs: plan.lostSinceMs ?? {},
-    served: state.memory.served || plan.view.phase === "READY",
+    served: memory.served || plan.view.phase === "READY",
     ...(plan.view.phase === "READY" ? { settledRevision: revision } : {}),
   };
   show(state, plan.view);

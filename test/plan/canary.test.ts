@@ -41,7 +41,9 @@ function untilHealthy(cluster: Cluster, keep: readonly string[] = []): void {
   for (let turns = 0; turns < 20; turns++)
     for (const action of cluster.turn().actions) {
       const isKept =
-        "replica" in action && keep.includes(`${action.replica.role}-${action.replica.index}`);
+        action.kind !== "reservePlacementGroup" &&
+        "replica" in action &&
+        keep.includes(`${action.replica.role}-${action.replica.index}`);
       if (action.kind !== "sendCanary" && !isKept) cluster.run(action);
     }
 }

@@ -48,8 +48,10 @@ export function fakeCluster(spec: JobSpec, nodes?: readonly ObservedNode[]) {
     const served = state.memory.served || plan.view.phase === "READY";
     const settled =
       plan.view.phase === "READY" ? { settledRevision: state.desired.rollout?.revision ?? 1 } : {};
+    const { reserving: _, ...memory } = rememberSeen(state.memory, plan.view);
     state.memory = {
-      ...rememberSeen(state.memory, plan.view),
+      ...memory,
+      ...(plan.reserving ? { reserving: plan.reserving } : {}),
       lostSinceMs: plan.lostSinceMs,
       served,
       ...settled,

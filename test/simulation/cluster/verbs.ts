@@ -3,6 +3,7 @@ import type {
   ObservedPlacementGroup,
   ObservedProxy,
   ObservedReplica,
+  OtherGroup,
 } from "../../../src/domain/observed.ts";
 import type { Bundle } from "../../../src/domain/spec.ts";
 import type { Verb, VerbResult } from "../../../src/ray/contract.ts";
@@ -170,7 +171,7 @@ export const verbs: Verbs = {
       replicas: present.filter(({ replica, rank }) => replica && rank === 0).map(statusOf),
       proxies: present.filter(({ replica }) => !replica).map(statusOf),
       followers: present.filter(({ rank }) => rank > 0).map(statusOf),
-      ...("nodes" in seen ? { nodes: seen.nodes } : {}),
+      ...("nodes" in seen ? { nodes: seen.nodes, groupsOfOthers: ofOthers(seen.groups, job) } : {}),
     } as VerbResult<"list">;
   },
   async jobs(ray) {
@@ -266,6 +267,15 @@ const shown = ({ name, state, nodes, schedulingState, bundles }: ListedGroup) =>
     bundles: bundles.map((bundle) => ({ ...bundle })),
     ...(schedulingState === undefined ? {} : { schedulingState }),
   }) satisfies ObservedPlacementGroup;
+
+const ofOthers = (groups: readonly ListedGroup[], job: string): readonly OtherGroup[] =>
+  groups
+    .filter(({ name, state }) => state === "CREATED" && parseName(name)?.job !== job)
+    .map(({ name, bundles }) => ({
+      name,
+      GPU: bundles.reduce((sum, { GPU = 0 }) => sum + GPU, 0),
+      CPU: 0,
+    }));
 
 const plain = (bundles: readonly Bundle[]): readonly Readonly<Record<string, number>>[] =>
   bundles.map((bundle) => ({ ...bundle }));
