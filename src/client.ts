@@ -105,8 +105,15 @@ export async function connect({
     return ask(job, handleOf(job).executeUpdate(scaleUpdate, { args: [request], ...key }));
   };
 
-  const restart = (job: string, replica: string): Promise<RestartAnswer> =>
-    ask(job, handleOf(job).executeUpdate(restartUpdate, { args: [{ replica }] }));
+  /** Fails with Refused when that leaves a role without a replica that serves, unless `outage` accepts it. */
+  const restart = (
+    job: string,
+    replica: string,
+    { outage }: { readonly outage?: true } = {},
+  ): Promise<RestartAnswer> => {
+    const request = { replica, ...(outage ? { outage } : {}) };
+    return ask(job, handleOf(job).executeUpdate(restartUpdate, { args: [request] }));
+  };
 
   /** Fails with Refused when the job cannot be changed to it. `outage`: nothing serving for a while is accepted. */
   const apply = (

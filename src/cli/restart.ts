@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { PdjobClient } from "../client.ts";
 import type { JobStatus } from "../domain/status.ts";
-import { changeLimitS } from "../plan/wait-limit.ts";
+import { restartLimitS } from "../plan/wait-limit.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import { Exit } from "./exit.ts";
@@ -17,19 +17,21 @@ export function addRestart(program: Command): void {
     .description("replace a replica, or the proxy, by a new generation with a fresh restart budget")
     .argument("<job>", "the job's name")
     .argument("<replica>", "prefill-0, decode-1, … or proxy")
+    .option("--allow-outage", "let nothing serve for a while where it cannot be spared")
     .option("--wait", "follow until the job is READY with the new generation")
     .addHelpText(
       "after",
-      "\nA replica leaves the proxy first and ends its requests. With one replica in its role, nothing serves meanwhile.\n\nExamples:\n  pdjob-client restart quickstart decode-1 --wait\n  pdjob-client restart quickstart decode-1 --timeout 900\n  pdjob-client restart quickstart proxy",
+      "\nA replica leaves the proxy first and ends its requests. The only one of its role gets another beside it first, within num_gpus; without room for that it is refused, unless --allow-outage accepts that nothing serves until the new one does.\n\nExamples:\n  pdjob-client restart quickstart decode-1 --wait\n  pdjob-client restart quickstart decode-1 --timeout 900\n  pdjob-client restart quickstart proxy",
     )
     .action(
       async (
         job: string,
         replica: string,
-        flags: ConnectionFlags & WaitFlags & { wait?: boolean },
+        flags: ConnectionFlags & WaitFlags & { wait?: boolean; allowOutage?: boolean },
       ) => {
         await withClient(flags, async (client) => {
-          const answer = await client.restart(job, replica);
+          const outage = flags.allowOutage ? ({ outage: true } as const) : {};
+          const answer = await client.restart(job, replica, outage);
           print(`${job}: ${replica} is replaced, g${answer.retired} makes way`);
           if (!flags.wait && flags.timeout === undefined) return;
           const status = await waitFor({
@@ -38,7 +40,7 @@ export function addRestart(program: Command): void {
             until: (one) => isReplaced(one, answer),
             goal: `READY with a new ${replica}`,
             timeoutS: flags.timeout,
-            limitOf: changeLimitS,
+            limitOf: restartLimitS,
           });
           if (status.phase !== "READY")
             throw new Exit(1, `Job ${job} is ${status.phase}: ${status.reason}`);

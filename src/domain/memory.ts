@@ -13,6 +13,8 @@ export interface Desired {
   readonly stop?: { readonly drain: boolean };
   /** By target: generations up to this one are to be replaced, although they may be healthy. */
   readonly retired?: Readonly<Record<string, number>>;
+  /** By target: the same, and each as soon as another of its role serves. */
+  readonly relieved?: Readonly<Record<string, number>>;
   /** The last change of the config, once there was one. */
   readonly rollout?: Rollout;
   /** Which engines were ever meant to hand KV to each other, oldest first; absent while there is one config only. */

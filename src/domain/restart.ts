@@ -1,24 +1,50 @@
-import type { Desired, Memory } from "./memory.ts";
+import { isOutage } from "./apply.ts";
+import type { Changing } from "./apply.ts";
+import type { Memory } from "./memory.ts";
 import { replicaName } from "./names.ts";
+import type { JobView } from "./plan.ts";
 import { roles } from "./role.ts";
+import { isObject } from "./spec-shape.ts";
+import { rolloutOf } from "./spec.ts";
+
+/** The job as a restart finds it. */
+interface Standing extends Changing {
+  readonly view: Pick<JobView, "replicas">;
+}
 
 /** Why a restart cannot be granted, or undefined when it can. Takes anything: updates come from scripts. */
-export function restartProblem(
-  payload: unknown,
-  job: string,
-  { replicas, stop }: Desired,
-): string | undefined {
+export function restartProblem(payload: unknown, standing: Standing): string | undefined {
+  const { spec, desired } = standing;
+  const { name: job } = spec;
+  const { replicas, stop } = desired;
   if (stop) return `Job ${job} is stopping.`;
   const known = [...roles.flatMap((role) => namesOf(role, replicas[role])), "proxy"];
-  const wanted =
-    typeof payload === "object" && payload !== null && "replica" in payload
-      ? payload.replica
-      : undefined;
-  if (typeof wanted === "string" && known.includes(wanted)) return undefined;
+  const wanted = isObject(payload) ? payload["replica"] : undefined;
+  const outage = isObject(payload) ? payload["outage"] : undefined;
   const names = known.join(", ");
-  return typeof wanted === "string"
-    ? `Job ${job} has no ${wanted}. It has ${names}.`
-    : `A restart request is {"replica":"NAME"}, with one of ${names}.`;
+  if (typeof wanted !== "string" || !isOutage(outage))
+    return `A restart request is {"replica":"NAME","outage"?:true}, with one of ${names}.`;
+  if (!known.includes(wanted)) return `Job ${job} has no ${wanted}. It has ${names}.`;
+  return outage ? undefined : standstill(wanted, standing);
+}
+
+/** Would nobody of its role serve meanwhile? Says so, with the numbers. */
+function standstill(name: string, { spec, desired, view }: Standing): string | undefined {
+  const role = roles.find((one) => desired.replicas[one] === 1 && name === `${one}-0`);
+  // What does not serve costs nobody anything.
+  const isServing = view.replicas.some((one) => one.name === name && one.phase === "READY");
+  if (!role || !isServing) return undefined;
+  const wanted = roles.reduce(
+    (sum, one) => sum + desired.replicas[one] * spec.roles[one].numGpus,
+    spec.roles[role].numGpus,
+  );
+  const { surge } = rolloutOf(spec);
+  if (surge > 0 && wanted <= spec.numGpus) return undefined;
+  const room =
+    surge > 0
+      ? `num_gpus ${spec.numGpus} leaves no room for another beside it (${wanted} would do)`
+      : "rollout.surge is 0, so there is never another beside it";
+  return `${name} is the only ${role} replica, and ${room}: while it is replaced no request is served, from its drain of at most ${spec.drainS[role]} s until its successor has booted (timeout ${spec.timeoutS} s). Allow that (--allow-outage), or raise num_gpus.`;
 }
 
 const namesOf = (role: (typeof roles)[number], count: number): readonly string[] =>

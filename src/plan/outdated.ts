@@ -22,6 +22,17 @@ export function isOutdated(
   return isRolling && current.generation <= (rollout.since[name] ?? 0);
 }
 
+/** Was it asked to make way, as soon as it can be spared? */
+export const isRelieved = (
+  { name, wanted, current }: ReplicaWorld,
+  { desired }: Pick<PlanInput, "desired">,
+): boolean =>
+  wanted && current !== undefined && current.generation <= (desired.relieved?.[name] ?? 0);
+
+/** Is it to be replaced by a newer generation, for either reason? */
+export const isDue = (replica: ReplicaWorld, input: PlanInput): boolean =>
+  isOutdated(replica, input) || isRelieved(replica, input);
+
 /** Is the version of what the new revision runs still to be asked for? Nothing is spared for it before. */
 export const isCommandNew = ({ desired, memory }: PlanInput): boolean =>
   desired.rollout !== undefined && memory.engine === undefined;

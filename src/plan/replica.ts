@@ -195,7 +195,7 @@ function reserve({ id, name, current, surge }: ReplicaWorld, input: PlanInput): 
 }
 
 const wantedFor = (surge: true | undefined): string =>
-  surge ? "wanted while the others are updated" : "wanted";
+  surge ? "wanted while another is replaced" : "wanted";
 
 /**
  * Did the newest generation that was asked for run, or fail? If not, whatever it was to replace is still being replaced:

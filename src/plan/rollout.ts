@@ -7,8 +7,8 @@ import { rolloutOf } from "../domain/spec.ts";
 import { isWithoutPartner } from "./canary.ts";
 import { firstLine } from "./condemn.ts";
 import { leastOf } from "./kinds.ts";
-import { heldBack, servingMembers } from "./members.ts";
-import { isCommandNew, isOutdated, refusedEngine } from "./outdated.ts";
+import { heldBack, isGivenUp, servingMembers } from "./members.ts";
+import { isCommandNew, isDue, isOutdated, isRelieved, refusedEngine } from "./outdated.ts";
 import { addSurge, hasRoom, keepSurge } from "./surge.ts";
 import { isOf } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
@@ -39,9 +39,27 @@ export function rollOut(world: World, input: PlanInput): World {
   const stays = serving.filter(
     (member) => !replicas.some((one) => one.retired && isOf(one, member)),
   );
-  const kept = keepLast({ replicas, serving: stays });
+  const kept = relieve(keepLast({ replicas, serving: stays }), input);
   return { ...world, replicas: isHalted(input) ? kept.replicas : goOn(kept, world, input) };
 }
+
+/**
+ * Whom somebody asked to be restarted makes way once another of its role serves. Where none does, nor is about to, there
+ * is one more beside it for a while.
+ */
+function relieve({ replicas, serving }: Standing, input: PlanInput): Standing {
+  const due = replicas.filter((one) => !one.retired && isRelieved(one, input)).toReversed();
+  const { left, taken } = takeOut(due, serving, () => 1);
+  const stay = replicas.map((one) => (taken.has(one.name) ? { ...one, retired: true } : one));
+  const stuck = due.filter((one) => !taken.has(one.name) && !hasHeir(one, stay, input));
+  return { serving: left, replicas: addSurge(stay, stuck, input) };
+}
+
+/** Is there another of its role that serves, or will? */
+const hasHeir = ({ id, name }: ReplicaWorld, replicas: readonly ReplicaWorld[], input: PlanInput) =>
+  replicas.some(
+    (one) => one.id.role === id.role && one.name !== name && one.wanted && !isGivenUp(one, input),
+  );
 
 /** How far a turn has come in deciding who stays. */
 interface Standing {
@@ -76,7 +94,8 @@ function goOn({ replicas, serving }: Standing, world: World, input: PlanInput) {
   const taken = new Set([...spared.taken, ...takeOut(extra, spared.left, floor).taken]);
   if (taken.size > 0) return leave({ taken });
   if (isUnderWay({ ...world, replicas }, input)) return replicas;
-  const more = addSurge(replicas, serving, input);
+  const heldUp = outdated.filter((one) => serving.some((member) => isOf(one, member)));
+  const more = addSurge(replicas, heldUp, input);
   // One that was made for a revision that is outdated itself by now may be what keeps another from being made.
   return more.length > replicas.length ? more : leave(takeOut(extra, serving, () => 1));
 }
@@ -135,14 +154,14 @@ function floorsOf(world: World, input: PlanInput): (role: Role) => number {
 export const countOf = (role: Role, serving: readonly Member[], alone = false): number =>
   serving.filter((one) => one.role === role && (alone || hasPartner(one, serving))).length;
 
-/** An outdated replica that nobody misses: it does not serve, or has begun to leave. */
+/** One that is to be replaced and that nobody misses: it does not serve, or has begun to leave. */
 function isAway(
   replica: ReplicaWorld,
   serving: readonly Member[] | undefined,
   input: PlanInput,
 ): boolean {
   const { current, name } = replica;
-  if (!current || !isOutdated(replica, input)) return false;
+  if (!current || !isDue(replica, input)) return false;
   const { inFlight, memory } = input;
   if (memory.drained.includes(current.name) || current.actor?.state === "starting") return true;
   if (inFlight.some(({ kind, target }) => target === name && leaving.has(kind))) return true;
@@ -170,6 +189,9 @@ function isUnderWay(world: World, input: PlanInput): boolean {
 /** Why nothing goes on although outdated replicas serve; undefined when something does, or all are new. */
 export function whyHeldUp(world: World, input: PlanInput): string | undefined {
   const { replicas } = world;
+  const lone = replicas.find((one) => !one.retired && isRelieved(one, input));
+  if (lone && !hasHeir(lone, replicas, input) && !hasRoom(lone.id.role, replicas, input))
+    return `${lone.name} cannot be spared for its restart, and num_gpus ${input.spec.numGpus} leaves no room for another ${lone.id.role} beside it: restart it with --allow-outage, or raise num_gpus`;
   const outdated = replicas.filter((replica) => isOutdated(replica, input));
   if (outdated.length === 0) return undefined;
   if (input.desired.rollout?.paused)

@@ -5,7 +5,7 @@ import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import { rolloutOf } from "../domain/spec.ts";
 import { eligibleMembers } from "./members.ts";
-import { isOutdated } from "./outdated.ts";
+import { isDue } from "./outdated.ts";
 import { isOf } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
@@ -39,27 +39,19 @@ function isUnfinished(
   const own = replicas.filter(({ id, wanted }) => wanted && id.role === role);
   return own.some(
     (replica) =>
-      replica.retired ||
-      isOutdated(replica, input) ||
-      !members.some((member) => isOf(replica, member)),
+      replica.retired || isDue(replica, input) || !members.some((member) => isOf(replica, member)),
   );
 }
 
-/** One more replica for each role that is held up because none of its own can be spared. */
+/** One more replica for each role that is held up because none of these, which serve, can be spared. */
 export function addSurge(
   present: readonly ReplicaWorld[],
-  serving: readonly Member[],
+  heldUp: readonly ReplicaWorld[],
   input: PlanInput,
 ): readonly ReplicaWorld[] {
   let replicas = present;
   for (const role of roles) {
-    const isHeldUp = replicas.some(
-      (replica) =>
-        replica.id.role === role &&
-        isOutdated(replica, input) &&
-        serving.some((member) => isOf(replica, member)),
-    );
-    if (!isHeldUp || !hasRoom(role, replicas, input)) continue;
+    if (!heldUp.some(({ id }) => id.role === role) || !hasRoom(role, replicas, input)) continue;
     const id = { role, index: freeIndex(role, replicas, input.desired.replicas[role]) };
     const extra = { id, name: replicaName(id), wanted: true, retired: false, surge: true } as const;
     replicas = [...replicas, { ...extra, stale: [] }];

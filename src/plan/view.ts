@@ -7,6 +7,7 @@ import type { JobPhase, ProxyStatus, ReplicaStatus } from "../domain/status.ts";
 import { condemned } from "./condemn.ts";
 import { eligibleMembers } from "./members.ts";
 import { condemnedProxy } from "./proxy.ts";
+import { isRelieved } from "./outdated.ts";
 import { downOrUnhealthy, replicaStatus } from "./replica-status.ts";
 import { isUpdating } from "./roll-back.ts";
 import { whyHeldUp } from "./rollout.ts";
@@ -53,6 +54,9 @@ function phaseOf(
   const unsettled = [
     ...replicas.flatMap(({ name, phase }) => (phase === "READY" ? [] : [`${name} ${phase}`])),
     ...outdatedCounts(replicas),
+    ...world.replicas
+      .filter((one) => !one.retired && isRelieved(one, input))
+      .map(({ name }) => `${name} makes way for a new generation once another serves`),
     ...calledOff(world, input).map((name) => `${name} called off`),
     ...world.staleProxies.map(({ generation }) => `proxy g${generation} DRAINING`),
   ];
@@ -76,7 +80,11 @@ function changingPhase(world: World, input: PlanInput): JobPhase {
   const heals =
     condemnedProxy(world, input) !== undefined ||
     world.replicas.some(
-      (replica) => replica.retired || (replica.wanted && condemned(replica, input) !== undefined),
+      (replica) =>
+        replica.retired ||
+        replica.surge ||
+        isRelieved(replica, input) ||
+        (replica.wanted && condemned(replica, input) !== undefined),
     ) ||
     world.replicas.some(({ name, current }) => replaces(name, current, input.memory));
   return heals ? "HEALING" : "SCALING";

@@ -10,6 +10,9 @@ type Budgets = Pick<JobSpec, "timeoutS" | "drainS" | "stopGraceS">;
 export const changeLimitS = (spec: Budgets): number =>
   longestDrainS(spec) + spec.stopGraceS + spec.timeoutS + slackS;
 
+/** The same of a restart: another may come beside it first, and go afterwards. */
+export const restartLimitS = (spec: Budgets): number => 2 * changeLimitS(spec);
+
 /** Seconds after which a job that was told to stop has drained and ended its proxy, and then its engines. */
 export const stopLimitS = (spec: Budgets): number =>
   longestDrainS(spec) + 2 * spec.stopGraceS + slackS;

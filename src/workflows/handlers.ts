@@ -56,13 +56,14 @@ export function registerHandlers(state: JobState): void {
 
   setHandler(
     restartUpdate,
-    ({ replica }) => {
+    ({ replica, outage }) => {
       note(state, `restart of ${replica} was asked for`, Date.now());
-      return { replica, retired: retire(state, replica) };
+      const how = outage || replica === "proxy" ? "at once" : "relieved";
+      return { replica, retired: retire(state, replica, how) };
     },
     {
       validator: (request) => {
-        const problem = restartProblem(request, state.spec.name, state.desired);
+        const problem = restartProblem(request, state);
         if (problem) throw ApplicationFailure.nonRetryable(problem, "RestartRefused");
       },
       description: "Replace a replica or the proxy, with a fresh restart budget.",

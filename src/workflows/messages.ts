@@ -32,9 +32,14 @@ export interface ScaleAnswer {
 /** Payload of update `restartReplica`: `prefill-0`, …, or `proxy`. */
 export interface RestartRequest {
   readonly replica: string;
+  /** Nothing serving for a while is accepted: it makes way at once. */
+  readonly outage?: boolean;
 }
 
-/** Replaces a replica, or the proxy, by a new generation, and gives it its whole restart budget again. */
+/**
+ * Replaces a replica, or the proxy, by a new generation, and gives it its whole restart budget again. A replica makes way
+ * once another of its role serves.
+ */
 export const restartUpdate = defineUpdate<RestartAnswer, [RestartRequest]>("restartReplica");
 
 export interface RestartAnswer {

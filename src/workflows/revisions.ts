@@ -53,7 +53,7 @@ export function adopt(state: JobState, change: Change, nowMs: number): number {
   state.spec = spec;
   state.desiredGeneration += 1;
   state.dirty = true;
-  if (isProxyNew(before, spec)) retire(state, "proxy");
+  if (isProxyNew(before, spec)) retire(state, "proxy", "at once");
   return number;
 }
 

@@ -175,18 +175,20 @@ export function claimKey(state: JobState, key: string | undefined): boolean {
   return true;
 }
 
-/** Everything of the target that was ever asked for is to be replaced. Answers up to which generation. */
-export function retire(state: JobState, target: string): number {
+/**
+ * Everything of the target that was ever asked for is to be replaced: at once, or a replica as soon as another of its role
+ * serves. Answers up to which generation.
+ */
+export function retire(state: JobState, target: string, how: "at once" | "relieved"): number {
   const seen =
     target === "proxy"
       ? state.view.proxy.generation
       : state.view.replicas.find(({ name }) => name === target)?.generation;
   const generation = Math.max(state.memory.generations[target] ?? 0, seen ?? 0);
   state.memory = forgive(state.memory, target);
-  state.desired = {
-    ...state.desired,
-    retired: { ...state.desired.retired, [target]: generation },
-  };
+  const key = how === "at once" ? "retired" : "relieved";
+  const replaced = { ...state.desired[key], [target]: generation };
+  state.desired = { ...state.desired, [key]: replaced };
   state.desiredGeneration += 1;
   state.dirty = true;
   return generation;
