@@ -13,6 +13,7 @@ import type { Probe, Reading } from "../plan/probe.ts";
 import type { JobSpec } from "../domain/spec.ts";
 import type { VerbResult } from "../ray/contract.ts";
 import type { ActivityDependencies } from "./index.ts";
+import { requireProxyPlace } from "./proxy-place.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 /** A command that must be run for it imports vLLM: 10 s on a quick disk, and a minute on a slow or busy node. */
@@ -73,14 +74,16 @@ export const probeActivities = ({ agent }: ActivityDependencies) => {
 
   return {
     /**
-     * Asks the nodes for the engines' vLLM. Fails with SpecInvalid when that cannot run the job's connector; that it
-     * cannot be read is no failure. Nothing is refused by an answer of earlier: it may be out of date.
+     * Asks the nodes for the engines' vLLM, and the head node whether it can take the job's first proxy. Fails with
+     * SpecInvalid when that vLLM cannot run the job's connector, and with ProxyNotStarted; that something cannot be read
+     * is no failure. Nothing is refused by an answer of earlier: it may be out of date.
      */
-    async probeEngine({ spec }: ActionInput<"probeEngine">): Promise<EngineVersion> {
+    async probeEngine({ spec, action }: ActionInput<"probeEngine">): Promise<EngineVersion> {
       const { nodes } = await agent.call("nodes", {}, { signal: cancellationSignal() });
       const probes = probesOf(spec, nodes);
       const isOfEarlier = probes.some((probe) => knownOf(probe) !== undefined);
-      const first = await judge(spec, probes);
+      const proxyPlace = action.isProxyNew ? requireProxyPlace(agent, spec) : undefined;
+      const [first] = await Promise.all([judge(spec, probes), proxyPlace]);
       const again = first.errors.length > 0 && isOfEarlier;
       const { version, notes, errors } = again ? await judge(spec, probes) : first;
       const problems = [...errors, ...sideChannelProblems(spec, nodes)];

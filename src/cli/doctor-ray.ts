@@ -1,6 +1,7 @@
 import { connectAgent, findPython } from "../ray/agent.ts";
 import type { Agent } from "../ray/agent.ts";
 import type { VerbResult } from "../ray/contract.ts";
+import { jobAtPort } from "../ray/port-holder.ts";
 import { PdjobError } from "../domain/errors.ts";
 import { check, checkListening, failed, unknown } from "./check.ts";
 import type { Check } from "./check.ts";
@@ -89,21 +90,11 @@ async function checkHead(agent: Agent, port: number): Promise<readonly Check[]> 
     }),
     await check("proxy port", async () => {
       if (portProblem === undefined) return `${port} is free on ${ip}`;
-      const holder = await jobAt(agent, port);
+      const holder = await jobAtPort(agent, port);
       if (holder) return `${port} on ${ip} is that of job ${holder}`;
       throw new Error(
         `${port} on ${ip} cannot be taken (${portProblem}): free it, or give jobs another scheduler.port`,
       );
     }),
   ];
-}
-
-/** The job whose proxy listens on that port. */
-async function jobAt(agent: Agent, port: number): Promise<string | undefined> {
-  const { jobs } = await agent.call("jobs", {});
-  for (const { job } of jobs) {
-    const { proxies } = await agent.call("list", { job });
-    if (proxies.some((proxy) => proxy.port === port)) return job;
-  }
-  return undefined;
 }

@@ -31,7 +31,12 @@ interface ForStart extends ForReplica, ForRanks, ForFiles {
 /** One thing to do next. Each is performed by one idempotent activity of the same name. */
 export type Action =
   | { readonly kind: "uploadFiles"; readonly directory: string; readonly reason: string }
-  | { readonly kind: "probeEngine"; readonly reason: string }
+  | {
+      readonly kind: "probeEngine";
+      /** The job has no proxy yet: can the head node run one, and is its port free? */
+      readonly isProxyNew?: true;
+      readonly reason: string;
+    }
   | (ForReplica & {
       readonly kind: "reservePlacementGroup";
       readonly bundles: readonly Bundle[];

@@ -157,7 +157,9 @@ const probeStep = (world: World, input: PlanInput): readonly ReplicaStep[] => {
   if (againMs > nowMs) return [{ wakeAtMs: againMs }];
   const command = spec.engineCommand[0] ?? "the engine";
   const reason = `what is rendered depends on the version of ${command}`;
-  return [{ action: { kind: "probeEngine", reason } }];
+  // A port that is taken must not cost the boot of every engine first.
+  const isFirst = !memory.served && world.proxy === undefined;
+  return [{ action: { kind: "probeEngine", ...(isFirst ? { isProxyNew: true } : {}), reason } }];
 };
 
 const replicaSteps = (world: World, input: PlanInput): readonly ReplicaStep[] =>

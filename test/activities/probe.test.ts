@@ -1,6 +1,6 @@
 import { ApplicationFailure } from "@temporalio/common";
 import { MockActivityEnvironment } from "@temporalio/testing";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { probeActivities } from "../../src/activities/probe.ts";
 import type { EngineVersion } from "../../src/domain/engine-version.ts";
 import { PdjobError } from "../../src/domain/errors.ts";
@@ -119,4 +119,64 @@ test("nothing is refused by an answer that another job was given earlier", async
   await probe(makeSpec());
   expect(await probe(refusedBy24)).toEqual({ version: "0.23.0", notes: [] });
   expect(asked).toHaveLength(4);
+});
+
+describe("before the first proxy of a job, the head node is asked for its port:", () => {
+  /** Answers of `checkHead`, in turn; the last one again and again. */
+  const headThatSays = (...answers: readonly VerbResult<"checkHead">[]) => {
+    let asked = 0;
+    const agent = {
+      call: async (verb: string, args: { readonly job?: string }) => {
+        if (verb === "nodes") return { nodes: [node("0")] };
+        if (verb === "checkHead") return answers[Math.min(asked++, answers.length - 1)];
+        if (verb === "jobs") return { jobs: [{ job: "older" }] };
+        if (verb === "list") return { proxies: [{ name: `${args.job}-proxy-g1`, port: 8021 }] };
+        return says("0.32.0\n");
+      },
+      close: async () => undefined,
+    } as unknown as Agent;
+    const { probeEngine } = probeActivities({ agent, readProxyProgram: async () => "" });
+    const probe = async (
+      isProxyNew: boolean,
+      overrides: Parameters<typeof makeSpec>[0] = {},
+    ): Promise<unknown> =>
+      new MockActivityEnvironment().run(probeEngine, {
+        spec: makeSpec(overrides),
+        action: { kind: "probeEngine", ...(isProxyNew ? { isProxyNew } : {}), reason: "" },
+      });
+    return { probe, asked: () => asked };
+  };
+  const ip = "10.0.0.0";
+  const taken = { ip, portProblem: "Address already in use" };
+
+  test("one that stays taken is a failure, with the job that has it", async () => {
+    const { probe, asked } = headThatSays(taken);
+    await expect(probe(true)).rejects.toMatchObject({
+      code: "ProxyNotStarted",
+      message:
+        "The proxy cannot be started on the head node 10.0.0.0: port 8021 cannot be taken (Address already in use: job older has it). Free it, or choose another `scheduler.port`.",
+    });
+    expect(asked()).toBe(4);
+  });
+
+  test("one that is given up meanwhile is none", async () => {
+    const { probe, asked } = headThatSays(taken, { ip });
+    await expect(probe(true)).resolves.toMatchObject({ version: "0.32.0" });
+    expect(asked()).toBe(2);
+  });
+
+  test("Node.js is asked for where the built-in proxy takes what the head node has", async () => {
+    const without = { ip, nodeProblem: "there is no Node.js" };
+    await expect(headThatSays(without).probe(true)).rejects.toThrow("there is no Node.js");
+    const own = { envs: { PATH: "/opt/node/bin" } };
+    await expect(headThatSays(without).probe(true, own)).resolves.toBeDefined();
+    const scheduler = { port: 8021, membership: "none", command: ["a-proxy"] } as const;
+    await expect(headThatSays(without).probe(true, { scheduler })).resolves.toBeDefined();
+  });
+
+  test("a job that has a proxy is not asked", async () => {
+    const { probe, asked } = headThatSays(taken);
+    await expect(probe(false)).resolves.toMatchObject({ version: "0.32.0" });
+    expect(asked()).toBe(0);
+  });
 });

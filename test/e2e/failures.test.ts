@@ -122,15 +122,20 @@ describe("a job that cannot start ends FAILED, releases everything and says why:
     );
   });
 
-  test("the proxy's port is taken", async () => {
-    const server = createServer().listen(27_993, "0.0.0.0");
-    const scheduler = { port: 27_993, membership: "builtin" } as const;
-    const { reason } = await failureOf("port", { scheduler }, ["port 127.0.0.1:27993"]);
-    server.close();
-    expect(reason).toMatch(
-      /port 27993 cannot be taken \(Address already in use\)\. Free it, or choose another `scheduler\.port`\.$/,
-    );
-  });
+  test.each([{ membership: "builtin" }, { membership: "none", command: ["any-proxy"] }] as const)(
+    "the proxy's port is taken, before anything is reserved: $membership",
+    async (proxy) => {
+      const server = createServer().listen(27_993, "0.0.0.0");
+      const scheduler = { port: 27_993, ...proxy };
+      const { reason } = await failureOf("port", { scheduler }, ["port 127.0.0.1:27993"]);
+      server.close();
+      expect(reason).toMatch(
+        /^The proxy cannot be started on the head node 127[\d.]+: port 27993 cannot be taken \(Address already in use\)\. Free it, or choose another `scheduler\.port`\.$/,
+      );
+      const { events } = await rig.client.status("port");
+      expect(events.filter(({ text }) => text.startsWith("reservePlacementGroup"))).toEqual([]);
+    },
+  );
 });
 
 describe("a job that held every GPU leaves nothing, and the next start has them at once, after", () => {

@@ -21,6 +21,7 @@ describe("the engines' version is asked for", () => {
     expect(first.actions).toEqual([
       {
         kind: "probeEngine",
+        isProxyNew: true,
         reason: "what is rendered depends on the version of pdjob-sim-engine",
       },
     ]);
