@@ -19,7 +19,8 @@ import { beginsNothing, canContinue, continueJob, isTimeToContinue, until } from
 import { renderDetails } from "./details.ts";
 import { registerHandlers } from "./handlers.ts";
 import type { JobInput, JobResult } from "./messages.ts";
-import { toFailure } from "./failure.ts";
+import { giveUp, giveUpAfterMs, isLost } from "./blind.ts";
+import { isTold, toFailure } from "./failure.ts";
 import { launch } from "./launch.ts";
 import { quick } from "./perform.ts";
 import { createWatcher } from "./watcher.ts";
@@ -57,11 +58,14 @@ export async function PDJobWorkflow(input: JobInput): Promise<JobResult> {
 async function runTurns(state: JobState, input: JobInput): Promise<void> {
   const watcher = createWatcher(state);
   let failedLooks = 0;
+  let blindSinceMs: number | undefined;
   for (;;) {
     state.dirty = false;
     const wished = { generation: state.desiredGeneration, revision: numberOf(state) };
-    const turn = await planTurn(state);
+    const lookedAtMs = Date.now();
+    const turn = await planTurn(state, blindSinceMs ?? lookedAtMs);
     failedLooks = turn ? 0 : failedLooks + 1;
+    blindSinceMs = turn ? undefined : (blindSinceMs ?? lookedAtMs);
     if (turn) {
       state.plannedGeneration = wished.generation;
       applyPlan(
@@ -73,6 +77,10 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
       if (isWaiting(state) || patched("watch-beside-changes")) watcher.start(turn);
     }
     if (isReleased(state)) break;
+    if (isLost(state, blindSinceMs)) {
+      await giveUp(state, blindSinceMs ?? lookedAtMs);
+      break;
+    }
     const wakeAtMs = turn ? turn.plan.wakeAtMs : Date.now() + lookAgainAfter(failedLooks);
     // Messages that change nothing make a history long, too.
     await until(() => state.dirty || isTimeToContinue(input), wakeAtMs);
@@ -96,18 +104,21 @@ const lookAgainAfter = (failures: number): number =>
  * Undefined when the cluster could not be looked at. A first deployment fails by that. A job that has served, or is being
  * taken down, looks again and again: whatever is wrong on our side is no reason to stop engines that serve.
  */
-async function planTurn(state: JobState) {
+async function planTurn(state: JobState, blindSinceMs: number) {
   const { spec, desired, memory, inFlight } = state;
   const actions = [...inFlight.values()].map(({ key, kind, target }) => ({ key, kind, target }));
-  const bounded = !memory.served && !desired.stop && inFlight.size === 0;
-  const scheduleToCloseTimeout = Math.max(readyByMs(state) - Date.now(), lookMinMs);
+  const endMs = state.failure ? blindSinceMs + giveUpAfterMs : readyByMs(state);
+  const scheduleToCloseTimeout = Math.max(endMs - Date.now(), lookMinMs);
+  const isBounded = !memory.served && (!desired.stop || state.failure !== undefined);
   try {
-    return await quick.planTurn.executeWithOptions(bounded ? { scheduleToCloseTimeout } : {}, [
+    return await quick.planTurn.executeWithOptions(isBounded ? { scheduleToCloseTimeout } : {}, [
       { spec, desired, memory, inFlight: actions },
     ]);
   } catch (error) {
     const failure = toFailure(error);
-    if (memory.served || desired.stop)
+    // With actions in flight there may have been no worker for a while, and theirs are going on somewhere.
+    const isOurs = !isTold(error) && inFlight.size > 0;
+    if (memory.served || desired.stop || isOurs)
       note(state, `looking at the cluster failed: ${failure.code}: ${failure.message}`, Date.now());
     else fail(state, failure);
     return undefined;

@@ -142,7 +142,7 @@ describe("before the first proxy of a job, the head node is asked for its port:"
     ): Promise<unknown> =>
       new MockActivityEnvironment().run(probeEngine, {
         spec: makeSpec(overrides),
-        action: { kind: "probeEngine", ...(isProxyNew ? { isProxyNew } : {}), reason: "" },
+        action: { kind: "probeEngine" as const, ...(isProxyNew ? { isProxyNew } : {}), reason: "" },
       });
     return { probe, asked: () => asked };
   };
