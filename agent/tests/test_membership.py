@@ -100,6 +100,27 @@ def test_only_what_changed_is_told_and_added_before_anything_is_removed(api: Adm
     assert told.acknowledged() == membership(1, "2", "3")
 
 
+def test_when_nobody_stays_the_old_ones_go_before_any_new_one_comes(api: AdminApi) -> None:
+    def of(generation: int, *given: str) -> dict[str, Any]:
+        roles = {"1": "prefill", "3": "prefill"}
+        return {
+            "generation": generation,
+            "members": [{**member(name), "role": roles.get(name, "decode")} for name in given],
+        }
+
+    told = Told(lambda: api.base, "/nowhere")
+    told.start(of(0, "1", "2"), by_http("1", "2"))
+    assert told.tell(of(1, "3", "4"), by_http("3", "4")) == []
+    # No request is let in between: a proxy asks prefill first.
+    assert api.calls == [
+        "POST /remove/10.0.0.1:1",
+        "POST /remove/10.0.0.1:2",
+        "POST /add/10.0.0.1:4",
+        "POST /add/10.0.0.1:3",
+    ]
+    assert told.acknowledged()["members"] == of(1, "4", "3")["members"]
+
+
 def test_the_same_membership_again_is_no_call_at_all(api: AdminApi) -> None:
     told = started(api, "1")
     for _ in range(3):

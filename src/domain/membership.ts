@@ -42,6 +42,8 @@ const byEngine =
   "the engine's own count of requests, until it has been 0 for `drain.quiet` seconds, at most `drain.prefill` or `drain.decode` seconds";
 const unseenAssignment =
   "a request that the proxy has assigned and not yet sent is not seen, so a prefill that takes longer than `drain.quiet` can lose its decode";
+const betweenLegs =
+  "at an update whose engines must not hand KV to those before, a request that is between its two legs when the proxy is told may get a decode of the other kind, and fails";
 const stopsBySignal =
   "when the job stops, requests have `stop_grace` seconds, if the proxy finishes them after SIGTERM";
 
@@ -73,6 +75,8 @@ export const membershipAdapters: Readonly<Record<ProxyMembership, MembershipAdap
     loses: [
       unseenAssignment,
       "the last member of a role stays until another one is healthy, since proxies fail on an empty list",
+      "when all members change at once, as at an update whose engines must not hand KV to those before, the old ones are removed before the new ones are added: requests that come within these few milliseconds find an empty list",
+      betweenLegs,
       stopsBySignal,
     ],
   },
@@ -85,6 +89,7 @@ export const membershipAdapters: Readonly<Record<ProxyMembership, MembershipAdap
       "until the proxy reads the file again it uses members that are gone: `drain.quiet` must be longer than that",
       unseenAssignment,
       "the last member of a role stays until another one is healthy, since proxies fail on an empty list",
+      betweenLegs,
       stopsBySignal,
     ],
   },

@@ -54,7 +54,7 @@ class Told:
         return {"generation": self._generation, "members": members}
 
     def tell(self, membership: Json, telling: Json) -> list[str]:
-        """What could not be told, a sentence each. Members are added first, so that no role is empty in between."""
+        """What could not be told, a sentence each. The order of the calls: see `in_order`."""
         with self._lock:
             if membership["generation"] < self._generation:
                 raise Stale(f"generation {membership['generation']} after {self._generation}")
@@ -79,9 +79,7 @@ class Told:
         # Their calls may hold a newer secret.
         self._known.update({name: entry for name, entry in wanted.items() if name not in new})
         problems: list[str] = []
-        changes = [("add", name, entry) for name, entry in new.items()]
-        changes += [("remove", name, entry) for name, entry in old.items()]
-        for verb, name, entry in changes:
+        for verb, name, entry in in_order(new, old, set(wanted) - set(new)):
             problem = self._change(verb, name, entry[1].get(verb), until)
             if problem:
                 problems.append(problem)
@@ -135,6 +133,25 @@ class Told:
 
     def _url(self, url: str) -> str:
         return self._base() + url if url.startswith("/") else url
+
+
+def in_order(
+    new: dict[str, tuple[Json, Json]], old: dict[str, tuple[Json, Json]], kept: set[str]
+) -> list[tuple[str, str, tuple[Json, Json]]]:
+    """
+    Members are added first, so that no role is empty in between. When nobody stays, that would pair the old ones with
+    the new ones, which may be of another kind: then the old ones go first, and no request comes in between.
+    """
+    added = [("add", name, entry) for name, entry in new.items()]
+    removed = [("remove", name, entry) for name, entry in old.items()]
+    if kept or not new:
+        return added + removed
+
+    def is_prefill(change: tuple[str, str, tuple[Json, Json]]) -> bool:
+        return change[2][0]["role"] == "prefill"
+
+    # A proxy asks prefill first.
+    return sorted(removed, key=is_prefill, reverse=True) + sorted(added, key=is_prefill)
 
 
 def entries(membership: Json, telling: Json) -> dict[str, tuple[Json, Json]]:
