@@ -1,3 +1,5 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -57,16 +59,22 @@ test("a job that lost its workflow is adopted by the next start, and nothing is 
 
 test("what a terminated job left is listed, then removed, and its GPUs serve again at once", async () => {
   await temporal("terminate", "-w", "pdjob-cut");
+  const kv = join(spec.workingDir, ".pdjob", "kv");
+  for (const one of ["cut", "cut-b"]) await mkdir(join(kv, one, "layer"), { recursive: true });
   const listed = await cleanup("cut", "--dry-run", "--json");
   const names = (JSON.parse(listed.stdout) as { name: string }[]).map(({ name }) => name);
   const replicas = ["prefill-0", "prefill-1", "decode-0", "decode-1"];
   const groups = replicas.map((name) => `cut-${name}-g1`);
-  expect(names.toSorted()).toEqual(["cut-proxy-g1", ...groups, ...groups].toSorted());
+  expect(names.toSorted()).toEqual(
+    ["cut-proxy-g1", ...groups, ...groups, join(kv, "cut")].toSorted(),
+  );
   expect(await leftOf(rig, spec)).not.toEqual([]);
 
   const { exitCode, stdout } = await cleanup("--all");
   expect(exitCode).toBe(0);
-  expect(stdout.split("\n")).toHaveLength(9);
+  expect(stdout.split("\n")).toHaveLength(10);
+  expect(stdout).toContain(`removed KV in ${join(kv, "cut")}`);
+  expect(await readdir(kv)).toEqual(["cut-b"]);
   expect(await leftOf(rig, spec)).toEqual([]);
 
   await rig.client.start(spec);
