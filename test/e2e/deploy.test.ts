@@ -76,7 +76,7 @@ test("a streamed chat through the proxy is what the simulated engines must give"
   const { text } = await complete(
     spec,
     { messages, max_tokens: 9, stream: true },
-    "/v1/chat/completions",
+    { path: "/v1/chat/completions" },
   );
   const events = text.split("\n").filter((line) => line.startsWith("data: {"));
   const words = events.map((line) => JSON.parse(line.slice(6)).choices[0].delta.content).join("");

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Agent } from "undici";
 import { expectedText } from "../../src/sim/text.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { complete } from "../support/rig.ts";
@@ -8,18 +9,28 @@ const lanes = 4;
 const tokens = 30;
 /** A lane that cannot reach anything tries again after this long. */
 const pauseMs = 200;
+/**
+ * A connection that idles is closed by the proxy after 5 s. A client that has no processor time at that very moment may send
+ * its next request on it, and that is nobody's fault: so ours gives up such connections much sooner.
+ */
+const idleMs = 1_000;
 
 /** Streams and whole answers until stopped, each compared word for word with what the simulated engines must say. */
 export function startLoad(spec: JobSpec) {
   let stopping = false;
   const outcomes: Outcome[] = [];
+  const dispatcher = new Agent({ keepAliveTimeout: idleMs, keepAliveMaxTimeout: idleMs });
 
   async function lane(number: number): Promise<void> {
     for (let turn = 0; !stopping; turn++) {
       const startedMs = Date.now();
       const stream = number % 2 === 0;
       const prompt = `lane ${number} turn ${turn}`;
-      const verdict = await complete(spec, { prompt, max_tokens: tokens, stream }).then(
+      const verdict = await complete(
+        spec,
+        { prompt, max_tokens: tokens, stream },
+        { dispatcher },
+      ).then(
         (answer) => judge(answer, prompt, stream),
         (error: Error) => ({
           kind: "error" as const,
@@ -37,6 +48,7 @@ export function startLoad(spec: JobSpec) {
     async stop(): Promise<readonly Outcome[]> {
       stopping = true;
       await Promise.all(running);
+      await dispatcher.close();
       return outcomes;
     },
   };

@@ -11,6 +11,7 @@ import type { Role } from "../../src/domain/role.ts";
 import { eventually } from "../support/eventually.ts";
 import { leftOf, rigSpec } from "../support/rig.ts";
 import type { OwnRig } from "../support/rig.ts";
+import { evidenceOf } from "./evidence.ts";
 import { startLoad } from "./load.ts";
 import { perform, restartedRole } from "./perform.ts";
 import type { Deed, Target } from "./perform.ts";
@@ -34,7 +35,7 @@ const engine = fileURLToPath(new URL("engine.sh", import.meta.url));
 
 export interface Report {
   readonly seed: number;
-  /** What was done, with when, for people who look into a failure. */
+  /** What was done, with when, and what the job says of it, for people who look into a failure. */
   readonly story: readonly string[];
   /** Of each step whether it struck. */
   readonly attempts: readonly Attempt[];
@@ -73,9 +74,11 @@ export async function runSeed(
   await sleep(lastSampleMs);
   const outcomes = await load.stop();
   violations.push(...(await watch.stop()), ...unsettled, ...judgeRequests(outcomes, strikes));
+  const evidence = violations.length > 0 ? await evidenceOf(target) : [];
   violations.push(...(await stopAndLook(target)));
   const attempts = entries.map(({ step: { kind }, deed }) => ({ kind, struck: hasStruck(deed) }));
-  return { seed, story: entries.map(tell), attempts, violations, requests: count(outcomes) };
+  const story = [...entries.map(tell), ...evidence];
+  return { seed, story, attempts, violations, requests: count(outcomes) };
 }
 
 async function targetOf(rig: OwnRig, respawner: Respawner, seed: number): Promise<Target> {

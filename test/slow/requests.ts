@@ -39,7 +39,7 @@ export function requestCases(job: () => { readonly rig: Rig; readonly spec: JobS
   test("a streamed chat ends with [DONE]", async () => {
     const messages = [{ role: "user", content: "hello" }];
     const body = { model: "tiny", messages, max_tokens: 8, stream: true };
-    const { status, text } = await complete(job().spec, body, "/v1/chat/completions");
+    const { status, text } = await complete(job().spec, body, { path: "/v1/chat/completions" });
     expect(status).toBe(200);
     expect(text.trimEnd().endsWith("data: [DONE]")).toBe(true);
   });

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { request } from "undici";
+import type { Dispatcher } from "undici";
 import { inject } from "vitest";
 import { connect } from "../../src/client.ts";
 import type { PdjobClient } from "../../src/client.ts";
@@ -201,13 +202,14 @@ export async function leftOf(
 export async function complete(
   { scheduler }: JobSpec,
   body: Readonly<Record<string, unknown>>,
-  path = "/v1/completions",
+  { path = "/v1/completions", dispatcher }: { path?: string; dispatcher?: Dispatcher } = {},
 ) {
   const url = `http://127.0.0.1:${scheduler.port}${path}`;
   const answer = await request(url, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ model: "sim", ...body }),
+    ...(dispatcher ? { dispatcher } : {}),
   });
   return { status: answer.statusCode, text: await answer.body.text() };
 }

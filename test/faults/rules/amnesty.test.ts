@@ -91,6 +91,8 @@ test("without the proxy's socket clients are refused until it serves again", () 
   expect(isExcused({ ...refused, startedMs: 19_000, endedMs: 19_001 }, lost)).toBe(true);
   expect(isExcused({ ...refused, startedMs: 20_001, endedMs: 20_002 }, lost)).toBe(false);
   expect(isExcused(error(nobody), lost)).toBe(false);
+  expect(isExcused(error("503: The proxy is stopping."), lost)).toBe(true);
+  expect(isExcused(error("503: The proxy is stopping."), strikeOf("proxy"))).toBe(false);
 });
 
 test("a stalled proxy excuses what was in it meanwhile", () => {

@@ -76,7 +76,8 @@ function explains(strike: Strike, outcome: Outcome, strikes: readonly Strike[]):
       // It could not drain meanwhile, and may be replaced for it: whatever was in it may have ended.
       return startedMs <= strike.untilMs;
     case "socket":
-      return isBroken && isBeforeServing;
+      // A proxy whose actor is gone is ended by its guard, and says so on connections that are open.
+      return (isBroken || text.includes("The proxy is stopping")) && isBeforeServing;
     case "everything":
       return isBeforeServing;
   }
