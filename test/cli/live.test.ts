@@ -27,7 +27,7 @@ beforeAll(async () => {
   env = server;
   client = await connect({ server: plainServer(env.address), taskQueue });
   const spec = makeSpec({ name: "demo" });
-  const { worker } = await startFakeWorker(env, spec, workflowBundle, { before: hold.up });
+  const { worker } = await startFakeWorker({ env, workflowBundle }, spec, { before: hold.up });
   const run = worker.run();
   stop = async () => {
     worker.shutdown();

@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { describe, expect, test } from "vitest";
 import { connect } from "../../src/client.ts";
 import { pendingFailures } from "../../src/client/pending.ts";
 import { plainServer } from "../../src/client/server.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
-import { bundle, startFakeWorker, startServer, taskQueue } from "../workflows/rig.ts";
+import { createStage, startFakeWorker, taskQueue } from "../workflows/rig.ts";
 
 type Activity = Parameters<typeof pendingFailures>[0][number];
 
@@ -63,19 +62,17 @@ describe("a step that has failed", () => {
 });
 
 describe("on a real server", () => {
-  let env: TestWorkflowEnvironment;
-  beforeAll(async () => void (env = await startServer()), 60_000);
-  afterAll(() => env.teardown());
+  const stage = createStage();
 
   test("a turn that cannot observe the job fails since its start", async () => {
     const spec = makeSpec({ name: "demo" });
-    const { worker } = await startFakeWorker(env, spec, await bundle(), {
+    const { worker } = await startFakeWorker(stage, spec, {
       beforeLook: () => {
         throw new Error("no head");
       },
     });
     const run = worker.run();
-    const client = await connect({ server: plainServer(env.address), taskQueue });
+    const client = await connect({ server: plainServer(stage.env.address), taskQueue });
     const startMs = Date.now();
     await client.start(spec);
     const failure = async () => (await client.look("demo")).failures[0];

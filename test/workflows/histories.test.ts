@@ -3,17 +3,15 @@ import { fileURLToPath } from "node:url";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import type { WorkflowHandle } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
-import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
-import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Action } from "../../src/domain/action.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
 import { operations } from "./operations.ts";
 import type { Operation } from "./operations.ts";
-import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
+import { createStage, startFakeWorker, startJob } from "./rig.ts";
 
 /*
  * A workflow that runs while a new version is rolled out is replayed by the new code: every operation has a recorded
@@ -23,13 +21,7 @@ import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
 const folder = fileURLToPath(new URL("../histories/", import.meta.url));
 const recordAs = process.env["PDJOB_RECORD"];
 
-let env: TestWorkflowEnvironment;
-let workflowBundle: WorkflowBundleWithSourceMap;
-
-beforeAll(async () => {
-  [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
-}, 120_000);
-afterAll(async () => env.teardown());
+const stage = createStage();
 
 /** Performs the operation on a job of its own, and answers with the history of each of its runs, oldest first. */
 async function live({
@@ -40,7 +32,7 @@ async function live({
   fails,
 }: Operation): Promise<readonly History[]> {
   const spec = makeSpec({ name, ...more });
-  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
+  const { worker, cluster } = await startFakeWorker(stage, spec, {
     before: (action) => {
       const isIts = fails?.generation === undefined || generationOf(action) === fails.generation;
       if (fails && isIts && action.kind === fails.kind)
@@ -48,11 +40,7 @@ async function live({
     },
   });
   return worker.runUntil(async () => {
-    const handle = await env.client.workflow.start("PDJobWorkflow", {
-      args: [{ spec, ...input }],
-      taskQueue,
-      workflowId: `pdjob-${name}`,
-    });
+    const handle = await startJob(stage, { spec, ...input });
     const ready = (decode: number) =>
       eventually("the job is READY", async () => {
         const status = await handle.query<JobStatus>("status");
@@ -60,10 +48,12 @@ async function live({
       });
     await act({ handle, cluster, ready });
     const histories: History[] = [];
-    for await (const { runId } of env.client.workflow.list({
+    for await (const { runId } of stage.env.client.workflow.list({
       query: `WorkflowId = "pdjob-${name}"`,
     }))
-      histories.unshift(await env.client.workflow.getHandle(`pdjob-${name}`, runId).fetchHistory());
+      histories.unshift(
+        await stage.env.client.workflow.getHandle(`pdjob-${name}`, runId).fetchHistory(),
+      );
     // The next operation's worker must not go on with this job.
     await handle.terminate().catch(() => undefined);
     return histories;
@@ -85,7 +75,7 @@ describe("what today's code does replays", () => {
     const histories = await live(operation);
     expect(histories.length > 1).toBe(name === "continue-as-new");
     for (const [at, history] of histories.entries()) {
-      await Worker.runReplayHistory({ workflowBundle }, history);
+      await Worker.runReplayHistory({ workflowBundle: stage.workflowBundle }, history);
       const text = JSON.stringify(JSON.parse(historyToJSON(history)), withoutTraces);
       if (recordAs && at < 2) writeFileSync(`${folder}${recordAs}-${name}${at || ""}.json`, text);
     }
@@ -102,7 +92,7 @@ describe("histories recorded by earlier code replay", () => {
 
   test.each(recorded)("%s", async (file) => {
     await Worker.runReplayHistory(
-      { workflowBundle },
+      { workflowBundle: stage.workflowBundle },
       JSON.parse(readFileSync(`${folder}${file}`, "utf8")),
     );
   });

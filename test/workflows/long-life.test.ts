@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WorkflowHandle } from "@temporalio/client";
-import type { TestWorkflowEnvironment } from "@temporalio/testing";
-import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { watchMaxMs } from "../../src/activities/turn.ts";
 import { emptyMemory } from "../../src/domain/memory.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
@@ -10,7 +8,7 @@ import { carry, openState, schemaVersion } from "../../src/workflows/state.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
 import { cases } from "../support/thorough.ts";
-import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
+import { createStage, startFakeWorker, startJob } from "./rig.ts";
 
 const signals = cases(3_000, 10_000);
 const burst = 1_000;
@@ -20,20 +18,10 @@ const gapMs = 200;
 const historyEventsMax = 4_000;
 const dayMs = 86_400_000;
 
-let env: TestWorkflowEnvironment;
-let workflowBundle: WorkflowBundleWithSourceMap;
-
-beforeAll(async () => {
-  [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
-}, 120_000);
-afterAll(async () => env.teardown());
+const stage = createStage();
 
 const start = async (name: string): Promise<WorkflowHandle> => {
-  const handle = await env.client.workflow.start("PDJobWorkflow", {
-    args: [{ spec: makeSpec({ name }) }],
-    taskQueue,
-    workflowId: `pdjob-${name}`,
-  });
+  const handle = await startJob(stage, { spec: makeSpec({ name }) });
   await untilReady(handle, 2);
   return handle;
 };
@@ -59,7 +47,7 @@ test(
   `${signals.toLocaleString("en")} signals end in the last one's wish, with every history short`,
   { timeout: 300_000 },
   async () => {
-    const { worker } = await startFakeWorker(env, makeSpec({ name: "busy" }), workflowBundle, {
+    const { worker } = await startFakeWorker(stage, makeSpec({ name: "busy" }), {
       debugMode: true,
     });
     await worker.runUntil(async () => {
@@ -73,7 +61,9 @@ test(
       await handle.signal("scaleTo", { role: "decode", replicas: 3, key: "last" });
       await untilReady(handle, 3);
       const lengths: number[] = [];
-      for await (const run of env.client.workflow.list({ query: 'WorkflowId = "pdjob-busy"' }))
+      for await (const run of stage.env.client.workflow.list({
+        query: 'WorkflowId = "pdjob-busy"',
+      }))
         lengths.push(Number(run.historyLength));
       expect(lengths.length).toBeGreaterThan(1);
       expect(lengths.reduce((sum, length) => sum + length, 0)).toBeGreaterThan(signals);
@@ -87,7 +77,7 @@ test(
 test("an idle job adds at most 50 events a day to its history", async () => {
   const happenings = { watchMs: 100 };
   const spec = makeSpec({ name: "idle" });
-  const { worker } = await startFakeWorker(env, spec, workflowBundle, happenings);
+  const { worker } = await startFakeWorker(stage, spec, happenings);
   await worker.runUntil(async () => {
     const handle = await start("idle");
     const look = async () => {
@@ -134,13 +124,9 @@ test("a state that earlier code carried over is completed, and what later code o
 test("a state that this code may misread fails the workflow's task, which waits for a later worker, and not the job", async () => {
   const spec = makeSpec({ name: "from-the-future" });
   const state = { ...carry(openState(spec, undefined, 5)), schemaVersion: schemaVersion + 1 };
-  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  const { worker } = await startFakeWorker(stage, spec);
   await worker.runUntil(async () => {
-    const handle = await env.client.workflow.start("PDJobWorkflow", {
-      args: [{ spec, state }],
-      taskQueue,
-      workflowId: "pdjob-from-the-future",
-    });
+    const handle = await startJob(stage, { spec, state });
     const why = await eventually("its task has failed", async () => {
       const { events } = await handle.fetchHistory();
       const failed = events?.find(({ workflowTaskFailedEventAttributes: one }) => one);

@@ -2,31 +2,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Context } from "@temporalio/activity";
 import type { WorkflowHandle } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
-import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
-import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { listJobs } from "../../src/client/jobs.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
 import type { JobInput } from "../../src/workflows/messages.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
-import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
+import { createStage, startFakeWorker, startJob } from "./rig.ts";
 
-let env: TestWorkflowEnvironment;
-let workflowBundle: WorkflowBundleWithSourceMap;
+const stage = createStage();
 
-beforeAll(async () => {
-  [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
-}, 120_000);
-afterAll(async () => env.teardown());
-
-const start = (name: string, input: JobInput): Promise<WorkflowHandle> =>
-  env.client.workflow.start("PDJobWorkflow", {
-    args: [input],
-    taskQueue,
-    workflowId: `pdjob-${name}`,
-  });
+const start = (input: JobInput): Promise<WorkflowHandle> => startJob(stage, input);
 
 const untilReady = (handle: WorkflowHandle, decode: number): Promise<JobStatus> =>
   eventually("the job is READY", async () => {
@@ -37,9 +24,9 @@ const untilReady = (handle: WorkflowHandle, decode: number): Promise<JobStatus> 
 /** A whole life: deploy, scale by signal and update, heal, stop. */
 async function live(name: string, extra: Partial<JobInput> = {}): Promise<WorkflowHandle> {
   const spec = makeSpec({ name });
-  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle);
+  const { worker, cluster } = await startFakeWorker(stage, spec);
   return worker.runUntil(async () => {
-    const handle = await start(name, { spec, ...extra });
+    const handle = await start({ spec, ...extra });
     await untilReady(handle, 2);
     await handle.signal("scaleTo", { role: "decode", replicas: 3 });
     await untilReady(handle, 3);
@@ -66,16 +53,16 @@ async function live(name: string, extra: Partial<JobInput> = {}): Promise<Workfl
 test("a job deploys, scales by signal and update, heals and stops", async () => {
   const handle = await live("life");
   const history = await handle.fetchHistory();
-  await Worker.runReplayHistory({ workflowBundle }, history);
+  await Worker.runReplayHistory({ workflowBundle: stage.workflowBundle }, history);
 });
 
 test("a job continues as new when its history is long, and loses neither state nor messages", async () => {
   await live("again", { historyEventsMax: 60 });
   const runs = new Set<string>();
-  for await (const one of env.client.workflow.list({ query: 'WorkflowId = "pdjob-again"' }))
+  for await (const one of stage.env.client.workflow.list({ query: 'WorkflowId = "pdjob-again"' }))
     runs.add(one.runId);
   expect(runs.size).toBeGreaterThan(1);
-  const { jobs } = await listJobs(env.client, 50);
+  const { jobs } = await listJobs(stage.env.client, 50);
   expect(jobs.filter(({ job }) => job === "again").map(({ phase }) => phase)).toEqual([
     "COMPLETED",
   ]);
@@ -83,9 +70,9 @@ test("a job continues as new when its history is long, and loses neither state n
 
 test("restartReplica replaces what it names, and is refused for what the job does not have", async () => {
   const spec = makeSpec({ name: "again-please" });
-  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  const { worker } = await startFakeWorker(stage, spec);
   await worker.runUntil(async () => {
-    const handle = await start("again-please", { spec });
+    const handle = await start({ spec });
     await untilReady(handle, 2);
     const restart = (replica: string) =>
       handle.executeUpdate("restartReplica", { args: [{ replica }] });
@@ -110,13 +97,13 @@ test("restartReplica replaces what it names, and is refused for what the job doe
 test("a job that serves outlives a worker whose cluster access is broken, and can be stopped afterwards", async () => {
   const spec = makeSpec({ name: "denied" });
   let isDenied = false;
-  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
+  const { worker, cluster } = await startFakeWorker(stage, spec, {
     beforeLook: () => {
       if (isDenied) throw ApplicationFailure.nonRetryable("wrong token", "AuthDenied");
     },
   });
   await worker.runUntil(async () => {
-    const handle = await start("denied", { spec });
+    const handle = await start({ spec });
     await untilReady(handle, 2);
     isDenied = true;
     await handle.signal("scaleTo", { role: "decode", replicas: 3 });
@@ -136,14 +123,14 @@ test("a job that serves outlives a worker whose cluster access is broken, and ca
 test("a job continues as new although a replica waits for GPUs, and the wait goes on", async () => {
   const spec = makeSpec({ name: "waiting" });
   let hasGpus = false;
-  const { worker } = await startFakeWorker(env, spec, workflowBundle, {
+  const { worker } = await startFakeWorker(stage, spec, {
     before: async (action) => {
       while (action.kind === "reservePlacementGroup" && action.replica.index === 2 && !hasGpus)
         await Context.current().sleep(20);
     },
   });
   await worker.runUntil(async () => {
-    const handle = await start("waiting", { spec, historyEventsMax: 200 });
+    const handle = await start({ spec, historyEventsMax: 200 });
     await untilReady(handle, 2);
     await handle.signal("scaleTo", { role: "decode", replicas: 3 });
     await eventually("it waits", async () =>
@@ -167,9 +154,9 @@ test("a job continues as new although a replica waits for GPUs, and the wait goe
 
 test("an idempotency key makes a repeated request count once", async () => {
   const spec = makeSpec({ name: "keys" });
-  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  const { worker } = await startFakeWorker(stage, spec);
   await worker.runUntil(async () => {
-    const handle = await start("keys", { spec });
+    const handle = await start({ spec });
     await untilReady(handle, 2);
     await handle.signal("scaleTo", { role: "decode", replicas: 3, key: "ops-1" });
     await handle.signal("scaleTo", { role: "decode", replicas: 1 });
@@ -190,9 +177,9 @@ test.each([
   ],
 ])("the update validator refuses %j without a trace in history", async (request, message) => {
   const spec = makeSpec({ name: "refused" });
-  const { worker } = await startFakeWorker(env, spec, workflowBundle);
+  const { worker } = await startFakeWorker(stage, spec);
   await worker.runUntil(async () => {
-    const handle = await start("refused", { spec });
+    const handle = await start({ spec });
     await untilReady(handle, 2);
     await expect(handle.executeUpdate("scale", { args: [request] })).rejects.toMatchObject({
       cause: { message: expect.stringContaining(message) },
@@ -207,14 +194,14 @@ test.each([
 
 test("a step that fails for good during the first deployment fails the job with that step's reason", async () => {
   const spec = makeSpec({ name: "doomed" });
-  const { worker, cluster } = await startFakeWorker(env, spec, workflowBundle, {
+  const { worker, cluster } = await startFakeWorker(stage, spec, {
     before: (action) => {
       if (action.kind === "waitHealthy" && action.replica.role === "decode")
         throw ApplicationFailure.nonRetryable("The engine exited with code 1", "EngineExited");
     },
   });
   await worker.runUntil(async () => {
-    const handle = await start("doomed", { spec });
+    const handle = await start({ spec });
     await expect(handle.result()).rejects.toMatchObject({
       cause: { type: "EngineExited", message: "The engine exited with code 1" },
     });
@@ -224,7 +211,7 @@ test("a step that fails for good during the first deployment fails the job with 
 });
 
 test("workflows bundle without activity code, Node built-ins or zod", () => {
-  expect(workflowBundle.code).not.toContain("src/activities/conduct");
-  expect(workflowBundle.code).not.toContain("node:child_process");
-  expect(workflowBundle.code).not.toContain("zod");
+  expect(stage.workflowBundle.code).not.toContain("src/activities/conduct");
+  expect(stage.workflowBundle.code).not.toContain("node:child_process");
+  expect(stage.workflowBundle.code).not.toContain("zod");
 });

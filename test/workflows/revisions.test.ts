@@ -1,24 +1,16 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import { Context } from "@temporalio/activity";
 import { ApplicationFailure } from "@temporalio/common";
-import type { TestWorkflowEnvironment } from "@temporalio/testing";
-import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Revision } from "../../src/domain/revision.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { JobStatus } from "../../src/domain/status.ts";
 import type { AbortAnswer } from "../../src/workflows/messages.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeSpec } from "../support/spec.ts";
-import { bundle, startFakeWorker, startServer, taskQueue } from "./rig.ts";
+import { createStage, startFakeWorker, startJob } from "./rig.ts";
 
-let env: TestWorkflowEnvironment;
-let workflowBundle: WorkflowBundleWithSourceMap;
-
-beforeAll(async () => {
-  [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
-}, 120_000);
-afterAll(async () => env.teardown());
+const stage = createStage();
 
 /** The spec of a job whose decode engines are of that revision. */
 const at = (name: string, revision: string, more: Partial<JobSpec> = {}, prefills = 2): JobSpec =>
@@ -29,12 +21,7 @@ const at = (name: string, revision: string, more: Partial<JobSpec> = {}, prefill
     decode: { revision, kvRevision: "a" },
   });
 
-const start = (spec: JobSpec): Promise<WorkflowHandle> =>
-  env.client.workflow.start("PDJobWorkflow", {
-    args: [{ spec }],
-    taskQueue,
-    workflowId: `pdjob-${spec.name}`,
-  });
+const start = (spec: JobSpec): Promise<WorkflowHandle> => startJob(stage, { spec });
 
 const untilReady = (handle: WorkflowHandle, revision: number): Promise<JobStatus> =>
   eventually(`revision ${revision} is READY`, async () => {
@@ -43,7 +30,7 @@ const untilReady = (handle: WorkflowHandle, revision: number): Promise<JobStatus
   });
 
 test("undo takes no input, goes back by one, and refuses what is no request", async () => {
-  const { worker, cluster } = await startFakeWorker(env, at("back", "a"), workflowBundle);
+  const { worker, cluster } = await startFakeWorker(stage, at("back", "a"));
   await worker.runUntil(async () => {
     const handle = await start(at("back", "a"));
     await untilReady(handle, 1);
@@ -63,7 +50,7 @@ test("undo takes no input, goes back by one, and refuses what is no request", as
 test("what was planned for an earlier config is not done once a newer one was applied", async () => {
   let release: (() => void) | undefined;
   let isHeld = false;
-  const { worker } = await startFakeWorker(env, at("late", "a"), workflowBundle, {
+  const { worker } = await startFakeWorker(stage, at("late", "a"), {
     afterPlan: async ({ actions }) => {
       if (isHeld && actions.some(({ kind }) => kind === "reservePlacementGroup"))
         await new Promise<void>((resolve) => (release = resolve));
@@ -92,7 +79,7 @@ test.each(["answers", "fails"])(
     const asked = (version: string): JobSpec => at(name, version, { engineVersion: version });
     let probes = 0;
     let release: (() => void) | undefined;
-    const { worker } = await startFakeWorker(env, asked("0.30"), workflowBundle, {
+    const { worker } = await startFakeWorker(stage, asked("0.30"), {
       before: async ({ kind }) => {
         if (kind !== "probeEngine") return;
         probes += 1;
@@ -116,7 +103,7 @@ test.each(["answers", "fails"])(
 );
 
 test("abort goes back to what last served whole, with the counts that were asked for meanwhile", async () => {
-  const { worker } = await startFakeWorker(env, at("given-up", "a"), workflowBundle, {
+  const { worker } = await startFakeWorker(stage, at("given-up", "a"), {
     before: async (action) => {
       while (action.kind === "waitHealthy" && action.generation > 1)
         await Context.current().sleep(20);
@@ -149,7 +136,7 @@ test("abort goes back to what last served whole, with the counts that were asked
 
 test("a job that goes back by itself keeps the counts that were asked for meanwhile", async () => {
   let isScaled = false;
-  const { worker } = await startFakeWorker(env, at("by-itself", "a"), workflowBundle, {
+  const { worker } = await startFakeWorker(stage, at("by-itself", "a"), {
     before: async (action) => {
       if (action.kind !== "startDecode" || action.generation === 1) return;
       while (!isScaled) await Context.current().sleep(20);

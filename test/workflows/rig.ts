@@ -3,13 +3,17 @@ import { TestWorkflowEnvironment } from "@temporalio/testing";
 import { DefaultLogger, Runtime, Worker, bundleWorkflowCode } from "@temporalio/worker";
 import type { WorkflowBundleWithSourceMap } from "@temporalio/worker";
 import { Context } from "@temporalio/activity";
+import type { WorkflowHandle } from "@temporalio/client";
+import { afterAll, beforeAll } from "vitest";
 import { busyTargets, digestOf } from "../../src/activities/digest.ts";
 import type { Activities } from "../../src/activities/index.ts";
 import type { Action } from "../../src/domain/action.ts";
 import { findTemporal } from "../../src/dev/temporal-cli.ts";
 import { reconcile } from "../../src/plan/reconcile.ts";
 import type { Plan } from "../../src/domain/plan.ts";
+import { workflowIdOf, workflowType } from "../../src/domain/names.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
+import type { JobInput } from "../../src/workflows/messages.ts";
 import { fakeCluster, resultOf } from "../support/cluster.ts";
 
 Runtime.install({
@@ -22,6 +26,45 @@ export const taskQueue = "pdjob-test";
 export const workflowsPath = fileURLToPath(
   new URL("../../src/workflows/index.ts", import.meta.url),
 );
+
+/** On a machine that does a lot besides. */
+const setUpTimeoutMs = 120_000;
+
+/** A server, and the workflow as workers run it. */
+interface Stage {
+  readonly env: TestWorkflowEnvironment;
+  readonly workflowBundle: WorkflowBundleWithSourceMap;
+}
+
+/** One for all tests of the file that calls this at its top. */
+export function createStage(): Stage {
+  let stage: Stage | undefined;
+  const made = (): Stage => {
+    if (!stage) throw new Error("the stage is there once the tests run");
+    return stage;
+  };
+  beforeAll(async () => {
+    const [env, workflowBundle] = await Promise.all([startServer(), bundle()]);
+    stage = { env, workflowBundle };
+  }, setUpTimeoutMs);
+  afterAll(async () => stage?.env.teardown());
+  return {
+    get env() {
+      return made().env;
+    },
+    get workflowBundle() {
+      return made().workflowBundle;
+    },
+  };
+}
+
+/** As the client starts it. */
+export const startJob = ({ env }: Stage, input: JobInput): Promise<WorkflowHandle> =>
+  env.client.workflow.start(workflowType, {
+    args: [input],
+    taskQueue,
+    workflowId: workflowIdOf(input.spec.name),
+  });
 
 export const bundle = (): Promise<WorkflowBundleWithSourceMap> =>
   bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger("ERROR") });
@@ -39,9 +82,8 @@ export async function startServer(): Promise<TestWorkflowEnvironment> {
 
 /** A worker whose activities act on a cluster in memory; the policy and the workflow are the real ones. */
 export async function startFakeWorker(
-  env: TestWorkflowEnvironment,
+  { env, workflowBundle }: Stage,
   spec: JobSpec,
-  workflowBundle: WorkflowBundleWithSourceMap,
   happenings: Happenings = {},
 ) {
   const cluster = fakeCluster(spec);
