@@ -17,10 +17,14 @@ export function unsettled(world: World, job: Job): readonly string[] {
     if (phase !== "READY") return [`the workflow says ${phase}: ${job.status()?.reason}`];
     return shortcomings(world.cluster, job);
   }
-  return status === "terminated" || sawNothing(job)
+  return status === "terminated" || sawNothing(job) || wasGivenUp(job)
     ? unowned(world, job)
     : leftovers(world.cluster, job.spec.name);
 }
+
+/** A first deployment whose cluster did not answer for minutes: its failure says how to clean up. */
+const wasGivenUp = ({ execution: { ending } }: Job): boolean =>
+  ending?.kind === "failed" && ending.message.includes("pdjob-client cleanup");
 
 /** A start that could not look at the cluster even once has nothing of its own; what is there is of a run before it. */
 const sawNothing = ({ execution, hasBegun }: Job): boolean =>
