@@ -47,8 +47,9 @@ const startDev = (more: Record<string, string> = {}) =>
     { env: { ...env, ...more }, reject: false, all: true },
   );
 
+/** But for whose turn it is to get ports on this node, which is the next job's business. */
 const tempDirs = (): readonly string[] =>
-  readdirSync(temp).filter((name) => name.startsWith("pdjob-"));
+  readdirSync(temp).filter((name) => name.startsWith("pdjob-") && !name.startsWith("pdjob-ports-"));
 
 const untilUp = (): Promise<DevState> =>
   eventually(
