@@ -218,8 +218,11 @@ test("from the shell: apply shows what differs and what it costs, history lists 
   const undone = await cli("undo", "demo", "--detach");
   expect(undone.stdout).toContain("→ 13");
   await cli("pause", "demo");
-  const { phase, reason } = JSON.parse((await cli("status", "demo", "--json")).stdout);
-  expect([phase, reason]).toEqual(["UPDATING", expect.stringContaining("paused")]);
+  // What had begun to leave when the pause came goes on leaving, and is told of first.
+  await eventually("it says that it is paused", async () => {
+    const { phase, reason } = JSON.parse((await cli("status", "demo", "--json")).stdout);
+    return phase === "UPDATING" && String(reason).includes("paused");
+  });
   expect(await cli("resume", "demo", "--detach")).toMatchObject({ exitCode: 0 });
   const back = await cli("abort", "demo");
   expect(back.stdout).toMatch(/READY {2}revision \d+ of job demo serves$/);

@@ -29,14 +29,14 @@ afterAll(async () => rig.stop());
 
 test(
   "the worker is SIGKILLed right before and right after every step of a deployment, a scale-down and a stop, and nobody notices",
-  { timeout: 400_000 },
+  { timeout: 800_000 },
   async () => {
     // Answers outlast a worker's death, and so does a boot: somebody has to wait for both.
     const envs = { PDJOB_SIM_TOKEN_MS: "50", PDJOB_SIM_BOOT_MS: "8000" };
     const sides = { prefill: { envs }, decode: { envs } };
-    const spec = await rigSpec(rig, "deaths", { timeoutS: 350, ...sides });
+    const spec = await rigSpec(rig, "deaths", { timeoutS: 450, ...sides });
     await rig.client.start(spec);
-    const status = await untilPhase(rig.client, "deaths", "READY", 300_000);
+    const status = await untilPhase(rig.client, "deaths", "READY", 400_000);
     expect(rig.deaths().toSorted()).toEqual(moments.deploy.toSorted());
     expect(status.replicas.map(({ name, generation }) => `${name} g${generation}`)).toEqual([
       "prefill-0 g1",
