@@ -190,7 +190,7 @@ function kvIpStep(world: World, { memory, inFlight }: PlanInput): readonly Repli
   ];
 }
 
-/** Waits for a replica that nobody wants any more. What changes things (start, stop) is left to end by itself. */
+/** Waits for a replica that nobody wants any more, or that is wanted again. What changes things (start, stop) is left to end by itself. */
 function unwantedActions(world: World, input: PlanInput): readonly string[] {
   const { inFlight } = input;
   const unwanted = new Set(
@@ -212,6 +212,8 @@ function unwantedActions(world: World, input: PlanInput): readonly string[] {
       ({ kind, target }) =>
         (waits.has(kind) && (unwanted.has(target) || !known.has(target))) ||
         (kind === "reservePlacementGroup" && isPausing(input.memory)) ||
+        // Wanted again: should it have to leave once more, its requests get their whole time.
+        (kind === "drainReplica" && known.has(target) && !unwanted.has(target)) ||
         (kind === "sendCanary" && isDoomed(target)),
     )
     .map(({ key }) => key);

@@ -194,6 +194,17 @@ describe("scaling", () => {
     ];
     expect(cluster.turn().cancel).toEqual(["waitHealthy decode-2 g1"]);
   });
+
+  test("cancels the drain of a replica that is wanted again, so that another one gets its whole time", () => {
+    const cluster = fakeCluster(makeSpec());
+    cluster.settle();
+    cluster.state.inFlight = [
+      { key: "drainReplica decode-1 g1", kind: "drainReplica", target: "decode-1" },
+    ];
+    expect(cluster.turn().cancel).toEqual(["drainReplica decode-1 g1"]);
+    cluster.state.desired = { replicas: { prefill: 2, decode: 1 } };
+    expect(cluster.turn().cancel).toEqual([]);
+  });
 });
 
 test("phases name what goes on: SCALING for a change that was asked for, HEALING for one that was not", () => {

@@ -33,6 +33,7 @@ export function hangProcess(
 export function cutKv({ note, clock }: World, process: Process, forMs: number): void {
   note(`FAULT no KV gets in or out of ${process.name} for ${forMs} ms`);
   process.isKvDead = true;
+  process.kvCutUntilMs = clock.nowMs() + forMs;
   clock.after(forMs, () => void (process.isKvDead = false));
 }
 

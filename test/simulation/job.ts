@@ -27,6 +27,8 @@ export interface Job {
   lease(leaseS: number): void;
   /** The shortest lease of all its configs; 0 when none had one. */
   readonly shortestLeaseS: number;
+  /** One of its configs had no lease. */
+  readonly hadNoLease: boolean;
   /** The config that the workflow goes by: it may have gone back by itself. */
   readonly now: JobSpec;
   sawNow(spec: JobSpec): void;
@@ -42,7 +44,18 @@ export interface Job {
   hasFailed(): boolean;
 }
 
-export function createJob(spec: JobSpec, execution: Execution, server: Server, clock: Clock): Job {
+interface Surroundings {
+  readonly server: Server;
+  readonly clock: Clock;
+  /** The run before it, under the same name. */
+  readonly before: Job | undefined;
+}
+
+export function createJob(
+  spec: JobSpec,
+  execution: Execution,
+  { server, clock, before }: Surroundings,
+): Job {
   const id = workflowIdOf(spec.name);
   const wanted = { prefill: spec.roles.prefill.replicas, decode: spec.roles.decode.replicas };
   /** Of what was wanted all along it has no entry, nor of what never was. */
@@ -53,7 +66,8 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
   let asked = spec;
   let revisions = 1;
   const leasesS = new Set([spec.leaseS]);
-  const pairs = new Set([pairOf(spec)]);
+  /** Engines of a run before are adopted in the pairs that they were in. */
+  const pairs = new Set([...(before?.pairs ?? []), pairOf(spec)]);
   /** Any of its replicas may be replaced from now on. */
   const unsettle = (): void => {
     for (const one of wantedIds({ wanted })) unwanted.set(replicaName(one), clock.nowMs());
@@ -127,6 +141,9 @@ export function createJob(spec: JobSpec, execution: Execution, server: Server, c
     get shortestLeaseS() {
       const some = [...leasesS].filter((leaseS) => leaseS > 0);
       return some.length > 0 ? Math.min(...some) : 0;
+    },
+    get hadNoLease() {
+      return leasesS.has(0);
     },
     undo() {
       unsettle();

@@ -65,7 +65,7 @@ const nodes: readonly (readonly number[])[] = [
 ];
 const longLeaseS = 120;
 /** None, and each way from the one that half of the jobs have. */
-const leasesS: readonly number[] = [0, 100, longLeaseS, 3_600];
+const leasesS: readonly number[] = [0, 100, longLeaseS, 300];
 /** A minute of stories, or several. */
 const horizonMs = [20_000, 180_000] as const;
 

@@ -34,9 +34,9 @@ const sawNothing = ({ execution, hasBegun }: Job): boolean =>
  * Nobody takes a terminated job down but its leases. They are held by actors: a group that was reserved when no actor
  * lived any more has none, and `pdjob-client cleanup` is for it.
  */
-function unowned({ cluster }: World, { spec }: Job): readonly string[] {
+function unowned({ cluster }: World, { spec, hadNoLease }: Job): readonly string[] {
   const left = leftovers(cluster, spec.name);
-  return spec.leaseS === 0 || left.every((what) => what.startsWith("group ")) ? [] : left;
+  return hadNoLease || left.every((what) => what.startsWith("group ")) ? [] : left;
 }
 
 /** Lets every job come to rest, and notes as a violation what did not. */

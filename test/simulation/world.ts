@@ -233,7 +233,7 @@ export function createWorld(setup: WorldSetup): World {
       if (!execution) return undefined;
       for (const oracle of oracles)
         oracle.onStart?.(spec.name, (name) => !isInTables(cluster, name));
-      const job = createJob(spec, execution, server, clock);
+      const job = createJob(spec, execution, { server, clock, before: jobs.get(spec.name) });
       jobs.set(spec.name, job);
       return job;
     },

@@ -36,6 +36,8 @@ export interface Process {
   hungSinceMs?: number | undefined;
   /** It answers, and no KV gets in or out. */
   isKvDead?: boolean;
+  /** When that ends, or has ended. */
+  kvCutUntilMs?: number;
   /** A canary went through it. */
   isProven?: true;
   /** A fault hit it at least once: what is done to it then may rest on an old observation. */

@@ -1,6 +1,8 @@
 import type { ActionInput } from "../../../src/domain/action.ts";
 import { incarnationName, parseIncarnation } from "../../../src/domain/names.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import { answers } from "../cluster/engine.ts";
+import type { Process } from "../cluster/engine.ts";
 import { parseName } from "../cluster/names.ts";
 import type { Task } from "../temporal/activities.ts";
 import { isOutOfReach, isWithoutRank0, liveEngines, replicaOf, wasHurt } from "../truth.ts";
@@ -10,6 +12,9 @@ import type { Oracle } from "./oracle.ts";
 
 /** After a replica became unwanted it may take this long, beyond its drain, until it is stopped. */
 const stopLateMs = 180_000;
+
+/** From a canary's failure until the one that is blamed for it is stopped. */
+const canaryLateMs = 30_000;
 
 /** A lease was renewed at most this long before its job was looked at last: looks that would see nothing new are left out. */
 const renewalMs = idleMaxMs + 2_000;
@@ -95,6 +100,13 @@ export function freshPorts(): Oracle {
   };
 }
 
+/** When KV does not come through, a newcomer is blamed rather than its partner that serves. */
+const mayHaveFailedCanary = ({ engines }: Cluster, { job }: Process, nowMs: number): boolean =>
+  engines.some(
+    ({ job: other, kvCutUntilMs = -Infinity }) =>
+      other === job && nowMs < kvCutUntilMs + canaryLateMs,
+  );
+
 /** A healthy engine is stopped only when its users no longer want it. */
 export const onlyUnwanted = ({ cluster, jobs, clock }: World): Oracle => ({
   name: "a healthy replica that is wanted is left alone",
@@ -105,6 +117,7 @@ export const onlyUnwanted = ({ cluster, jobs, clock }: World): Oracle => ({
     if (!job || wasHurt(cluster, process) || !answers(process, clock.nowMs())) return undefined;
     if (isOutOfReach(process, cluster) || job.hasFailed()) return undefined;
     if (isWithoutRank0(cluster, process)) return undefined;
+    if (mayHaveFailedCanary(cluster, process, clock.nowMs())) return undefined;
     const { role = "prefill" } = parseIncarnation(process.name) ?? {};
     if (process.revision !== job.now.roles[role].revision) return undefined;
     const unwantedAtMs = job.unwantedAtMs(replicaOf(process.name));

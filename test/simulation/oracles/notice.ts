@@ -28,8 +28,18 @@ export function noticesDeaths(world: World): Oracle {
   const name = "what dies is noticed, whatever else is done to its job";
   const asked = new Set<Process>();
   const unnoticed = new Set<Death>();
+  /** By job: what its newest plan was made of. */
+  const newest = new Map<string, Observed>();
+  /** Whoever was alive in a plan. */
+  const met = new Set<string>();
   /** What is being done something to, and who does it may find it dead. */
   const busy = new Set<string>();
+
+  /** The processes of an actor that is killed outlive it for a moment, and its absence may be in a plan by then. */
+  function isMissed({ name: own, job }: Process): boolean {
+    const look = newest.get(job);
+    return look !== undefined && met.has(own) && !aliveIn(look).includes(own);
+  }
 
   function isOwed({ process, sinceMs }: Death): boolean {
     const job = jobs.get(process.job);
@@ -59,9 +69,13 @@ export function noticesDeaths(world: World): Oracle {
     },
     onEvent(event) {
       if (event.kind === "engineAsked" || event.kind === "proxyAsked") asked.add(event.process);
+      // Whoever starts it again under its name knows.
+      if (event.kind === "engineStarted" || event.kind === "proxyStarted")
+        for (const death of unnoticed)
+          if (death.process.name === event.process.name) unnoticed.delete(death);
       if (event.kind !== "engineEnded" && event.kind !== "proxyEnded") return undefined;
       const { process } = event;
-      if (asked.has(process)) return undefined;
+      if (asked.has(process) || isMissed(process)) return undefined;
       const target = event.kind === "proxyEnded" ? "proxy" : replicaOf(process.name);
       const death = { process, key: `${process.job}/${target}`, sinceMs: clock.nowMs() };
       unnoticed.add(death);
@@ -69,8 +83,11 @@ export function noticesDeaths(world: World): Oracle {
       return undefined;
     },
     onTurn({ job, observed }) {
+      newest.set(job.spec.name, observed);
+      const alive = aliveIn(observed);
+      for (const one of alive) met.add(one);
       for (const death of unnoticed)
-        if (death.process.job === job.spec.name && !isThere(observed, death.process))
+        if (death.process.job === job.spec.name && !alive.includes(death.process.name))
           unnoticed.delete(death);
       return undefined;
     },
@@ -83,7 +100,7 @@ function changedBy({ input }: Task): string | undefined {
   return spec && action && !waits.has(action.kind) ? `${spec.name}/${targetOf(action)}` : undefined;
 }
 
-const isThere = ({ replicas, followers = [], proxies }: Observed, { name }: Process): boolean =>
-  [...replicas, ...followers, ...proxies].some(
-    (one) => one.name === name && one.state !== "exited" && one.state !== "lost",
-  );
+const aliveIn = ({ replicas, followers = [], proxies }: Observed): readonly string[] =>
+  [...replicas, ...followers, ...proxies]
+    .filter(({ state }) => state !== "exited" && state !== "lost")
+    .map(({ name }) => name);
