@@ -17,8 +17,8 @@ export default defineConfig({
           exclude: ["test/e2e/**", "test/slow/**", "test/simulation/**", "test/faults/*.test.ts"],
           maxWorkers: 2,
           // They get the processor time that tests on the real stack leave.
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
           expect: { poll: { timeout: 30_000 } },
         },
       },
@@ -44,8 +44,8 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
           include: ["test/e2e/*.test.ts"],
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
         },
       },
       {
@@ -54,8 +54,8 @@ export default defineConfig({
           sequence: { groupOrder: 3 },
           include: ["test/e2e/own-stack/**/*.test.ts"],
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
         },
       },
       {
@@ -65,7 +65,7 @@ export default defineConfig({
           include: ["test/faults/*.test.ts"],
           fileParallelism: false,
           testTimeout: 400_000,
-          hookTimeout: 120_000,
+          hookTimeout: 240_000,
         },
       },
       {

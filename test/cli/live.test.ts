@@ -35,7 +35,7 @@ beforeAll(async () => {
   };
   await client.start(spec);
   await eventually("demo is READY", async () => (await client.status("demo")).phase === "READY");
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   await stop();
   await client.close();

@@ -22,7 +22,7 @@ prefill: {num_gpus: 1, replicas: 1, params: {kv_transfer_config: {kv_connector: 
 decode: {num_gpus: 1, replicas: 1, params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: kv_consumer}}}
 `,
   );
-}, 120_000);
+}, 240_000);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test("plan says what start would upload, of the folder beside the config, and has it as its first step", async () => {

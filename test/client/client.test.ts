@@ -16,7 +16,7 @@ const connectTo = (address: string, namespace?: string): Promise<PdjobClient> =>
 beforeAll(async () => {
   env = await startServer();
   client = await connectTo(env.address);
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   await client.close();
   await env.teardown();

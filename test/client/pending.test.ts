@@ -84,5 +84,5 @@ describe("on a real server", () => {
     worker.shutdown();
     await run;
     await client.close();
-  }, 60_000);
+  }, 240_000);
 });

@@ -215,9 +215,15 @@ test("from the shell: apply shows what differs and what it costs, history lists 
   );
   const same = await cli("apply", file);
   expect(same.stdout).toBe("demo: nothing differs");
-  const undone = await cli("undo", "demo", "--detach");
-  expect(undone.stdout).toContain("→ 13");
-  await cli("pause", "demo");
+  const undoing = cli("undo", "demo", "--detach");
+  await eventually("the undo is under way", async () => {
+    const { phase } = await rig.client.status("demo");
+    return phase === "UPDATING";
+  });
+  // A program takes seconds to start on a busy machine, and the whole undo may take no longer.
+  await rig.client.pause("demo", true);
+  expect((await undoing).stdout).toContain("→ 13");
+  expect(await cli("pause", "demo")).toMatchObject({ exitCode: 0 });
   // What had begun to leave when the pause came goes on leaving, and is told of first.
   await eventually("it says that it is paused", async () => {
     const { phase, reason } = JSON.parse((await cli("status", "demo", "--json")).stdout);

@@ -70,7 +70,7 @@ test("a dead KV path, swapped roles and a wrong model name end a start, each nam
     expect(await leftOf(rig, spec)).toEqual([]);
   });
   await Promise.all(reasons);
-}, 60_000);
+}, 240_000);
 
 test("a slow start is named, and whoever waits for it; what is added under load serves after its canary", async () => {
   const spec = await rigSpec(rig, "slow", {
@@ -113,7 +113,7 @@ test("a slow start is named, and whoever waits for it; what is added under load 
   ]);
   await rig.client.stop("slow");
   await rig.client.result("slow");
-}, 60_000);
+}, 240_000);
 
 const stepsOf = ({ events }: JobStatus): readonly string[] =>
   events

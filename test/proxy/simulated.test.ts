@@ -43,7 +43,7 @@ beforeAll(async () => {
   );
   proxy = await startProxy([]);
   proxy.pool.replace({ generation: 100, members });
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   await proxy.stop();
   await Promise.all(Object.values(engines).map((engine) => engine.stop()));

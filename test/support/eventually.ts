@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** On a machine that does a lot besides; an idle one needs a hundredth. */
+const patienceMs = 90_000;
+
 /** Polls until `look` answers with something true; fails with the last answer when `timeoutMs` is over. */
 export async function eventually<T>(
   what: string,
   look: () => T | Promise<T>,
-  timeoutMs = 30_000,
+  timeoutMs = patienceMs,
 ): Promise<NonNullable<T>> {
   const untilMs = Date.now() + timeoutMs;
   let last: unknown;

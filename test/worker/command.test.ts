@@ -13,7 +13,7 @@ const ray = ["--ray-address", "127.0.0.1:9"];
 beforeAll(async () => {
   await buildPrograms();
   await new Promise<void>((resolve) => void silent.listen(0, "127.0.0.1", resolve));
-}, 120_000);
+}, 240_000);
 afterAll(() => {
   silent.close();
   rmSync(dir, { recursive: true, force: true });

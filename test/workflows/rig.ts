@@ -28,7 +28,7 @@ export const workflowsPath = fileURLToPath(
 );
 
 /** On a machine that does a lot besides. */
-const setUpTimeoutMs = 120_000;
+const setUpTimeoutMs = 240_000;
 
 /** A server, and the workflow as workers run it. */
 interface Stage {
