@@ -202,7 +202,7 @@ function unwantedActions(world: World, input: PlanInput): readonly string[] {
       (replica) => replica.name === target && condemned(replica, input) !== undefined,
     );
   const known = new Set(world.replicas.map(({ name }) => name));
-  const waits: ReadonlySet<Action["kind"]> = new Set<Action["kind"]>([
+  const towardsServing: ReadonlySet<Action["kind"]> = new Set<Action["kind"]>([
     "reservePlacementGroup",
     "waitHealthy",
     "sendCanary",
@@ -210,7 +210,7 @@ function unwantedActions(world: World, input: PlanInput): readonly string[] {
   return inFlight
     .filter(
       ({ kind, target }) =>
-        (waits.has(kind) && (unwanted.has(target) || !known.has(target))) ||
+        (towardsServing.has(kind) && (unwanted.has(target) || !known.has(target))) ||
         (kind === "reservePlacementGroup" && isPausing(input.memory)) ||
         // Wanted again: should it have to leave once more, its requests get their whole time.
         (kind === "drainReplica" && known.has(target) && !unwanted.has(target)) ||
