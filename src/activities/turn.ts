@@ -73,8 +73,8 @@ export const turnActivities = ({ agent }: ActivityDependencies) => {
       const isNewest = (): boolean => newest.get(spec.name) === input;
       try {
         while (nowMs() < endMs && isNewest()) {
-          if (digestOf(await observe(spec), busy) !== digest) return { changed: true };
           await sleep(watchEveryMs);
+          if (digestOf(await observe(spec), busy) !== digest) return { changed: true };
         }
         return { changed: false };
       } finally {

@@ -45,11 +45,12 @@ export function createAgent(cluster: Cluster, boundary: Boundary) {
   ): Promise<VerbResult<V>> {
     if (mine.starting) await mine.starting;
     // Dying in a verb that changes nothing is like dying before it.
-    if (readVerbs.has(verb))
-      return verbs[verb](
-        createRayClient(cluster, { ...mine, boundary: () => undefined, verb }),
-        args,
-      );
+    if (readVerbs.has(verb)) {
+      const isWatch = verb === "list" && !("nodes" in args);
+      // A watch decides nothing, so nothing comes of what changes while it looks.
+      const setup = { ...mine, boundary: () => undefined, verb, atOnce: isWatch };
+      return verbs[verb](createRayClient(cluster, setup), args);
+    }
     const ray = createRayClient(cluster, { ...mine, boundary, verb });
     await ray.reach(`${verb} asked`);
     const answer = await verbs[verb](ray, args);
@@ -62,7 +63,8 @@ export function createAgent(cluster: Cluster, boundary: Boundary) {
     args: VerbArgs[V],
     { timeoutMs = callTimeoutMs(verb, args), signal }: CallOptions = {},
   ): Promise<VerbResult<V>> {
-    const { worker } = currentAttempt();
+    const attempt = currentAttempt();
+    const { worker } = attempt;
     if (!worker.isAlive()) return new Promise<never>(() => undefined);
     if (process.isDead()) process = spawn(random.between(...respawnMs));
     const mine = process;
@@ -71,8 +73,9 @@ export function createAgent(cluster: Cluster, boundary: Boundary) {
         if (!mine.failures.delete(fail)) return;
         timer.cancel();
         signal?.removeEventListener("abort", onAbort);
-        if (delayMs > 0) worker.after(delayMs, settle);
-        else worker.resume(settle);
+        const arrive = (): void => worker.goOn(attempt, settle);
+        if (delayMs > 0) worker.after(delayMs, arrive);
+        else arrive();
       };
       const unreachable = (how: string) =>
         new PdjobError("AgentUnreachable", `The Ray agent ${how} (${verb}).`);

@@ -21,6 +21,7 @@ import { allOracles } from "./oracles/all.ts";
 import type { Oracle, Violation } from "./oracles/oracle.ts";
 import { createRandom } from "./random.ts";
 import type { Random } from "./random.ts";
+import { currentAttempt } from "./temporal/activity.ts";
 import type { OnTask } from "./temporal/activities.ts";
 import { createServer } from "./temporal/server.ts";
 import type { Server } from "./temporal/server.ts";
@@ -160,7 +161,8 @@ export function createWorld(setup: WorldSetup): World {
         async (what) => {
           boundary(what);
           // It may have died or been stopped there.
-          await new Promise<void>((resolve) => worker.resume(resolve));
+          const attempt = currentAttempt();
+          await new Promise<void>((resolve) => worker.goOn(attempt, resolve));
         },
       ),
       pause: (attempt, tickMs, event) => {

@@ -114,7 +114,7 @@ export function createActivityTable(
       controller: new AbortController(),
       scheduledAtMs: task.dueAtMs,
       beganAtMs: clock.nowMs(),
-      awakeSinceMs: clock.nowMs(),
+      awakeSinceMs: -Infinity,
       nowMs: worker.nowMs,
       elapsedMs: clock.nowMs,
     };
@@ -215,8 +215,10 @@ function timedOut({ type, lastFailure: cause }: Task, which: string): Outcome {
   return { kind: "timedOut", message: `${type}: ${which} timeout`, ...(cause && { cause }) };
 }
 
-const abort = ({ controller }: Attempt): void =>
-  controller.abort(new CancelledFailure("the activity was cancelled"));
+/** One for all: taking a stack for each costs more than what it interrupts. */
+const cancelled = new CancelledFailure("the activity was cancelled");
+
+const abort = ({ controller }: Attempt): void => controller.abort(cancelled);
 
 /** As `conductActivity` translates: a code of domain/errors.ts, retryable as the table there says. */
 export function outcomeOf(error: unknown, { controller }: Attempt): Outcome {

@@ -1,5 +1,5 @@
 // Stands in for `@temporalio/activity` in the simulation: what src/activities uses of the SDK, on virtual time.
-import { currentPlace } from "../clock.ts";
+import { currentPlace, enter } from "../clock.ts";
 import type { Attempt } from "./activities.ts";
 
 export function currentAttempt(): Attempt {
@@ -15,6 +15,7 @@ export function sleep(delayMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       timer.cancel();
+      enter(attempt);
       reject(signal.reason as Error);
     };
     const timer = attempt.worker.pause(attempt, delayMs, () => {

@@ -6,11 +6,11 @@ import {
 } from "@temporalio/common";
 import type { Failure } from "../../../src/domain/errors.ts";
 import type { ActivityOptions } from "@temporalio/workflow";
-import { runAt, settled } from "../clock.ts";
+import { enter, settled } from "../clock.ts";
 import type { Clock, Timer } from "../clock.ts";
 import type { ActivityTable, Outcome, Task } from "./activities.ts";
 import { policyOf } from "./options.ts";
-import { CancellationScope, ContinueAsNew } from "./workflow.ts";
+import { CancellationScope, ContinueAsNew, cancelled, scopes } from "./workflow.ts";
 import type { Handler } from "./workflow.ts";
 
 interface Condition {
@@ -37,7 +37,6 @@ interface ActivityRequest {
 /** Where workflow code runs; its clock stands still during a workflow task. */
 export interface WorkflowPlace {
   readonly run: Run;
-  readonly scope: CancellationScope;
   nowMs(): number;
   elapsedMs(): number;
 }
@@ -85,7 +84,7 @@ export function createRun({ clock, activities, workflow, inputJson, onEvent, onE
     },
     runActivity: ({ type, args, options, scope }) =>
       new Promise((resolve, reject) => {
-        if (scope.isCancelled) return reject(new CancelledFailure("the scope was cancelled"));
+        if (scope.isCancelled) return reject(cancelled);
         historyLength += eventsPerActivity;
         const task = activities.schedule({
           type,
@@ -106,7 +105,7 @@ export function createRun({ clock, activities, workflow, inputJson, onEvent, onE
       }),
   };
   const root = new CancellationScope({ parent: null });
-  const at: WorkflowPlace = { run, scope: root, nowMs: () => taskAtMs, elapsedMs: () => taskAtMs };
+  const at: WorkflowPlace = { run, nowMs: () => taskAtMs, elapsedMs: () => taskAtMs };
 
   function receive(deliver: () => void, isMessage = false): void {
     inbox.push({ isMessage, deliver });
@@ -114,11 +113,9 @@ export function createRun({ clock, activities, workflow, inputJson, onEvent, onE
   }
 
   function begin(): void {
-    void runAt(at, () =>
-      workflow(JSON.parse(inputJson) as never).then(
-        (result) => (ending = { kind: "completed", result }),
-        (error: unknown) => (ending = endingOf(error)),
-      ),
+    void workflow(JSON.parse(inputJson) as never).then(
+      (result) => (ending = { kind: "completed", result }),
+      (error: unknown) => (ending = endingOf(error)),
     );
   }
   inbox.push({ isMessage: false, deliver: begin });
@@ -136,14 +133,18 @@ export function createRun({ clock, activities, workflow, inputJson, onEvent, onE
         ...events.filter(({ isMessage }) => isMessage),
         ...events.filter(({ isMessage }) => !isMessage),
       ];
-      for (const { deliver } of ordered) runAt(at, deliver);
-      await settled();
-      for (;;) {
-        const ready = [...run.conditions].filter(({ holds }) => runAt(at, holds));
-        if (ready.length === 0) break;
-        for (const { resolve } of ready) runAt(at, resolve);
+      enter(at);
+      await scopes.run(root, async () => {
+        for (const { deliver } of ordered) deliver();
         await settled();
-      }
+        for (;;) {
+          const ready = [...run.conditions].filter(({ holds }) => holds());
+          if (ready.length === 0) break;
+          for (const { resolve } of ready) resolve();
+          await settled();
+        }
+      });
+      scopes.disable();
       if (ending) onEnd(ending);
     },
     isIdle: () => inbox.length === 0,

@@ -1,4 +1,4 @@
-import { runAt } from "../clock.ts";
+import { currentPlace, enter } from "../clock.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { outcomeOf } from "./activities.ts";
 import type { Attempt, Outcome } from "./activities.ts";
@@ -24,8 +24,8 @@ export interface Worker {
   after(delayMs: number, event: () => void): Timer;
   /** The same for an activity that waits between two looks at the cluster. */
   pause(attempt: Attempt, delayMs: number, event: () => void): Timer;
-  /** Runs in this process as soon as it runs at all. */
-  resume(event: () => void): void;
+  /** An attempt goes on as soon as its process runs at all, in an event of its own. */
+  goOn(attempt: Attempt, event: () => void): void;
   /** Runs once the process and the server can talk, at the earliest after `delayMs`. */
   whenConnected(delayMs: number, event: () => void): void;
   kill(): void;
@@ -57,6 +57,14 @@ export function createWorker({ name, clock, performers, pause, ...server }: Work
     if (state === "runs") event();
     else if (state === "frozen") thawed.push(event);
   }
+
+  const goOn = (attempt: Attempt, event: () => void): void =>
+    resume(() => {
+      const other = currentPlace();
+      if (other && other !== attempt) return void clock.after(0, () => goOn(attempt, event));
+      enter(attempt);
+      event();
+    });
 
   function whenConnected(delayMs: number, event: () => void): void {
     clock.after(delayMs, () => {
@@ -91,7 +99,8 @@ export function createWorker({ name, clock, performers, pause, ...server }: Work
           attempts.delete(attempt);
           report(outcome);
         });
-      void runAt(attempt, async () => {
+      enter(attempt);
+      void (async () => {
         try {
           if (!run) throw new Error(`no activity is called ${attempt.task.type}`);
           const result = await run(attempt.task.input as never);
@@ -99,17 +108,17 @@ export function createWorker({ name, clock, performers, pause, ...server }: Work
         } catch (error) {
           end(outcomeOf(error, attempt));
         }
-      });
+      })();
     },
     after: (delayMs, event) => clock.after(delayMs, () => resume(event)),
     pause: (attempt, delayMs, event) =>
       pause(attempt, delayMs, () =>
-        resume(() => {
+        goOn(attempt, () => {
           attempt.awakeSinceMs = clock.nowMs();
           event();
         }),
       ),
-    resume,
+    goOn,
     whenConnected,
     kill() {
       const was = isConnected();

@@ -1,8 +1,9 @@
 // Stands in for `@temporalio/workflow` in the simulation (see the alias in vitest.config.ts): the part of the SDK that
 // src/workflows uses, on the simulated server. So the workflow that is simulated is the very one that ships.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { ActivityFailure, CancelledFailure } from "@temporalio/common";
 import type { ActivityOptions } from "@temporalio/workflow";
-import { currentPlace, runAt } from "../clock.ts";
+import { currentPlace } from "../clock.ts";
 import type { WorkflowPlace } from "./execution.ts";
 import { toMs } from "./options.ts";
 
@@ -19,6 +20,18 @@ function here(): WorkflowPlace {
   return place as WorkflowPlace;
 }
 
+/** The current scope. It is off outside of workflow tasks, as it makes every promise dearer. */
+export const scopes = new AsyncLocalStorage<CancellationScope>();
+
+function currentScope(): CancellationScope {
+  const scope = scopes.getStore();
+  if (!scope) throw new Error("workflow code ran outside of a scope");
+  return scope;
+}
+
+/** One for all: taking a stack for each costs more than what it interrupts. */
+export const cancelled = new CancelledFailure("the scope was cancelled");
+
 export class CancellationScope {
   readonly cancelRequested: Promise<never>;
   readonly cancellable: boolean;
@@ -32,21 +45,21 @@ export class CancellationScope {
   }: { readonly cancellable?: boolean; readonly parent?: null } = {}) {
     this.cancellable = cancellable;
     this.cancelRequested = new Promise((_, reject) =>
-      this.#onCancel.add(() => reject(new CancelledFailure("the scope was cancelled"))),
+      this.#onCancel.add(() => reject(cancelled)),
     );
     this.cancelRequested.catch(() => undefined);
     if (parent === undefined)
-      here().scope.onCancel(() => {
+      currentScope().onCancel(() => {
         if (this.cancellable) this.cancel();
       });
   }
 
-  static current = (): CancellationScope => here().scope;
+  static current = (): CancellationScope => currentScope();
   static nonCancellable = <T>(run: () => Promise<T>): Promise<T> =>
     new CancellationScope({ cancellable: false }).run(run);
 
   run<T>(run: () => Promise<T>): Promise<T> {
-    return runAt({ ...here(), scope: this }, run);
+    return scopes.run(this, run);
   }
 
   cancel(): void {
@@ -70,10 +83,11 @@ export function condition(
   holds: () => boolean,
   timeout?: string | number,
 ): Promise<boolean | void> {
-  const { run, scope } = here();
+  const { run } = here();
+  const scope = currentScope();
   return new Promise((resolve, reject) => {
     if (holds()) return resolve(timeout === undefined ? undefined : true);
-    if (scope.isCancelled) return reject(new CancelledFailure("the scope was cancelled"));
+    if (scope.isCancelled) return reject(cancelled);
     const done = (settle: () => void): void => {
       run.conditions.delete(waiting);
       forget();
@@ -84,7 +98,7 @@ export function condition(
       holds,
       resolve: () => done(() => resolve(timeout === undefined ? undefined : true)),
     };
-    const forget = scope.onCancel(() => done(() => reject(new CancelledFailure("cancelled"))));
+    const forget = scope.onCancel(() => done(() => reject(cancelled)));
     const timer =
       timeout === undefined
         ? undefined
@@ -100,7 +114,8 @@ export async function sleep(duration: string | number): Promise<void> {
 /** Each property is a function that runs the activity of that name, with `executeWithOptions` beside it. */
 export function proxyActivities(defaults: ActivityOptions): Record<string, unknown> {
   const execute = (type: string, options: ActivityOptions, args: unknown[]): Promise<unknown> => {
-    const { run, scope } = here();
+    const { run } = here();
+    const scope = currentScope();
     return run.runActivity({ type, args, options: { ...defaults, ...options }, scope });
   };
   return new Proxy(
