@@ -3,9 +3,12 @@ import { defineConfig } from "vitest/config";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-// Six projects: unit (side by side), simulation (the real workflow and activities on simulated time), e2e (real Temporal
-// and Ray, one stack for all files), own-stack (files that kill parts of theirs), faults (seeded kills on the real
-// stack), slow (real vLLM, a browser).
+/** Random stories of other parts, for which a busy machine has no time. */
+const stories = "test/**/*-stories.test.ts";
+
+// Six projects: unit (side by side), simulation (the real workflow and activities on simulated time; stories), e2e (real
+// Temporal and Ray, one stack for all files), own-stack (files that kill parts of theirs), faults (seeded kills on the
+// real stack), slow (real vLLM, a browser).
 export default defineConfig({
   test: {
     projects: [
@@ -14,7 +17,13 @@ export default defineConfig({
           name: "unit",
           sequence: { groupOrder: 0 },
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/slow/**", "test/simulation/**", "test/faults/*.test.ts"],
+          exclude: [
+            "test/e2e/**",
+            "test/slow/**",
+            "test/simulation/**",
+            stories,
+            "test/faults/*.test.ts",
+          ],
           maxWorkers: 2,
           // They get the processor time that tests on the real stack leave.
           testTimeout: 240_000,
@@ -32,7 +41,7 @@ export default defineConfig({
         test: {
           name: "simulation",
           sequence: { groupOrder: 1 },
-          include: ["test/simulation/**/*.test.ts"],
+          include: ["test/simulation/**/*.test.ts", stories],
           maxWorkers: 2,
           testTimeout: 300_000,
         },

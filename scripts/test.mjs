@@ -36,14 +36,18 @@ function chosen() {
   return slow ? vitest(["slow"], show, "verbose") : vitest(fast, show);
 }
 
-/** Tests on a real stack wait more than they compute. The others take what is left of the processors meanwhile. */
-function all() {
-  return Promise.all([
+/**
+ * Tests on a real stack wait more than they compute: unit tests take what is left of the processors meanwhile. Stories do
+ * nothing but compute, so they get the processors to themselves.
+ */
+async function all() {
+  const counts = await Promise.all([
     vitest(["e2e"], beside("e2e")),
     vitest(["own-stack"], beside("own-stack")),
-    vitest(["unit", "simulation"], beside("unit", "nice", "-n", "19")),
+    vitest(["unit"], beside("unit", "nice", "-n", "19")),
     pytest(beside("python", "nice", "-n", "19")),
   ]);
+  return [...counts, await vitest(["simulation"], beside("simulation"))];
 }
 
 async function vitest(names, run, reporter = "default") {

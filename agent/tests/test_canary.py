@@ -155,7 +155,8 @@ def test_what_is_wrong_is_named_by_its_stage(
     message: str,
 ) -> None:
     change(*pair)
-    answer = send(pair, timeoutS=1.5)
+    # Nothing but what is late on purpose may be late, on a busy machine either.
+    answer = send(pair, timeoutS=1.5 if how == "late" else 60)
     assert (answer["passed"], answer["stage"], answer["how"]) == (False, stage, how)
     assert message in answer["message"]
 

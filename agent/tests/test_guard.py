@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -179,7 +181,16 @@ def test_a_folder_that_does_not_exist_is_named(tree: Tree) -> None:
     assert tree.process.error == "/no/such/folder: No such file or directory"
 
 
-def test_a_guard_that_is_killed_before_it_starts_anything_is_an_error(tmp_path: Path) -> None:
+def test_a_guard_that_is_killed_before_it_starts_anything_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(*args: Any, **kwargs: Any) -> subprocess.Popen[Any]:
+        guard = subprocess.Popen(*args, **kwargs)
+        guard.wait()
+        return guard
+
+    fake = SimpleNamespace(Popen=dead, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr("pdjob_agent.node.guarded.subprocess", fake)
     process = GuardedProcess("t-dead-guard", "import os; os.kill(os.getpid(), 9)")
     process.start(["true"], {}, str(tmp_path), str(tmp_path / "log"), on_exit=lambda: None)
     assert process.error == "its guard was killed"

@@ -1,5 +1,6 @@
 """The owner's side of a guard: starts one, hears what became of the process, and cleans up should the guard die."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -59,7 +60,7 @@ class GuardedProcess:
         if not self._answered.wait(START_WAIT_S):
             self.error = f"its guard did not start within {START_WAIT_S:.0f} s"
         if self.error is not None:
-            self._control.close()  # Should it start after all, it ends at once.
+            self._hang_up()  # Should it start after all, it ends at once.
         threading.Thread(target=guard.wait, daemon=True).start()  # Only its first part: the guard itself forked away.
 
     def stop(self, grace_s: float) -> bool:
@@ -69,15 +70,19 @@ class GuardedProcess:
             self._ended.wait(grace_s + SWEEP_WAIT_S)
         if self.exit is None and self.pid is not None:
             self._sweep()
-            self._control.close()
+            self._hang_up()
         return self.exit is not None or self.pid is None
 
+    def _hang_up(self) -> None:
+        # What a dead guard never read is flushed once more, in vain; closed it is.
+        with contextlib.suppress(OSError):
+            self._control.close()
+
     def _send(self, message: dict[str, Any]) -> None:
-        try:
+        # A dead guard is noticed by the end of its output.
+        with contextlib.suppress(OSError):
             self._control.write(json.dumps(message).encode() + b"\n")
             self._control.flush()
-        except OSError:
-            pass  # A dead guard is noticed by the end of its output.
 
     def _listen(self, output: Any, on_exit: Callable[[], None]) -> None:
         for line in output:

@@ -30,7 +30,10 @@ export interface ClientSetup {
 }
 
 /** agent/pdjob_agent/ray_cluster.py: each call takes time, is a point at which the agent can die, and may find the GCS gone. */
-export function createRayClient(cluster: Cluster, { isDead, boundary, verb, atOnce = false }: ClientSetup) {
+export function createRayClient(
+  cluster: Cluster,
+  { isDead, boundary, verb, atOnce = false }: ClientSetup,
+) {
   const { clock, random, ray } = cluster;
   let hasArrived = false;
 

@@ -44,9 +44,7 @@ export class CancellationScope {
     parent,
   }: { readonly cancellable?: boolean; readonly parent?: null } = {}) {
     this.cancellable = cancellable;
-    this.cancelRequested = new Promise((_, reject) =>
-      this.#onCancel.add(() => reject(cancelled)),
-    );
+    this.cancelRequested = new Promise((_, reject) => this.#onCancel.add(() => reject(cancelled)));
     this.cancelRequested.catch(() => undefined);
     if (parent === undefined)
       currentScope().onCancel(() => {
