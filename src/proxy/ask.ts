@@ -4,6 +4,7 @@ import { isAborted } from "./body.ts";
 import { createFailures } from "./failures.ts";
 import { readAll, readerOf } from "./legs.ts";
 import type { Leg, Legs } from "./legs.ts";
+import type { Visit } from "./accounts.ts";
 import { readOpening } from "./opening.ts";
 import { failed } from "./outcome.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
@@ -15,6 +16,7 @@ const shuttingDown = "aborted the request (it is shutting down)";
 export interface Question {
   readonly member: Member;
   readonly role: Role;
+  readonly visit: Visit;
   /** JSON. */
   readonly body: Buffer;
   /** Until the headers. */
@@ -27,17 +29,16 @@ export function createAsk(legs: Legs) {
 
   return async function ask(
     { path, headers, requestId, gone }: Task,
-    { member, role, body, timeoutMs }: Question,
+    question: Question,
   ): Promise<WholeAnswer | OpenStream | FailedAttempt> {
+    const { member, role, body, timeoutMs } = question;
     const request = { member, path, headers, requestId, body, signal: gone };
     const leg = await legs
       .send({ ...request, headersTimeoutMs: timeoutMs })
       .catch((error: Error) => error);
     if (leg instanceof Error) return broken(member, role, leg);
     const isStream = String(leg.headers["content-type"]).startsWith("text/event-stream");
-    return isStream && leg.status < 500
-      ? openStream(member, role, leg)
-      : readWhole(member, role, leg);
+    return isStream && leg.status < 500 ? openStream(question, leg) : readWhole(member, role, leg);
   };
 
   async function readWhole(
@@ -55,11 +56,10 @@ export function createAsk(legs: Legs) {
 
   /** Holds a stream back until its answer has begun: up to then it can be tried elsewhere. */
   async function openStream(
-    member: Member,
-    role: Role,
+    { member, role, visit }: Question,
     { status, headers, body }: Leg,
   ): Promise<OpenStream | FailedAttempt> {
-    const read = readerOf(body);
+    const read = readerOf(body, visit);
     const untilMs = performance.now() + legs.limits.firstEventTimeoutMs;
     let opening: Buffer = Buffer.alloc(0);
     for (;;) {

@@ -1,10 +1,12 @@
 import type { Member } from "../domain/observed.ts";
+import type { Visit } from "./accounts.ts";
 import { createAsk } from "./ask.ts";
 import { decodeBody, kvTransferParamsOf, prefillBody } from "./body.ts";
 import type { RelayHandOver } from "./body.ts";
 import { valueOf } from "./edit.ts";
 import { scanObject } from "./json.ts";
 import type { Legs } from "./legs.ts";
+import type { Estimate } from "./load.ts";
 import type { Pool } from "./membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";
 import { failed } from "./outcome.ts";
@@ -18,6 +20,12 @@ interface AttemptSetup {
   readonly handOver: RelayHandOver;
 }
 
+/** A member and its visit by one request. */
+interface Stop {
+  readonly member: Member;
+  readonly visit: Visit;
+}
+
 type Outcome = WholeAnswer | OpenStream | FailedAttempt;
 
 /** One try on one pair: prefill leg, then decode leg with the KV parameters of just that prefill. */
@@ -25,29 +33,39 @@ export function createAttempts({ pool, legs, metrics, handOver }: AttemptSetup) 
   const ask = createAsk(legs);
 
   /** Both members count as busy from the start: the prefill until the decode has its KV, the decode to the end. */
-  return async function attempt(task: Task, { prefill, decode }: Pair): Promise<Outcome> {
-    const leavePrefill = prefill ? pool.enter(prefill.name) : () => undefined;
-    const leaveDecode = pool.enter(decode.name);
+  return async function attempt(
+    task: Task,
+    { prefill, decode }: Pair,
+    tokens: Estimate,
+  ): Promise<Outcome> {
+    const first = prefill && {
+      member: prefill,
+      visit: pool.enter(prefill.name, { ...tokens, answer: 0 }),
+    };
+    const second = { member: decode, visit: pool.enter(decode.name, tokens) };
     let outcome: Outcome | undefined;
     try {
-      const first = prefill ? await runPrefill(task, prefill) : { kvTransferParams: undefined };
+      const kept = first ? await runPrefill(task, first) : { kvTransferParams: undefined };
       outcome =
-        "kvTransferParams" in first ? await runDecode(task, decode, first.kvTransferParams) : first;
+        "kvTransferParams" in kept ? await runDecode(task, second, kept.kvTransferParams) : kept;
     } finally {
-      leavePrefill();
-      if (outcome?.kind !== "stream") leaveDecode();
+      first?.visit.leave();
+      if (outcome?.kind !== "stream") second.visit.leave();
     }
-    return outcome.kind === "stream" ? { ...outcome, leave: leaveDecode } : outcome;
+    return outcome.kind === "stream" ? { ...outcome, leave: second.visit.leave } : outcome;
   };
 
   async function runPrefill(
     task: Task,
-    member: Member,
+    { member, visit }: Stop,
   ): Promise<Outcome | { readonly kvTransferParams: Buffer | undefined }> {
     const done = metrics.leg("prefill");
     const body = prefillBody(task.body, handOver);
     const timeoutMs = legs.limits.prefillTimeoutMs;
-    const outcome = await ask(task, { member, role: "prefill", body, timeoutMs });
+    visit.asked();
+    const outcome = await ask(task, { member, role: "prefill", visit, body, timeoutMs });
+    if (outcome.kind === "failed") visit.gaveUp();
+    else visit.came();
     done();
     if (outcome.kind !== "answer" || outcome.status !== 200) return outcome;
     const answer = scanObject(outcome.bytes);
@@ -60,13 +78,19 @@ export function createAttempts({ pool, legs, metrics, handOver }: AttemptSetup) 
     return { kvTransferParams };
   }
 
-  async function runDecode(task: Task, member: Member, kv: Buffer | undefined): Promise<Outcome> {
+  async function runDecode(
+    task: Task,
+    { member, visit }: Stop,
+    kv: Buffer | undefined,
+  ): Promise<Outcome> {
     const done = metrics.leg("decode");
     const { firstEventTimeoutMs, wholeAnswerTimeoutMs } = legs.limits;
-    const timeoutMs =
-      valueOf(task.body, "stream") === true ? firstEventTimeoutMs : wholeAnswerTimeoutMs;
+    const isStream = valueOf(task.body, "stream") === true;
+    const timeoutMs = isStream ? firstEventTimeoutMs : wholeAnswerTimeoutMs;
     const body = decodeBody(task.body, kv);
-    const outcome = await ask(task, { member, role: "decode", body, timeoutMs });
+    // A whole answer sends nothing for minutes by its nature, which says nothing of its engine.
+    if (isStream) visit.asked();
+    const outcome = await ask(task, { member, role: "decode", visit, body, timeoutMs });
     done();
     return outcome;
   }

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { Agent, request } from "undici";
 import type { Member } from "../domain/observed.ts";
+import type { Visit } from "./accounts.ts";
 
 /** A stuck engine must not hold its client for ever. Past any of these a request fails, and is not tried again. */
 export interface LegLimits {
@@ -161,14 +162,17 @@ export async function readAll(body: Readable): Promise<Buffer | Error> {
 /** Reads pieces one by one; an error is a value, the end is undefined. */
 export type Read = (timeoutMs: number) => Promise<Buffer | Error | undefined>;
 
-export function readerOf(body: Readable): Read {
+export function readerOf(body: Readable, visit: Visit): Read {
   const pieces = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   return async (timeoutMs) => {
+    visit.asked();
     const timer = setTimeout(() => body.destroy(silence(timeoutMs)), timeoutMs);
     try {
       const { done, value } = await pieces.next();
+      visit.came();
       return done ? undefined : value;
     } catch (error) {
+      visit.gaveUp();
       return error as Error;
     } finally {
       clearTimeout(timer);

@@ -50,6 +50,23 @@ export function createProxyMetrics(pool: Pool) {
       ...Object.entries(pool.inFlight()).map(
         ([name, count]) => `pdjob_proxy_in_flight{replica="${name}"} ${count}`,
       ),
+      "# TYPE pdjob_proxy_load_tokens gauge",
+      ...pool
+        .current()
+        .members.map(
+          ({ name }) => `pdjob_proxy_load_tokens{replica="${name}"} ${pool.loadOf(name)}`,
+        ),
+      "# TYPE pdjob_proxy_passed_over gauge",
+      ...pool
+        .current()
+        .members.map(
+          ({ name }) =>
+            `pdjob_proxy_passed_over{replica="${name}"} ${pool.isDoubtful(name) ? 1 : 0}`,
+        ),
+      "# TYPE pdjob_proxy_doubts_total counter",
+      ...Object.entries(pool.doubts()).map(
+        ([why, count]) => `pdjob_proxy_doubts_total{why="${why}"} ${count}`,
+      ),
       "# TYPE pdjob_proxy_leg_seconds histogram",
       ...(["prefill", "decode"] as const).flatMap((role) => renderHistogram(role, legs[role])),
       "",

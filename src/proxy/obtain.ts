@@ -1,6 +1,8 @@
+import { prefixHashOf } from "./affinity.ts";
 import { createAttempts } from "./attempt.ts";
 import type { RelayHandOver } from "./body.ts";
 import type { Legs } from "./legs.ts";
+import { estimateOf } from "./load.ts";
 import type { Pool } from "./membership.ts";
 import type { Outcome, ProxyMetrics } from "./metrics.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
@@ -39,19 +41,22 @@ interface Progress {
 /** An answer or a stream for one request, from the first pair that gives one. */
 export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup) {
   const attempt = createAttempts({ pool, legs, metrics, handOver });
-  let turn = 0;
+  const { policy, prefixBytes } = pool.selection;
 
   return async function obtain(task: Task, withPrefill: boolean): Promise<Result> {
     const progress: Progress = { count: 0, enginesLost: 0, tried: new Set() };
+    const tokens = estimateOf(task.body);
+    const prefixHash =
+      policy.prefill === "prefix-affinity" ? prefixHashOf(task.body, prefixBytes) : undefined;
     for (;;) {
-      turn += 1;
-      const pair = choosePair(pool, { ...progress, turn, withPrefill });
+      const wish = { withPrefill, tokens, prefixHash, random: Math.random };
+      const pair = choosePair(pool, { ...progress, ...wish });
       if (!pair) return noPair(progress);
       progress.count += 1;
       // Engines key KV by the request's id: what an earlier try left behind must not be taken for this one's.
       const requestId =
         progress.count === 1 ? task.requestId : `${task.requestId}-${progress.count}`;
-      const outcome = await attempt({ ...task, requestId }, pair);
+      const outcome = await attempt({ ...task, requestId }, pair, tokens);
       if (task.gone.aborted) {
         if (outcome.kind === "stream") outcome.leave();
         return { kind: "gone" };
@@ -59,7 +64,7 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
       if (outcome.kind !== "failed") return outcome;
       log(`${requestId}: attempt ${progress.count} of ${attemptsMax} failed: ${outcome.why}`);
       const verdict = judge(outcome.role, outcome.leg, progress);
-      suspect(outcome, pair, verdict);
+      blame(outcome, pair, verdict);
       if (verdict.kind !== "again") return refusalOf(verdict.kind, outcome);
       metrics.retried();
       progress.enginesLost = verdict.enginesLost;
@@ -79,11 +84,11 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
     };
   }
 
-  /** A decode engine that failed and lives on could not load the KV: then it is the prefill that is gone, if anybody. */
-  function suspect({ member }: FailedAttempt, { prefill }: Pair, verdict: Verdict): void {
+  /** A decode engine that failed and lives on could not load the KV, say: that is between it and the prefill. */
+  function blame({ member }: FailedAttempt, { prefill, decode }: Pair, verdict: Verdict): void {
     const isDecodesOwn = !(verdict.kind === "again" && verdict.sameDecode);
     if (isDecodesOwn) pool.suspect(member.name);
-    else if (prefill) pool.suspect(prefill.name);
+    else if (prefill) pool.keepApart(prefill.name, decode.name);
   }
 }
 

@@ -1,5 +1,8 @@
 import type { Member } from "../domain/observed.ts";
+import type { Role } from "../domain/role.ts";
 import { choose } from "./choose.ts";
+import type { Candidate } from "./choose.ts";
+import type { Estimate } from "./load.ts";
 import type { Pool } from "./membership.ts";
 
 /** Without a prefill the decode engine computes the prompt itself. */
@@ -19,33 +22,64 @@ export interface Choice {
   /** Whom alone the decode may be asked of. */
   readonly decode?: string;
   readonly withPrefill: boolean;
-  readonly turn: number;
+  readonly tokens: Estimate;
+  readonly prefixHash?: number | undefined;
+  readonly random: () => number;
 }
 
-/** A prefill and a decode that may hand KV to each other, each the least busy of those; undefined when there is none. */
-export function choosePair(
-  pool: Pool,
-  { tried, decode: only, withPrefill, turn }: Choice,
-): Pair | undefined {
-  const pick = (members: readonly Member[]): Member | undefined => {
-    const candidates = members.map((member) => ({
-      member,
-      inFlight: pool.countOf(member.name),
-      suspect: pool.isSuspect(member.name),
-    }));
-    return choose(candidates, tried, turn);
-  };
-  const decodes = pool.members("decode").filter(({ name }) => only === undefined || name === only);
+/** It failed a short while ago, it is silent, or the two of a pair failed together. */
+const doubted = 1;
+/** With this very request: an untried one that is doubted is a better guess, whatever it is doubted for. */
+const alreadyTried = 10;
+
+/** A prefill and a decode that may hand KV to each other, each the best of those; undefined when there is none. */
+export function choosePair(pool: Pool, choice: Choice): Pair | undefined {
+  const { tried, decode: only, withPrefill } = choice;
+  const setbackOf = ({ name }: Member): number =>
+    (tried.has(name) ? alreadyTried : 0) + (pool.isDoubtful(name) ? doubted : 0);
+  const decodes = pool
+    .members("decode")
+    .filter(({ name }) => only === undefined || name === only)
+    .map((member) => ({ member, setback: setbackOf(member) }));
+  const pick = (role: Role, those: readonly Rated[]) => pickOf(pool, choice, role, those);
   if (!withPrefill) {
-    const decode = pick(decodes);
+    const decode = pick("decode", decodes);
     return decode && { decode };
   }
-  const partnersOf = (others: readonly Member[]): readonly Member[] =>
-    pool.members("prefill").filter((one) => others.some((other) => mayPair(one, other)));
-  // A prefill whose only partners have just failed would lead to one of them again.
-  const sound = decodes.filter(({ name }) => !tried.has(name) && !pool.isSuspect(name));
-  const preferred = partnersOf(sound);
-  const prefill = pick(preferred.length > 0 ? preferred : partnersOf(decodes));
-  const decode = prefill && pick(decodes.filter((one) => mayPair(prefill, one)));
+  const partnersOf = (prefill: Member): readonly Rated[] =>
+    decodes
+      .filter(({ member }) => mayPair(prefill, member))
+      .map(({ member, setback }) => ({
+        member,
+        setback: setback + (pool.areApart(prefill.name, member.name) ? doubted : 0),
+      }));
+  // A prefill is no better than the best decode that it leads to.
+  const prefills = pool.members("prefill").flatMap((member) => {
+    const partners = partnersOf(member).map(({ setback }) => setback);
+    return partners.length > 0
+      ? [{ member, setback: setbackOf(member) + Math.min(...partners) }]
+      : [];
+  });
+  const prefill = pick("prefill", prefills);
+  const decode = prefill && pick("decode", partnersOf(prefill));
   return decode && { prefill, decode };
+}
+
+type Rated = Pick<Candidate, "member" | "setback">;
+
+function pickOf(
+  pool: Pool,
+  { tokens, prefixHash, random }: Choice,
+  role: Role,
+  rated: readonly Rated[],
+): Member | undefined {
+  const candidates = rated.map(({ member, setback }) => ({
+    member,
+    setback,
+    load: pool.loadOf(member.name),
+    weight: pool.weightOf(member.name),
+    lastTurn: pool.lastTurnOf(member.name),
+  }));
+  const policy = pool.selection.policy[role];
+  return choose(candidates, { policy, tokens: tokens.prompt, prefixHash, random });
 }

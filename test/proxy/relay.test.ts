@@ -1,6 +1,5 @@
 import { request } from "undici";
 import { afterEach, describe, expect, test } from "vitest";
-import { choose } from "../../src/proxy/choose.ts";
 import { createScene, echoAnswer, json, metricsOf, post, prefillAnswer } from "./rig.ts";
 import type { Answer } from "./rig.ts";
 
@@ -294,16 +293,4 @@ test("metrics count outcomes and members", async () => {
   const text = await (await request(`${proxy.url}/metrics`)).body.text();
   expect(text).toContain('pdjob_proxy_requests_total{outcome="served"} 1');
   expect(text).toContain('pdjob_proxy_members{role="decode"} 1');
-});
-
-test("the choice is the least loaded, suspects and tried ones last", () => {
-  const candidate = (name: string, inFlight: number, suspect = false) => ({
-    member: { name, role: "decode" as const, url: "http://x" },
-    inFlight,
-    suspect,
-  });
-  expect(choose([candidate("a", 2), candidate("b", 1)], new Set(), 0)?.name).toBe("b");
-  expect(choose([candidate("a", 9), candidate("b", 1, true)], new Set(), 0)?.name).toBe("a");
-  expect(choose([candidate("a", 0), candidate("b", 1, true)], new Set(["a"]), 0)?.name).toBe("b");
-  expect(choose([], new Set(), 0)).toBeUndefined();
 });
