@@ -8,19 +8,26 @@ export const giveUpAfterMs = 120_000;
 /** Until whatever still waits for the cluster has heard that it is called off. */
 const calledOffWithinMs = 30_000;
 
+/** Looks at a cluster that told that it does not answer: since when, and when the newest one began. */
+export interface Blind {
+  readonly sinceMs: number;
+  readonly lookedAtMs: number;
+}
+
 /**
  * Has a first deployment failed that cannot be released, because the cluster has not answered since then? A job that has
- * served, or that somebody stops, waits for its cluster.
+ * served, or that somebody stops, waits for its cluster. A look that began before it was time does not count: it may have
+ * ended in vain because its worker died, and that may be long ago.
  */
-export const isLost = ({ failure, memory }: JobState, sinceMs: number | undefined): boolean =>
+export const isLost = ({ failure, memory }: JobState, blind: Blind | undefined): blind is Blind =>
   failure !== undefined &&
   !memory.served &&
-  sinceMs !== undefined &&
-  Date.now() >= sinceMs + giveUpAfterMs &&
+  blind !== undefined &&
+  blind.lookedAtMs >= blind.sinceMs + giveUpAfterMs &&
   patched("give-up-a-lost-cluster");
 
 /** Calls off whatever still waits for the cluster; the job's failure says how to clean up there. */
-export async function giveUp(state: JobState, sinceMs: number): Promise<void> {
+export async function giveUp(state: JobState, { sinceMs }: Blind): Promise<void> {
   const { failure, inFlight } = state;
   if (failure) state.failure = withCleanup(failure, state, sinceMs);
   note(state, "the cluster does not answer: what is left there is given up", Date.now());

@@ -9,6 +9,7 @@ import {
   upsertMemo,
   workflowInfo,
 } from "@temporalio/workflow";
+import type { Turn } from "../activities/turn.ts";
 import { isReplacedProxy, waits } from "../domain/action.ts";
 import { withScaled } from "../domain/apply.ts";
 import { readyByMs } from "../domain/deadline.ts";
@@ -20,6 +21,7 @@ import { renderDetails } from "./details.ts";
 import { registerHandlers } from "./handlers.ts";
 import type { JobInput, JobResult } from "./messages.ts";
 import { giveUp, giveUpAfterMs, isLost } from "./blind.ts";
+import type { Blind } from "./blind.ts";
 import { isTold, toFailure } from "./failure.ts";
 import { launch } from "./launch.ts";
 import { quick } from "./perform.ts";
@@ -58,14 +60,14 @@ export async function PDJobWorkflow(input: JobInput): Promise<JobResult> {
 async function runTurns(state: JobState, input: JobInput): Promise<void> {
   const watcher = createWatcher(state);
   let failedLooks = 0;
-  let blindSinceMs: number | undefined;
+  let blind: Blind | undefined;
   for (;;) {
     state.dirty = false;
     const wished = { generation: state.desiredGeneration, revision: numberOf(state) };
     const lookedAtMs = Date.now();
-    const turn = await planTurn(state, blindSinceMs ?? lookedAtMs);
+    const { turn, isBlind } = await planTurn(state, blind?.sinceMs ?? lookedAtMs);
     failedLooks = turn ? 0 : failedLooks + 1;
-    blindSinceMs = turn ? undefined : (blindSinceMs ?? lookedAtMs);
+    blind = isBlind ? { sinceMs: blind?.sinceMs ?? lookedAtMs, lookedAtMs } : undefined;
     if (turn) {
       state.plannedGeneration = wished.generation;
       applyPlan(
@@ -77,8 +79,8 @@ async function runTurns(state: JobState, input: JobInput): Promise<void> {
       if (isWaiting(state) || patched("watch-beside-changes")) watcher.start(turn);
     }
     if (isReleased(state)) break;
-    if (isLost(state, blindSinceMs)) {
-      await giveUp(state, blindSinceMs ?? lookedAtMs);
+    if (isLost(state, blind)) {
+      await giveUp(state, blind);
       break;
     }
     const wakeAtMs = turn ? turn.plan.wakeAtMs : Date.now() + lookAgainAfter(failedLooks);
@@ -101,29 +103,39 @@ const lookAgainAfter = (failures: number): number =>
   Math.min(lookAgainMs * 2 ** (failures - 1), lookAgainMaxMs);
 
 /**
- * Undefined when the cluster could not be looked at. A first deployment fails by that. A job that has served, or is being
- * taken down, looks again and again: whatever is wrong on our side is no reason to stop engines that serve.
+ * No turn when the cluster could not be looked at. A first deployment fails by that. A job that has served, or is being
+ * taken down, looks again and again: whatever is wrong on our side is no reason to stop engines that serve. `isBlind`: it
+ * was looked at in vain; otherwise there may only have been no worker to look.
  */
-async function planTurn(state: JobState, blindSinceMs: number) {
+async function planTurn(
+  state: JobState,
+  blindSinceMs: number,
+): Promise<{ readonly turn?: Turn; readonly isBlind: boolean }> {
   const { spec, desired, memory, inFlight } = state;
   const actions = [...inFlight.values()].map(({ key, kind, target }) => ({ key, kind, target }));
   const endMs = state.failure ? blindSinceMs + giveUpAfterMs : readyByMs(state);
   const scheduleToCloseTimeout = Math.max(endMs - Date.now(), lookMinMs);
   const isBounded = !memory.served && (!desired.stop || state.failure !== undefined);
   try {
-    return await quick.planTurn.executeWithOptions(isBounded ? { scheduleToCloseTimeout } : {}, [
-      { spec, desired, memory, inFlight: actions },
-    ]);
+    const turn = await quick.planTurn.executeWithOptions(
+      isBounded ? { scheduleToCloseTimeout } : {},
+      [{ spec, desired, memory, inFlight: actions }],
+    );
+    return { turn, isBlind: false };
   } catch (error) {
     const failure = toFailure(error);
-    // With actions in flight there may have been no worker for a while, and theirs are going on somewhere.
-    const isOurs = !isTold(error) && inFlight.size > 0;
-    if (memory.served || desired.stop || isOurs)
+    const isBlind = isTold(error);
+    const goesOn = memory.served || desired.stop || (!isBlind && looksAgain(state));
+    if (goesOn)
       note(state, `looking at the cluster failed: ${failure.code}: ${failure.message}`, Date.now());
     else fail(state, failure);
-    return undefined;
+    return { isBlind };
   }
 }
+
+/** What nobody looked at says nothing: whoever comes back finds what is there, and whether it is too late. */
+const looksAgain = ({ inFlight }: JobState): boolean =>
+  inFlight.size > 0 || patched("look-again-when-nobody-looked");
 
 /** `revision` is the one that the plan was made for; a newer one may have come meanwhile: then only what was seen counts. */
 function applyPlan(state: JobState, plan: Plan, revision: number): void {
