@@ -1,5 +1,6 @@
 import { editConnectors, isConfig } from "../domain/connectors/children.ts";
 import { spelledConnector } from "../domain/connectors/table.ts";
+import { isDeeperThan } from "../domain/given.ts";
 import type { Role } from "../domain/role.ts";
 import type { KvTransferConfig } from "../domain/spec.ts";
 import { depthMax } from "./limits.ts";
@@ -81,12 +82,6 @@ function notJson(text: string, role: Role): string {
   }
   return `is not JSON: check its quotes, commas and braces, or write a YAML mapping. An example: '${example[role]}'.`;
 }
-
-/** Looks no deeper than `levels`, so that its own recursion is bounded. */
-const isDeeperThan = (value: unknown, levels: number): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  (levels === 0 || Object.values(value).some((child) => isDeeperThan(child, levels - 1)));
 
 const isMapping = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,6 +1,7 @@
 import { traitOf } from "../domain/connectors/trait.ts";
 import type { Trait } from "../domain/connectors/connector.ts";
-import { givenParam, unknowable } from "../domain/given.ts";
+import { unknowable, writtenParam } from "../domain/given.ts";
+import type { Told } from "../domain/given.ts";
 import { roles } from "../domain/role.ts";
 import type { JobSpec, RoleSpec } from "../domain/spec.ts";
 
@@ -29,13 +30,16 @@ function factsOf({
   const side = { params: { ...told, ...(model === undefined ? {} : { model }) }, extraArgs };
   const ofTraits = traits.map((trait) => {
     const value = traitOf(side, trait);
-    return [trait, value === unknowable ? undefined : value.same] as const;
+    return [trait, value === unknowable ? asWritten(side, trait) : value.same] as const;
   });
-  const ofParams = params.map((name) => {
-    const value = givenParam(side, name);
-    return [name, value === unknowable ? undefined : JSON.stringify(value)] as const;
-  });
+  const ofParams = params.map((name) => [name, asWritten(side, name)] as const);
   return Object.fromEntries([...ofTraits, ...ofParams]);
+}
+
+/** What holds a placeholder is another model, too, when it is written in another way. */
+function asWritten(told: Told, param: string): string | undefined {
+  const value = writtenParam(told, param);
+  return value === unknowable ? undefined : JSON.stringify(value);
 }
 
 /** FNV-1a of 64 bits, in hex: it tells a handful of layouts apart, and keeps nothing secret. */

@@ -283,6 +283,20 @@ export const fitting: readonly { readonly name: string; readonly text: string }[
   },
   { name: "placeholders", text: apart("model: '{WORK_DIR}/m', ", "model: /tmp/m, ") },
   {
+    name: "placeholders within a mapping",
+    text: apart(
+      "speculative_config: {model: '{WORK_DIR}/m'}, ",
+      "speculative_config: {model: /tmp/m}, ",
+    ),
+  },
+  {
+    name: "speculation in vLLM's short form",
+    text: apart(
+      "speculative_config: {method: ngram, num_speculative_tokens: 3}, ",
+      "_extra_params: -sc.method ngram -sc.num_speculative_tokens 3, ",
+    ),
+  },
+  {
     name: "tensor parallel sizes that divide, where they may",
     text: apart("tensor_parallel_size: 1, ", "tensor_parallel_size: 2, ", "MooncakeConnector", {
       1: "num_gpus: 8",

@@ -12,6 +12,20 @@ const firstMessage = (text: string): string => {
 const filled = (unit: string, length: number): string =>
   unit.repeat(Math.ceil(length / unit.length)).slice(0, length);
 
+/** Accepted, in a part of what it takes when the work grows with the square of the text: processor time, on a busy machine. */
+function expectCheap(text: string): void {
+  const before = process.cpuUsage();
+  expect(firstMessage(text)).toBe("accepted");
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1_000_000).toBeLessThan(3);
+}
+
+/** `FLAG0=1 FLAG1=1 …` */
+const numbered = (flag: string, length: number): string =>
+  Array.from({ length: Math.ceil(length / flag.length) }, (_, at) => `${flag}${at}=1`)
+    .join(" ")
+    .slice(0, length);
+
 /** Nine aliases of the level before, on each of 25 levels: 9^25 values from one kilobyte. */
 const bomb = (level: (aliases: string) => string): string => {
   const names = "abcdefghijklmnopqrstuvwxyz".split("");
@@ -68,6 +82,22 @@ describe("a file that could cost without end is refused at a limit", () => {
       /holds \{PROT\}/,
     );
   });
+
+  test.each([
+    ["blanks", filled("\n", 120_000)],
+    ["what begins like references", filled("- env:A B\n", 120_000)],
+  ])("a file full of %s is read in one go", (_, text) =>
+    expectCheap(job({ 5: `general:\n  files: {a: ${JSON.stringify(text)}}` })),
+  );
+
+  test.each([
+    ["flags of one mapping", numbered("--speculative-config.a", textMax - 20)],
+    ["one flag's keys", `--speculative-config${filled(".a", textMax - 40)}=1`],
+    ["brackets", `--speculative-config=${filled("[", 60_000)}${filled("]", 60_000)}`],
+    ["brackets in a key", `-sc.a=${filled("[", 60_000)}${filled("]", 60_000)}`],
+  ])("extra arguments full of %s are left to the engine", (_, extra) =>
+    expectCheap(job({ 6: `  params: {model: m, _extra_params: ${JSON.stringify(extra)}}` })),
+  );
 
   test("a kv_transfer_config full of brackets is judged", () => {
     const nested = `{"kv_connector":"NixlConnector","kv_role":"kv_producer","kv_rank":${filled("[", 50_000)}${filled("]", 50_000)}}`;

@@ -13,11 +13,14 @@ const layout = (overrides: Parameters<typeof makeSpec>[0] = {}): string =>
 describe("a job's KV has another name", () => {
   const all = [
     ["its model", both({ model: "sim/other" })],
+    ["its model in a folder of the nodes", both({ model: "{WORK_DIR}/a" })],
+    ["another one in such a folder", both({ model: "{WORK_DIR}/b" })],
     ["its revision", params({ revision: "abc" })],
     ["its dtype", params({ dtype: "half" })],
     ["the dtype of its KV", params({ kv_cache_dtype: "fp8" })],
     ["its block size", both({ extraArgs: ["--block-size", "32"] })],
     ["its quantization", params({ quantization: "awq" })],
+    ["its quantization, in short", both({ extraArgs: ["-q", "fp8"] })],
     ["its command", { engineCommand: ["other", "serve"] }],
     ["the version that it says", { engineVersion: "0.31" }],
   ] as const;

@@ -11,9 +11,12 @@ import type { Path, Problem } from "../problem.ts";
 import { declaredVersion } from "../reading.ts";
 import type { Reading } from "../reading.ts";
 
-/** `env:NAME` as a whole value of YAML, JSON, TOML or a shell: prose may hold those letters too. */
+/**
+ * `env:NAME` as a whole value of YAML, JSON, TOML or a shell: prose may hold those letters too. Blanks of one line alone:
+ * those of many, tried anew from each of them, took 11 s for 60,000 empty lines.
+ */
 const reference =
-  /(?:^|[:=,[{(]|^\s*-)[ \t]*["']?env:([A-Za-z_][A-Za-z0-9_]*)["']?[ \t]*(?=$|[,\]})#;\r])/m;
+  /(?:^|[:=,[{(]|^[ \t]*-)[ \t]*["']?env:([A-Za-z_][A-Za-z0-9_]*)["']?[ \t]*(?=$|[,\]})#;\r])/m;
 
 /** A text is written to a node's disk as it is: nothing reads references in it, and no secret belongs there. */
 export function filesHoldNoReferences({ draft }: Reading): readonly Problem[] {

@@ -1,4 +1,4 @@
-import { givenParam, parsed, unknowable } from "../given.ts";
+import { givenParam, holdsPlaceholder, isMapping, parsed, unknowable } from "../given.ts";
 import type { Told } from "../given.ts";
 import type { ParamValue } from "../spec.ts";
 import type { Trait } from "./connector.ts";
@@ -27,6 +27,8 @@ export function traitOf(
   if (given === unknowable) return unknowable;
   const shown = given === undefined ? defaults[trait] : textOf(given);
   if (shown === undefined) return { same: undefined, shown: "" };
+  // A mapping may hold one anywhere.
+  if (holdsPlaceholder(shown)) return unknowable;
   return { same: spelled(trait, shown), shown };
 }
 
@@ -79,6 +81,3 @@ function sorted(value: ParamValue): ParamValue {
 
 const textOf = (value: ParamValue): string =>
   typeof value === "object" ? JSON.stringify(value) : String(value);
-
-const isMapping = (value: ParamValue): value is Readonly<Record<string, ParamValue>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
