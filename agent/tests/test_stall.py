@@ -172,6 +172,28 @@ def test_one_that_cannot_be_asked_for_its_metrics_is_left_alone() -> None:
     one.stop()
 
 
+def test_an_answer_that_comes_while_metrics_cannot_be_had_is_judged_once_they_can() -> None:
+    looks, asked, away = list[float](), list[float](), threading.Event()
+
+    def metrics_now() -> str | None:
+        looks.append(time.monotonic())
+        return None if away.is_set() else metrics(running=0, tokens=5)
+
+    def ask(for_s: float) -> str:
+        asked.append(for_s)
+        away.set()
+        return "refused"
+
+    one = Progress(metrics_now, 0.4, ask)
+    assert within(20, away.is_set)
+    for _ in range(2):  # While they are away, and as long as it takes to find that it hangs.
+        seen = len(looks)
+        assert within(20, lambda seen=seen: len(looks) > seen + 5)
+        away.clear()
+    assert (one.stalled_s, len(asked)) == (None, 1)
+    one.stop()
+
+
 class Server(BaseHTTPRequestHandler):
     """Stands for an API server whose engine core is frozen, or refuses."""
 

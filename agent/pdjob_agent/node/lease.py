@@ -16,19 +16,18 @@ class Lease:
     """
 
     def __init__(self, seconds: float, lapse: Callable[[], None]) -> None:
-        self._seconds = seconds
         self._lapse = lapse
-        self._renewed = time.monotonic()
+        self.renew(seconds)
         threading.Thread(target=self._run, daemon=True).start()
 
     def renew(self, seconds: float) -> None:
-        # In this order: one that was off, or longer, must not be judged by when that was renewed last.
-        self._renewed = time.monotonic()
-        self._seconds = seconds
+        # At once: one that was off, or longer, must not be judged by when that was renewed last.
+        self._renewed = (time.monotonic(), seconds)
 
     def _run(self) -> None:
         while True:
             time.sleep(CHECK_S)
-            if self._seconds > 0 and time.monotonic() - self._renewed > self._seconds:
+            at, seconds = self._renewed
+            if seconds > 0 and time.monotonic() - at > seconds:
                 self._lapse()
                 return

@@ -47,7 +47,9 @@ class Progress:
             passed_s = min(now - looked_at, 2 * self._look_s)
             looked_at = now
             look = look_at(text) if text is not None else None
-            memory, is_to_ask = judge(memory, look, passed_s, self._taken(), rule)
+            # What came of a request waits for a look that can judge it.
+            answer = self._taken() if look is not None else None
+            memory, is_to_ask = judge(memory, look, passed_s, answer, rule)
             if not memory.hangs:
                 self.stalled_s = None
             elif self.stalled_s is None:
@@ -56,7 +58,9 @@ class Progress:
                 self._send()
 
     def _taken(self) -> str | None:
-        answer, self._answer = self._answer, None
+        answer = self._answer
+        if answer is not None:  # Or one that comes at this very moment would be wiped out.
+            self._answer = None
         return answer
 
     def _send(self) -> None:
