@@ -61,25 +61,44 @@ export async function runSeed(
   const entries: Entry[] = [];
   const strikes: OpenStrike[] = [];
   const watch = watchInvariants(rig, spec, strikes);
-  await deploy(firstFaultOf(seed), target, entries);
-  const load = startLoad(spec);
-  for (const step of scheduleOf(seed, steps)) {
-    await sleep(step.afterMs);
-    await performAndNote(step, target, entries, strikes);
-  }
-  const unsettled = await settled(target).then(
-    () => [],
-    (error: Error) => [error.message],
-  );
-  await sleep(lastSampleMs);
-  const outcomes = await load.stop();
-  violations.push(...(await watch.stop()), ...unsettled, ...judgeRequests(outcomes, strikes));
+  // Without a job that serves there is nothing to go on with, but a story to tell, and a watch to end.
+  const undeployed = await problemsOf(deploy(firstFaultOf(seed), target, entries));
+  violations.push(...undeployed);
+  const play = () => playUnderLoad(scheduleOf(seed, steps), { target, entries, strikes });
+  const outcomes = undeployed.length > 0 ? [] : await play();
+  violations.push(...(await watch.stop()), ...judgeRequests(outcomes, strikes));
   const evidence = violations.length > 0 ? await evidenceOf(target) : [];
   violations.push(...(await stopAndLook(target)));
   const attempts = entries.map(({ step: { kind }, deed }) => ({ kind, struck: hasStruck(deed) }));
   const story = [...entries.map(tell), ...evidence];
   return { seed, story, attempts, violations, requests: count(outcomes) };
 }
+
+interface Play {
+  readonly target: Target;
+  readonly entries: Entry[];
+  readonly strikes: OpenStrike[];
+}
+
+/** From the first step until the job is at rest again. */
+async function playUnderLoad(steps: readonly Step[], play: Play): Promise<readonly Outcome[]> {
+  const { target, entries, strikes } = play;
+  const load = startLoad(target.spec);
+  for (const step of steps) {
+    await sleep(step.afterMs);
+    await performAndNote(step, target, entries, strikes);
+  }
+  target.violations.push(...(await problemsOf(settled(target))));
+  await sleep(lastSampleMs);
+  return load.stop();
+}
+
+/** None when it succeeds. */
+const problemsOf = (done: Promise<unknown>): Promise<readonly string[]> =>
+  done.then(
+    () => [],
+    (error: Error) => [error.message],
+  );
 
 async function targetOf(rig: OwnRig, respawner: Respawner, seed: number): Promise<Target> {
   const name = `seed-${seed}`;
@@ -211,8 +230,8 @@ const count = (outcomes: readonly Outcome[]): Report["requests"] => ({
 });
 
 async function stopAndLook({ rig, spec }: Target): Promise<readonly string[]> {
-  await rig.client.stop(spec.name);
-  await rig.client.result(spec.name);
+  const { client } = rig;
+  const problems = await problemsOf(client.stop(spec.name).then(() => client.result(spec.name)));
   const left = await leftOf(rig, spec);
-  return left.map((one) => `${one} was left after stop`);
+  return [...problems, ...left.map((one) => `${one} was left after stop`)];
 }

@@ -47,9 +47,13 @@ export function createClock(startMs: number): Clock {
       }
       pop(heap);
       nowMs = entry.atMs;
-      await entry.run?.();
-      await settled();
-      place = undefined;
+      try {
+        await entry.run?.();
+        await settled();
+      } finally {
+        // Whatever is simulated next in this file begins at no place.
+        place = undefined;
+      }
       return true;
     },
   };
