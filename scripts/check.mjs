@@ -12,7 +12,15 @@ const checks = [
   [
     "lint and imports",
     node,
-    [tool("oxlint/bin/oxlint"), "--type-aware", "--deny-warnings", "src", "test", "scripts"],
+    [
+      tool("oxlint/bin/oxlint"),
+      "--type-aware",
+      "--deny-warnings",
+      "src",
+      "test",
+      "bench",
+      "scripts",
+    ],
   ],
   ["format", node, [tool("oxfmt/bin/oxfmt"), "--check", "."]],
   ["dead code", node, [tool("knip/bin/knip.js")]],

@@ -6,11 +6,11 @@ import { at, digest, locked, marker, step } from "./steps.mjs";
 import { makeVenv } from "./venv.mjs";
 
 const venv = at(".venv-router");
-const requirements = "requirements-router.txt";
+const requirements = "agent/requirements-router.txt";
 
 export const setUpRouter = () =>
   locked(async () => {
-    const made = marker(join(venv, ".made-from"), digest(`agent/${requirements}`));
+    const made = marker(join(venv, ".made-from"), digest(requirements));
     await step("vllm-router", made.isCurrent, async () => {
       await makeVenv(venv, requirements);
       made.write();

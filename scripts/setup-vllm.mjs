@@ -15,7 +15,7 @@ export const setUpVllm = () =>
       digest("agent/requirements-vllm.txt", "scripts/setup-vllm.mjs"),
     );
     await step("vLLM for CPU (about 6 GB)", made.isCurrent, async () => {
-      await makeVenv(venv, "requirements-vllm.txt");
+      await makeVenv(venv, "agent/requirements-vllm.txt");
       nameAsVllm();
       made.write();
     });

@@ -7,7 +7,7 @@ export async function makeVenv(venv, requirements) {
   const python = join(venv, "bin", "python");
   rmSync(venv, { recursive: true, force: true });
   await run("python3", ["-m", "venv", venv]);
-  const pins = ["--no-deps", "--require-hashes", "-r", at("agent", requirements)];
+  const pins = ["--no-deps", "--require-hashes", "-r", at(requirements)];
   const uv = await run("uv", ["--version"]).catch(() => "");
   // Compiled now, as pip does: vLLM would compile itself at every start where Python may not write.
   const install = ["pip", "install", "--compile-bytecode", "--python", python];

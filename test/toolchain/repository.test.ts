@@ -51,7 +51,7 @@ test("every Temporal package has one exact version, and protobufjs 8 is pinned d
 
 test("no source file is longer than 400 lines", () => {
   const sources = files.filter((file) =>
-    /^(src|scripts)\/.*\.(ts|mjs)$|^agent\/pdjob_agent\/.*\.py$/.test(file),
+    /^(src|scripts|bench)\/.*\.(ts|mjs|go)$|^agent\/pdjob_agent\/.*\.py$/.test(file),
   );
   expect(sources.filter((file) => read(file).split("\n").length > 401)).toEqual([]);
 });
@@ -62,6 +62,7 @@ test("every Python pin has a hash", () => {
     "agent/requirements-dev.txt",
     "agent/requirements-vllm.txt",
     "agent/requirements-router.txt",
+    "bench/toy/requirements.txt",
   ]) {
     const pins = read(file)
       .split(/\n(?=\S)/)
@@ -83,7 +84,7 @@ test("the pages name npm scripts that exist", () => {
 });
 
 test("the pages name files that exist", () => {
-  const folders = "test|src|agent|scripts|examples|docs|schema|bin";
+  const folders = "test|src|bench|agent|scripts|examples|docs|schema|bin";
   const inWords = new RegExp(`\`((?:${folders})/[\\w./-]*[\\w/])\``, "g");
   const named = pages.flatMap((page) => {
     const text = read(page);

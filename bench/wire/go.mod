@@ -1,0 +1,3 @@
+module pdjob/bench/wire
+
+go 1.21
