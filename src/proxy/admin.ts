@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Member, Membership } from "../domain/observed.ts";
 import { parseBody, readBody } from "./body.ts";
+import { defaultServerLimits } from "./limits.ts";
 import type { Pool } from "./membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";
 import type { ProxyServer } from "./server.ts";
@@ -29,9 +30,10 @@ export function createAdminServer({ pool, metrics, clients, open, log }: AdminSe
   });
 
   async function putMembership(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const text = await readBody(incoming, membershipBytesMax);
-    if (text === undefined)
+    const text = await readBody(incoming, membershipBytesMax, defaultServerLimits.pace);
+    if (text === "large")
       return answer(response, 413, { error: `more than ${membershipBytesMax} bytes` });
+    if (typeof text === "string") return void response.destroy();
     const next = readMembership(text.toString("utf8"));
     if (!next)
       return answer(response, 400, {

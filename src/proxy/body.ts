@@ -1,6 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { edit, jsonOf, textOf } from "./edit.ts";
 import type { JsonObject } from "./json.ts";
+import { bodyDeadlineMs } from "./limits.ts";
+import type { Pace } from "./limits.ts";
 
 /** A small JSON object: of the orchestrator, or an engine's answer. */
 export type Body = Readonly<Record<string, unknown>>;
@@ -78,19 +80,50 @@ export function hasAbortedChoice({ choices }: Body): boolean {
   );
 }
 
-/** Undefined when it is larger than `bytesMax`; the rest is then read and dropped, so that our answer can be read. */
-export async function readBody(
+/** Why there is no body. */
+export type Bodiless = "large" | "slow" | "gone";
+
+/**
+ * The body, or why there is none: `large` = more than `bytesMax`, and `slow` = later than `pace` allows; the rest is then read and
+ * dropped, so that our answer can be read. `gone` = the client left.
+ */
+export function readBody(
   incoming: IncomingMessage,
   bytesMax: number,
-): Promise<Buffer | undefined> {
-  const parts: Buffer[] = [];
-  let size = Number(incoming.headers["content-length"] ?? 0);
-  if (size > bytesMax) return void incoming.resume();
-  size = 0;
-  for await (const part of incoming.iterator({ destroyOnReturn: false })) {
-    size += (part as Buffer).length;
-    if (size > bytesMax) return void incoming.resume();
-    parts.push(part as Buffer);
+  pace: Pace,
+): Promise<Buffer | Bodiless> {
+  if (Number(incoming.headers["content-length"] ?? 0) > bytesMax) {
+    incoming.resume();
+    return Promise.resolve("large");
   }
-  return parts.length === 1 ? parts[0] : Buffer.concat(parts);
+  return new Promise((resolve) => {
+    const startedMs = performance.now();
+    const parts: Buffer[] = [];
+    let size = 0;
+    let timer: NodeJS.Timeout;
+
+    const look = (): void => {
+      const leftMs = startedMs + bodyDeadlineMs(pace, size) - performance.now();
+      if (leftMs <= 0) return end("slow");
+      timer = setTimeout(look, leftMs);
+    };
+    const take = (part: Buffer): void => {
+      size += part.length;
+      if (size > bytesMax) return end("large");
+      parts.push(part);
+    };
+    const end = (outcome: Buffer | Bodiless): void => {
+      clearTimeout(timer);
+      incoming.off("data", take);
+      incoming.resume();
+      resolve(outcome);
+    };
+    look();
+    incoming.on("data", take);
+    incoming.once("end", () =>
+      end(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)),
+    );
+    incoming.once("error", () => end("gone"));
+    incoming.once("close", () => end("gone"));
+  });
 }

@@ -1,6 +1,9 @@
 import type { ServerResponse } from "node:http";
 
-/** An error in OpenAI's shape, if the client is still there and nothing was sent yet. */
+/** What a client that was told to come back waits, in seconds, unless it is told another time. */
+const retryAfterS = 1;
+
+/** An error in OpenAI's shape, if the client is still there and nothing was sent yet. 503 says when to come back. */
 export function refuse(
   response: ServerResponse,
   status: number,
@@ -9,6 +12,10 @@ export function refuse(
   headers: Record<string, string> = {},
 ): void {
   if (response.headersSent || response.destroyed) return void response.destroy();
-  response.writeHead(status, { "content-type": "application/json", ...headers });
+  response.writeHead(status, {
+    "content-type": "application/json",
+    ...(status === 503 ? { "retry-after": String(retryAfterS) } : {}),
+    ...headers,
+  });
   response.end(JSON.stringify({ error: { message, type, param: null, code: status } }));
 }

@@ -14,6 +14,15 @@ import { passOn } from "./stream.ts";
 const clientLeft = new Error("the client left");
 const proxyStops = new Error("The proxy is stopping.");
 
+/** A request whose body has arrived. */
+export interface Received {
+  /** The engines' path, one of those that are served. */
+  readonly path: string;
+  readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly bytes: Buffer;
+}
+
 /** Serves completions: prefill leg, then decode leg streamed through as bytes. */
 export function createRelay(setup: RelaySetup) {
   const { pool, legs, metrics, handOver, log } = setup;
@@ -21,11 +30,7 @@ export function createRelay(setup: RelaySetup) {
   const obtainSplit = createSplit(obtain);
   const running = new Set<AbortController>();
 
-  async function relay(
-    incoming: IncomingMessage,
-    response: ServerResponse,
-    bytes: Buffer,
-  ): Promise<void> {
+  async function relay({ path, incoming, response, bytes }: Received): Promise<void> {
     const body = scanObject(bytes);
     if (!body) {
       metrics.finished("rejected");
@@ -35,7 +40,7 @@ export function createRelay(setup: RelaySetup) {
     running.add(ended);
     response.once("close", () => ended.abort(clientLeft));
     const task: Task = {
-      path: (incoming.url ?? "/").split("?", 1)[0] ?? "/",
+      path,
       headers: incoming.headers,
       body,
       requestId: requestIdOf(incoming),

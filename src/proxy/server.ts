@@ -1,78 +1,77 @@
-import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { Server as NetServer } from "node:net";
 import { readBody } from "./body.ts";
+import type { Bodiless } from "./body.ts";
+import { createConnections } from "./connections.ts";
+import type { Connections } from "./connections.ts";
+import { defaultServerLimits } from "./limits.ts";
+import type { ServerLimits } from "./limits.ts";
 import { missingRoles } from "./obtain.ts";
 import type { RelaySetup } from "./obtain.ts";
 import { refuse } from "./refuse.ts";
 import { createRelay } from "./relay.ts";
-
-export interface ServerLimits {
-  /** A larger body is refused with 413: it would be held in memory whole. */
-  readonly bodyBytesMax: number;
-  /** More requests at once are refused with 503 and Retry-After. */
-  readonly concurrentMax: number;
-}
-
-const defaultLimits: ServerLimits = { bodyBytesMax: 64 * 1024 * 1024, concurrentMax: 4_096 };
-const headersTimeoutMs = 60_000;
-/** For a whole body to arrive; a slower one is refused with 408. */
-const requestTimeoutMs = 5 * 60_000;
-/** For the last error events to leave. */
-const lastWordsMs = 250;
-/** After retirement, for requests on connections that are open between two: what Node tells clients that it waits, and the way. */
-const lingerMs = 5_500;
+import { routeOf, servedPaths } from "./routes.ts";
+import type { Route } from "./routes.ts";
+import { unfitOf } from "./unfit.ts";
 
 export interface ServerSetup extends RelaySetup {
   readonly limits?: ServerLimits;
 }
 
-export interface ProxyServer {
+export interface ProxyServer extends Pick<Connections, "retire" | "leaving"> {
   readonly server: Server;
-  /** Another proxy listens on the same socket: no new connections. What comes on those that are open is served, and ends them. */
-  retire(): void;
-  /** Clients' connections, once it was retired. */
-  leaving(): number | undefined;
   /** No new connections and requests; those that run may end within `graceMs`, then they are cut with an explicit error. */
   stop(graceMs: number): Promise<void>;
 }
 
+/** One request: its path is one of those that are served. */
+interface Asked {
+  readonly path: string;
+  readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 /** The clients' side: two OpenAI endpoints, models, health and metrics. Everything else is 404. */
 export function createProxyServer(setup: ServerSetup): ProxyServer {
-  const { pool, legs, metrics, limits = defaultLimits } = setup;
+  const { pool, legs, metrics, limits = defaultServerLimits } = setup;
   const { relay, cut } = createRelay(setup);
   let active = 0;
-  let open = 0;
   let stopping = false;
-  let retired = false;
-  let isLingering = false;
-  let connections = 0;
+  const isFull = (): boolean => active >= limits.concurrentMax;
+  const full = `More than ${limits.concurrentMax} requests at once.`;
 
-  async function complete(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function complete({ path, incoming, response }: Asked): Promise<void> {
     if (stopping) return reject(response, 503, "The proxy is stopping.");
-    if (active >= limits.concurrentMax)
-      return reject(response, 503, `More than ${limits.concurrentMax} requests at once.`);
+    if (isFull()) return reject(response, 503, full);
+    if (incoming.headers.expect) response.writeContinue();
+    const bytes = await readBody(incoming, limits.bodyBytesMax, limits.pace);
+    if (typeof bytes === "string") return bodiless(response, bytes);
+    // Not before: clients that send slowly would take the places of others.
+    if (isFull()) return reject(response, 503, full);
     active += 1;
     try {
-      const bytes = await readBody(incoming, limits.bodyBytesMax);
-      if (bytes !== undefined) return await relay(incoming, response, bytes);
-      reject(response, 413, `The request body is larger than ${limits.bodyBytesMax} bytes.`);
+      await relay({ path, incoming, response, bytes });
     } finally {
       active -= 1;
     }
   }
 
-  function reject(response: ServerResponse, status: 413 | 503, message: string): void {
+  function bodiless(response: ServerResponse, why: Bodiless): void {
+    if (why === "gone") return metrics.finished("client_gone");
+    const [status, what] =
+      why === "large"
+        ? ([413, `is larger than ${limits.bodyBytesMax} bytes.`] as const)
+        : ([408, "came too slowly."] as const);
+    reject(response, status, `The request body ${what}`);
+  }
+
+  function reject(response: ServerResponse, status: 408 | 413 | 503, message: string): void {
     metrics.finished("rejected");
     const isLater = status === 503;
     const type = isLater ? "ServiceUnavailableError" : "BadRequestError";
-    refuse(response, status, message, type, {
-      ...(isLater ? { "retry-after": "1" } : {}),
-      ...(isLater && !stopping ? {} : { connection: "close" }),
-    });
+    refuse(response, status, message, type, isLater && !stopping ? {} : { connection: "close" });
   }
 
-  function health(response: ServerResponse): void {
+  function health({ response }: Asked): void {
     const isReady = pool.hasPair() && !stopping;
     const reason = stopping ? "The proxy is stopping." : missingRoles(pool);
     const body = isReady ? { status: "ok" } : { status: "not ready", reason };
@@ -81,9 +80,9 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
       .end(JSON.stringify(body));
   }
 
-  async function models(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function models({ path, incoming, response }: Asked): Promise<void> {
     for (const member of pool.members("decode")) {
-      const answer = await legs.get(member, "/v1/models", incoming.headers).catch(() => undefined);
+      const answer = await legs.get(member, path, incoming.headers).catch(() => undefined);
       if (!answer || answer.status >= 500) continue;
       return void response
         .writeHead(answer.status, { "content-type": "application/json" })
@@ -92,76 +91,43 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     refuse(response, 503, missingRoles(pool), "ServiceUnavailableError");
   }
 
-  const routes: Readonly<
-    Record<string, (incoming: IncomingMessage, response: ServerResponse) => void | Promise<void>>
-  > = {
-    "POST /v1/completions": complete,
-    "POST /v1/chat/completions": complete,
-    "GET /v1/models": models,
-    "GET /health": (_, response) => health(response),
-    "GET /metrics": (_, response) =>
+  const routes: Readonly<Record<Route, (asked: Asked) => void | Promise<void>>> = {
+    complete,
+    models,
+    health,
+    metrics: ({ response }) =>
       void response
         .writeHead(200, { "content-type": "text/plain; version=0.0.4" })
         .end(metrics.render()),
   };
 
-  const server = createServer((incoming, response) => {
-    const path = (incoming.url ?? "/").split("?", 1)[0] ?? "/";
-    const route = routes[`${incoming.method} ${path}`];
-    response.on("error", () => response.destroy());
-    if (retired) response.setHeader("connection", "close");
-    open += 1;
-    response.on("close", () => {
-      open -= 1;
-      if (stopping || (retired && !isLingering)) setImmediate(dropConnections);
-    });
-    if (!route)
-      return refuse(
-        response,
-        404,
-        `${incoming.method} ${path} is not served here. Served: ${Object.keys(routes).join(", ")}.`,
-        "NotFoundError",
-      );
-    void Promise.resolve(route(incoming, response)).catch((error: Error) => {
+  function serve(incoming: IncomingMessage, response: ServerResponse): void {
+    const unfit = unfitOf(incoming);
+    if (unfit) {
+      metrics.finished("rejected");
+      const headers = { connection: "close" };
+      return refuse(response, unfit.status, unfit.message, "BadRequestError", headers);
+    }
+    const found = routeOf(incoming.method ?? "", incoming.url ?? "");
+    if (found.kind === "unknown") {
+      const message = `${found.asked} is not served here. Served: ${servedPaths}.`;
+      return refuse(response, 404, message, "NotFoundError");
+    }
+    const { route, path } = found;
+    void Promise.resolve(routes[route]({ path, incoming, response })).catch((error: Error) => {
       setup.log(`unexpected: ${error.stack ?? error.message}`);
       refuse(response, 500, "The proxy failed; its log says why.", "InternalServerError");
     });
-  });
-  server.requestTimeout = requestTimeoutMs;
-  server.headersTimeout = headersTimeoutMs;
-  server.on("connection", (connection) => {
-    connections += 1;
-    connection.on("close", () => void (connections -= 1));
-  });
-
-  /** Those that wait for a next request; at the end also those that never made one, which Node does not count as idle. */
-  function dropConnections(): void {
-    if (open > 0) server.closeIdleConnections();
-    else server.closeAllConnections();
   }
 
-  function retire(): void {
-    if (retired) return;
-    retired = true;
-    isLingering = true;
-    // Not the server's own: that cuts connections between two requests, and the next one may be on its way.
-    NetServer.prototype.close.call(server);
-    setTimeout(() => {
-      isLingering = false;
-      dropConnections();
-    }, lingerMs).unref();
-  }
-
-  async function stop(graceMs: number): Promise<void> {
-    stopping = true;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    dropConnections();
-    const cutting = setTimeout(cut, graceMs);
-    const closing = setTimeout(() => server.closeAllConnections(), graceMs + lastWordsMs);
-    await closed;
-    clearTimeout(cutting);
-    clearTimeout(closing);
-  }
-
-  return { server, retire, leaving: () => (retired ? connections : undefined), stop };
+  const { server, retire, leaving, stop } = createConnections(limits, serve);
+  return {
+    server,
+    retire,
+    leaving,
+    stop: (graceMs) => {
+      stopping = true;
+      return stop(graceMs, cut);
+    },
+  };
 }

@@ -1,71 +1,20 @@
 import { execa } from "execa";
-import type { ResultPromise } from "execa";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Agent, request } from "undici";
 import { afterEach, beforeAll, expect, test } from "vitest";
-import { freePort } from "../../src/dev/ports.ts";
 import { eventually } from "../support/eventually.ts";
+import { corpus } from "./hostile-corpus.ts";
+import { buildProgram, createPrograms, proxyProgram } from "./program.ts";
+import { sendRaw } from "./raw.ts";
 import { createScene, echoAnswer, event, post, prefillAnswer, sse } from "./rig.ts";
 import type { FakeEngine } from "./rig.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
 const { engine, stop } = createScene();
-const dirs: string[] = [];
-const proxies: ResultPromise[] = [];
-beforeAll(async () => void (await execa(process.execPath, [`${root}scripts/build.mjs`])), 60_000);
+const { place, watch, start: startProgram, end } = createPrograms();
+beforeAll(buildProgram, 120_000);
 afterEach(async () => {
-  for (const proxy of proxies.splice(0)) {
-    proxy.kill("SIGKILL");
-    await proxy.catch(() => undefined);
-  }
+  await end();
   stop();
-  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
 });
-
-/** The program as the head node runs it. */
-async function startProgram(
-  engines: readonly FakeEngine[],
-  drainTimeoutS: number,
-  onFullDisk = false,
-) {
-  const dir = mkdtempSync(join(tmpdir(), "pdjob-proxy-"));
-  dirs.push(dir);
-  const port = await freePort(26_000 + Math.floor(Math.random() * 1_000));
-  const socketPath = join(dir, "admin.sock");
-  const words = ["--port", String(port), "--drain-timeout", String(drainTimeoutS)];
-  const program = execa(
-    "bash",
-    [
-      "-c",
-      `exec "$@" ${onFullDisk ? "2>/dev/full" : ""}`,
-      "bash",
-      process.execPath,
-      `${root}dist/pdjob-proxy.mjs`,
-      ...words,
-    ],
-    { env: { PDJOB_ADMIN_SOCKET: socketPath }, reject: false },
-  );
-  proxies.push(program);
-  const dispatcher = new Agent({ connect: { socketPath } });
-  const members = engines.map(({ member }) => member);
-  await eventually(
-    "the proxy takes its members",
-    async () => {
-      const answer = await request("http://localhost/membership", {
-        method: "PUT",
-        body: JSON.stringify({ generation: 1, members }),
-        dispatcher,
-      });
-      return answer.statusCode === 200;
-    },
-    10_000,
-  );
-  await dispatcher.destroy();
-  return { program, url: `http://127.0.0.1:${port}` };
-}
 
 test("SIGTERM lets the streams in flight end, refuses new connections, and then exits 0", async () => {
   let finish = (): void => undefined;
@@ -124,16 +73,13 @@ os.execvp(sys.argv[2], sys.argv[2:])
 `;
 
 async function startOnSocket(engines: readonly FakeEngine[]) {
-  const dir = mkdtempSync(join(tmpdir(), "pdjob-proxy-"));
-  dirs.push(dir);
-  const port = await freePort(26_000 + Math.floor(Math.random() * 1_000));
-  const socketPath = join(dir, "admin.sock");
-  const command = [process.execPath, `${root}dist/pdjob-proxy.mjs`, "--port", String(port)];
+  const { socketPath, port, url } = await place();
+  const command = [process.execPath, proxyProgram, "--port", String(port)];
   const program = execa("python3", ["-c", listenThenBecome, String(port), ...command], {
     env: { PDJOB_ADMIN_SOCKET: socketPath },
     reject: false,
   });
-  proxies.push(program);
+  watch(program);
   await new Promise((resolve) => program.stdout?.once("data", resolve));
   const dispatcher = new Agent({ connect: { socketPath } });
   const put = async (path: string, body: string) => {
@@ -146,7 +92,7 @@ async function startOnSocket(engines: readonly FakeEngine[]) {
     eventually("it takes its members", () =>
       put("/membership", JSON.stringify({ generation: 1, members })),
     );
-  return { program, url: `http://127.0.0.1:${port}`, tell, put };
+  return { program, url, tell, put };
 }
 
 test("whoever comes before there are members waits for them", async () => {
@@ -201,4 +147,17 @@ test("a membership that is too large is refused with the limit, and changes noth
   const refused = await put("/membership", JSON.stringify({ generation: 2, members }));
   expect(refused).toEqual({ status: 413, body: { error: "more than 1048576 bytes" } });
   expect(await put("/retired", "")).toMatchObject({ body: { generation: 1 } });
+});
+
+test("hostile bytes end no process: it serves after all of them, and its log says nothing of them", async () => {
+  const p = await engine("p0", "prefill", prefillAnswer());
+  const d = await engine("d0", "decode", echoAnswer);
+  const { program, url } = await startProgram([p, d], 1);
+  const answers = await Promise.all(corpus.map(({ bytes }) => sendRaw(url, bytes)));
+  expect(answers).toEqual(corpus.map((one) => one.answers));
+  expect((await post(url, { prompt: "x" })).status).toBe(200);
+  expect(new Set(d.seen.map(({ path }) => path))).toEqual(new Set(["/v1/completions"]));
+  program.kill("SIGTERM");
+  const { exitCode, stderr } = await program;
+  expect([exitCode, String(stderr).match(/unexpected|Error/g)]).toEqual([0, null]);
 });

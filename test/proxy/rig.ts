@@ -6,10 +6,11 @@ import type { Member } from "../../src/domain/observed.ts";
 import type { RelayHandOver } from "../../src/proxy/body.ts";
 import { createLegs, defaultLimits } from "../../src/proxy/legs.ts";
 import type { LegLimits } from "../../src/proxy/legs.ts";
+import { defaultServerLimits } from "../../src/proxy/limits.ts";
+import type { ServerLimits } from "../../src/proxy/limits.ts";
 import { createPool } from "../../src/proxy/membership.ts";
 import { createProxyMetrics } from "../../src/proxy/metrics.ts";
 import { createProxyServer } from "../../src/proxy/server.ts";
-import type { ServerLimits } from "../../src/proxy/server.ts";
 
 export interface SeenRequest {
   readonly path: string;
@@ -69,7 +70,7 @@ export async function startProxy(
   }: {
     readonly handOver?: RelayHandOver;
     readonly legs?: Partial<LegLimits>;
-    readonly server?: ServerLimits;
+    readonly server?: Partial<ServerLimits>;
   } = {},
 ) {
   const pool = createPool();
@@ -78,7 +79,10 @@ export async function startProxy(
   const metrics = createProxyMetrics(pool);
   const log = (text: string) => void logs.push(text);
   const setup = { pool, legs, metrics, handOver, log };
-  const { server, stop } = createProxyServer({ ...setup, ...(limits ? { limits } : {}) });
+  const { server, stop } = createProxyServer({
+    ...setup,
+    limits: { ...defaultServerLimits, ...limits },
+  });
   const url = await listen(server);
   let generation = 0;
   const point = (members: readonly FakeEngine[]) =>

@@ -1,0 +1,107 @@
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { Server as NetServer } from "node:net";
+import { bodyDeadlineMs } from "./limits.ts";
+import type { ServerLimits } from "./limits.ts";
+
+/** Bytes of a request's first line and headers; past it Node answers 431. */
+const headerBytesMax = 16 * 1024;
+/** Connections for each request that may run at once: most of them wait for a next one. */
+const connectionsPerRequest = 4;
+/** Looks for what takes too long, within the shortest of those times. */
+const looksPerTimeout = 4;
+/** For the last error events to leave. */
+const lastWordsMs = 250;
+/** After retirement, for requests on connections that are open between two: longer than busy clients pause, and the way. */
+const lingerMs = 5_500;
+
+export interface Connections {
+  readonly server: Server;
+  /** Another server listens on the same socket: no new connections. What comes on those that are open is served, and ends them. */
+  retire(): void;
+  /** Connections that are left, once it was retired. */
+  leaving(): number | undefined;
+  /** No new connections. Ends when the last one has, which `graceMs` later are cut, after `cut` was called. */
+  stop(graceMs: number, cut: () => void): Promise<void>;
+}
+
+type Serve = (incoming: IncomingMessage, response: ServerResponse) => void;
+
+/** Clients' connections: how long each may take for what, and how they end. */
+export function createConnections(limits: ServerLimits, serve: Serve): Connections {
+  let open = 0;
+  let connections = 0;
+  let isStopping = false;
+  let isRetired = false;
+  let isLingering = false;
+
+  function handle(incoming: IncomingMessage, response: ServerResponse): void {
+    response.on("error", () => response.destroy());
+    // After a request with an Upgrade that nobody takes up, Node's parser reads nothing more.
+    if (isRetired || incoming.headers.upgrade !== undefined)
+      response.setHeader("connection", "close");
+    open += 1;
+    response.on("close", () => {
+      open -= 1;
+      if (isStopping || (isRetired && !isLingering)) setImmediate(dropIdle);
+    });
+    serve(incoming, response);
+  }
+
+  const server = boundedServer(limits, handle);
+  server.on("connection", (connection) => {
+    connections += 1;
+    connection.on("close", () => void (connections -= 1));
+  });
+
+  /** Those that wait for a next request; at the end also those that never made one, which Node does not count as idle. */
+  function dropIdle(): void {
+    if (open > 0) server.closeIdleConnections();
+    else server.closeAllConnections();
+  }
+
+  function retire(): void {
+    if (isRetired) return;
+    isRetired = true;
+    isLingering = true;
+    // Not the server's own: that cuts connections between two requests, and the next one may be on its way.
+    NetServer.prototype.close.call(server);
+    setTimeout(() => {
+      isLingering = false;
+      dropIdle();
+    }, lingerMs).unref();
+  }
+
+  async function stop(graceMs: number, cut: () => void): Promise<void> {
+    isStopping = true;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    dropIdle();
+    const cutting = setTimeout(cut, graceMs);
+    const closing = setTimeout(() => server.closeAllConnections(), graceMs + lastWordsMs);
+    await closed;
+    clearTimeout(cutting);
+    clearTimeout(closing);
+  }
+
+  return { server, retire, leaving: () => (isRetired ? connections : undefined), stop };
+}
+
+function boundedServer(limits: ServerLimits, serve: Serve): Server {
+  const server = createServer(
+    {
+      // Whatever NODE_OPTIONS of the job's environment say.
+      insecureHTTPParser: false,
+      maxHeaderSize: headerBytesMax,
+      connectionsCheckingInterval: Math.ceil(limits.headersTimeoutMs / looksPerTimeout),
+    },
+    serve,
+  );
+  server.headersTimeout = limits.headersTimeoutMs;
+  server.requestTimeout =
+    limits.headersTimeoutMs + bodyDeadlineMs(limits.pace, limits.bodyBytesMax);
+  server.keepAliveTimeout = limits.keepAliveMs;
+  server.maxConnections = limits.concurrentMax * connectionsPerRequest;
+  // A body that is refused anyway is not asked for: whoever reads it says when.
+  server.on("checkContinue", serve);
+  return server;
+}
