@@ -70,7 +70,7 @@ export function renderStatus({
     ...(failure ? [`failure: ${failure.code}: ${failure.message}`] : []),
     ...(unattended ? [lastLooked(unattended)] : []),
     `${was}ready: ${counts}${revision > 1 ? `  (revision ${revision})` : ""}`,
-    `proxy: ${[`${was}${proxy.phase}`, proxy.builtin ? "built-in" : "external", proxy.url ?? "", proxy.note ?? ""].filter(Boolean).join("  ")}`,
+    `proxy: ${[`${was}${proxy.phase}`, proxy.builtin ? "built-in" : "external", proxy.url ?? "", ...degradedText(proxy), proxy.note ?? ""].filter(Boolean).join("  ")}`,
     "",
     columns([["REPLICA", "GEN", "STATE", "ADDRESS", "NOTE"], ...rows]),
     ...reasonsDown([...replicas, { ...proxy, name: "proxy" }], isPast ? "was" : "is"),
@@ -81,6 +81,9 @@ export function renderStatus({
       .map(({ atMs, text }) => colour("dim", `${new Date(atMs).toISOString()}  ${headline(text)}`)),
   ].join("\n");
 }
+
+const degradedText = ({ degraded }: Standing["proxy"]): readonly string[] =>
+  degraded ? [`degraded: ${degraded}, no prefill replica serves and decode computes prompts`] : [];
 
 /** In words for who sees READY above: it was so when somebody looked last. */
 const lastLooked = ({ sinceMs, activity, message }: NonNullable<Standing["unattended"]>): string =>

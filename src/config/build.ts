@@ -57,7 +57,7 @@ export function buildSpec(reading: Reading, file: ConfigFile, name: string): Job
 
 function schedulerOf({ scheduler }: ConfigFile): SchedulerSpec {
   const { port, command, membership, http, file } = { port: defaultProxyPort, ...scheduler };
-  if (command === undefined) return { port, membership: "builtin" };
+  if (command === undefined) return { port, membership: "builtin", ...builtinOf(scheduler) };
   return {
     port,
     command: words(command),
@@ -66,6 +66,18 @@ function schedulerOf({ scheduler }: ConfigFile): SchedulerSpec {
     ...(file ? { file: fileOf(file) } : {}),
   };
 }
+
+/** What the user says nothing of stays away, so that it changes no spec of a job that runs. */
+const builtinOf = (
+  scheduler: ConfigFile["scheduler"],
+): Pick<SchedulerSpec, "selection" | "degraded"> => {
+  const { selection, degraded } = scheduler ?? {};
+  if (!selection) return degraded ? { degraded } : {};
+  const { prefill, decode, prefix_bytes: prefixBytes, ramp, silence, ejection } = selection;
+  const times = { rampS: ramp, silenceS: silence, ejectionS: ejection };
+  const chosen = { prefill, decode, prefixBytes, ...times };
+  return { selection: chosen, ...(degraded ? { degraded } : {}) };
+};
 
 type Http = NonNullable<NonNullable<ConfigFile["scheduler"]>["http"]>;
 type File = NonNullable<NonNullable<ConfigFile["scheduler"]>["file"]>;

@@ -19,6 +19,11 @@ export const portMax = 65_535;
 /** Of a run of ports, `{PORT:name:span}`. */
 export const portSpanMax = 1024;
 
+/** Of a prompt's beginning; past some thousand tokens prompts rarely have a beginning in common. */
+export const prefixBytesMax = 1024 * 1024;
+/** An hour: of what the proxy does while it waits for the orchestrator to notice. */
+export const selectionMaxS = 60 * 60;
+
 const daySeconds = 24 * 60 * 60;
 export const healthIntervalMaxS = 60;
 export const healthTimeoutMaxS = 60;

@@ -43,6 +43,7 @@ const rules: readonly Rule[] = [
   sideChannel.sideChannelsAreApart,
   handOver.kvIsHandedOver,
   handOver.proxyServesTheConnector,
+  handOver.decodeComputesPrompts,
   versionHasTheConnector,
   flags.paramsAreFlags,
   flags.extraParamsAreArguments,
@@ -64,6 +65,7 @@ const rules: readonly Rule[] = [
   proxyPlaceholders.commandPlaceholdersAreKnown,
   proxyPlaceholders.filePlaceholdersAreKnown,
   scheduler.proxyIsToldItsPort,
+  scheduler.builtinProxyIsMeant,
 ];
 
 export const checkRules = (reading: Reading): readonly Problem[] =>

@@ -1,6 +1,12 @@
 import { z } from "zod";
+import {
+  defaultDegraded,
+  defaultSelection,
+  policies,
+  withoutPrefill,
+} from "../domain/selection.ts";
 import { defaultProxyPort } from "../domain/spec.ts";
-import { mapping, mustBe, mustRead, text, whole } from "./expect.ts";
+import { mapping, mustBe, mustRead, seconds, text, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
 
 /* The part of a job's file that is about the proxy; see `schema.ts`. */
@@ -106,6 +112,67 @@ const file = z
   .describe("A file that the proxy watches, for membership: file.")
   .optional();
 
+const selection = z
+  .strictObject(
+    {
+      prefill: z
+        .enum(policies.prefill, mustBe("least-loaded, power-of-two or prefix-affinity"))
+        .default(defaultSelection.prefill)
+        .describe(
+          "Which prefill replica is asked: least-loaded (fewest tokens in flight), power-of-two (the less loaded of two by chance), prefix-affinity (the one that had the prompt's beginning before, unless it is much more loaded than the others).",
+        ),
+      decode: z
+        .enum(policies.decode, mustBe("least-loaded or power-of-two"))
+        .default(defaultSelection.decode)
+        .describe("Which decode replica is asked: least-loaded or power-of-two."),
+      prefix_bytes: whole(1, limits.prefixBytesMax)
+        .default(defaultSelection.prefixBytes)
+        .describe(
+          "Bytes of a prompt's beginning that prefix-affinity goes by: prompts that share them go together.",
+        ),
+      ramp: seconds(0, limits.selectionMaxS)
+        .default(defaultSelection.rampS)
+        .describe("Seconds within which a replica that joins gets its full share of the load."),
+      silence: seconds(0, limits.selectionMaxS)
+        .default(defaultSelection.silenceS)
+        .describe(
+          "Seconds without a byte after which a replica that was asked is passed over while there are others; 0 = never.",
+        ),
+      ejection: seconds(1, limits.selectionMaxS)
+        .default(defaultSelection.ejectionS)
+        .describe(
+          "Seconds for which it is, at first; twice as many each time that it stays silent.",
+        ),
+    },
+    mapping,
+  )
+  .describe("Which replica the built-in proxy asks.")
+  .optional();
+
+const degraded = z
+  .strictObject(
+    {
+      prefill: z
+        .enum(withoutPrefill, mustBe("fail or decode-local"))
+        .default(defaultDegraded.prefill)
+        .describe(
+          "Without a prefill replica: fail (503), or decode-local (decode replicas compute prompts themselves, slower).",
+        ),
+      decode: z
+        .literal(
+          "fail",
+          mustBe(
+            "fail, the only way there is: without a decode replica nobody generates an answer",
+          ),
+        )
+        .default("fail")
+        .describe("Without a decode replica: fail (503)."),
+    },
+    mapping,
+  )
+  .describe("What the built-in proxy does when no replica of a role is left.")
+  .optional();
+
 const memberships = ["builtin", "restart", "http", "file", "none"] as const;
 
 export const scheduler = z
@@ -127,6 +194,8 @@ export const scheduler = z
         .optional(),
       http,
       file,
+      selection,
+      degraded,
     },
     mapping,
   )

@@ -1,4 +1,5 @@
 import type { Role } from "./role.ts";
+import type { DegradedSpec, SelectionSpec } from "./selection.ts";
 
 /** A value of `params`: what YAML can hold. */
 export type ParamValue =
@@ -78,6 +79,10 @@ export interface SchedulerSpec {
   readonly http?: HttpMembership;
   /** Present when `membership` is file. */
   readonly file?: FileMembership;
+  /** Of the built-in proxy, where the user says anything of it; absent = `defaultSelection`. */
+  readonly selection?: SelectionSpec;
+  /** The same; absent = `defaultDegraded`. */
+  readonly degraded?: DegradedSpec;
 }
 
 /** The largest restart budget: the time of each replacement is remembered. */

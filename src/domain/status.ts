@@ -54,6 +54,8 @@ export interface ProxyStatus {
   readonly generation?: number;
   readonly url?: string;
   readonly membershipGeneration?: number;
+  /** No prefill replica serves, and the policy is that decode replicas compute prompts themselves. */
+  readonly degraded?: "decode-local";
   readonly note?: string;
   readonly failure?: Failure;
 }

@@ -1,5 +1,6 @@
 import type { Member } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
+import { mayPair } from "../domain/revision.ts";
 import { roles } from "../domain/role.ts";
 import { highestNamedIndex } from "../domain/scale.ts";
 import { isProven } from "./canary.ts";
@@ -85,6 +86,23 @@ export const namesNoOther = (
 
 export const hasPair = (members: readonly Member[]): boolean =>
   roles.every((role) => members.some((member) => member.role === role));
+
+/** Two that may hand KV to each other. */
+export const hasFittingPair = (members: readonly Member[]): boolean =>
+  members.some(
+    (one) =>
+      one.role === "prefill" &&
+      members.some((other) => other.role === "decode" && mayPair(one, other)),
+  );
+
+/** Without a prefill the built-in proxy may have decode replicas compute prompts themselves. */
+export const servesAlone = (
+  members: readonly Member[],
+  { scheduler }: PlanInput["spec"],
+): boolean =>
+  scheduler.membership === "builtin" &&
+  scheduler.degraded?.prefill === "decode-local" &&
+  members.some(({ role }) => role === "decode");
 
 /** Is every replica there that can be expected, whether or not its kind is the one to be told of? One that was given up keeps nobody waiting. */
 export function isComplete(members: readonly Member[], world: World, input: PlanInput): boolean {

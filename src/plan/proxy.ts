@@ -5,7 +5,7 @@ import type { Member, ObservedProxy } from "../domain/observed.ts";
 import type { PlanInput } from "../domain/plan.ts";
 import { describeExit, firstLine, isLongLost, lastLines } from "./condemn.ts";
 import { afterLoss } from "./next-step.ts";
-import { eligibleMembers, hasPair, isComplete, namesNoOther } from "./members.ts";
+import { eligibleMembers, hasPair, isComplete, namesNoOther, servesAlone } from "./members.ts";
 import { lacksFiles } from "./files.ts";
 import { anew, replaceFailed, stepReplaced, succeed } from "./hand-over.ts";
 import { stepMembership } from "./membership.ts";
@@ -86,8 +86,8 @@ const isExternal = (proxy: ObservedProxy | undefined, { memory }: PlanInput): bo
   !memory.proxyCommand.command.builtin;
 
 /**
- * The first proxy waits for every replica, as the user expects READY to mean; a later one for one pair, since nobody is
- * served meanwhile. A proxy that used up its budget is tried once more whenever its members changed: the reason for its
+ * The first proxy waits for every replica, as the user expects READY to mean; a later one for one pair, or for what serves
+ * without a prefill, since nobody is served meanwhile. A proxy that used up its budget is tried once more whenever its members changed: the reason for its
  * end may have been one of them.
  */
 function deploy(
@@ -98,7 +98,7 @@ function deploy(
 ): ReplicaStep {
   const { memory, spec, nowMs } = input;
   const enough = memory.served
-    ? hasPair(members) && namesNoOther(members, spec)
+    ? (hasPair(members) || servesAlone(members, spec)) && namesNoOther(members, spec)
     : isComplete(members, world, input);
   if (!enough) return undefined;
   const { command } = memory.proxyCommand ?? {};

@@ -5,7 +5,7 @@ import type { JobView, PlanInput } from "../domain/plan.ts";
 import { roles } from "../domain/role.ts";
 import type { JobPhase, ProxyStatus, ReplicaStatus } from "../domain/status.ts";
 import { condemned } from "./condemn.ts";
-import { eligibleMembers } from "./members.ts";
+import { eligibleMembers, hasFittingPair, servesAlone } from "./members.ts";
 import { condemnedProxy } from "./proxy.ts";
 import { isRelieved } from "./outdated.ts";
 import { downOrUnhealthy, replicaStatus } from "./replica-status.ts";
@@ -146,10 +146,17 @@ function proxyStatus(world: World, input: PlanInput): ProxyStatus {
     generation: proxy.generation,
     ...(proxy.host === undefined ? {} : { url: httpUrl(proxy.host, proxy.port ?? scheduler.port) }),
     ...(proxy.membership ? { membershipGeneration: proxy.membership.generation } : {}),
+    ...(isServing && isDecodeLocal(proxy, input) ? { degraded: "decode-local" } : {}),
     ...noteOf(proxy, world, input),
     ...unreplaced(proxy, input),
   };
 }
+
+/** Does it know of decode replicas alone, which compute prompts themselves then? */
+const isDecodeLocal = ({ membership }: ObservedProxy, { spec }: PlanInput): boolean =>
+  membership !== undefined &&
+  !hasFittingPair(membership.members) &&
+  servesAlone(membership.members, spec);
 
 /** It was to make way for a newer one, which could not be started. */
 function unreplaced(

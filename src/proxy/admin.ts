@@ -25,6 +25,7 @@ export function createAdminServer({ pool, metrics, clients, open, log }: AdminSe
     ...pool.current(),
     inFlight: pool.inFlight(),
     ready: pool.hasPair(),
+    ...(pool.isDegraded() ? { degraded: pool.selection.withoutPrefill } : {}),
     totals: metrics.totals(),
     leaving: clients.leaving(),
   });

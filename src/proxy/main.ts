@@ -5,6 +5,8 @@ import { createAdminServer } from "./admin.ts";
 import { createLegs } from "./legs.ts";
 import { createPool } from "./membership.ts";
 import { createProxyMetrics } from "./metrics.ts";
+import { readSelection, selectionFlags } from "./selection.ts";
+import type { Selection } from "./selection.ts";
 import { createProxyServer } from "./server.ts";
 
 /** Between the last error events and the SIGKILL of a guard that gives us just as long. */
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     job: { type: "string", default: "" },
     "hand-over": { type: "string", default: "params" },
     "drain-timeout": { type: "string", default: "30" },
+    ...selectionFlags,
   },
 });
 
@@ -31,7 +34,7 @@ if (handOver !== "params" && handOver !== "store") {
   log(`--hand-over is params or store, not ${handOver}`);
   process.exit(2);
 }
-const pool = createPool();
+const pool = createPool({ selection: selectionOrExit() });
 const legs = createLegs();
 const metrics = createProxyMetrics(pool);
 const clients = createProxyServer({ pool, legs, metrics, handOver, log });
@@ -47,6 +50,15 @@ if (socket === undefined) {
 } else listenOnSocket(socket);
 process.once("SIGTERM", shutDown);
 process.once("SIGINT", shutDown);
+
+function selectionOrExit(): Selection {
+  try {
+    return readSelection(values);
+  } catch (error) {
+    log((error as Error).message);
+    process.exit(2);
+  }
+}
 
 /** Clients come in once there are members, so that nobody who came early is told that there are none. */
 function open(): Promise<void> {

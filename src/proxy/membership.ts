@@ -18,6 +18,8 @@ export interface Pool extends Accounts, Omit<Doubts, "keep"> {
   members(role: Role): readonly Member[];
   /** Is there a prefill with a decode that it may hand KV to? */
   hasPair(): boolean;
+  /** Without such a pair decode engines may compute prompts themselves, if that is the policy and there are any. */
+  isDegraded(): boolean;
   /** Its share of the load: less than 1 while it is new. */
   weightOf(name: string): number;
 }
@@ -57,6 +59,9 @@ export function createPool({
     return "accepted";
   }
 
+  const hasPair = (): boolean =>
+    members("prefill").some((one) => members("decode").some((other) => mayPair(one, other)));
+
   return {
     ...accounts,
     ...doubts,
@@ -64,8 +69,9 @@ export function createPool({
     current: () => membership,
     replace,
     members,
-    hasPair: () =>
-      members("prefill").some((one) => members("decode").some((other) => mayPair(one, other))),
+    hasPair,
+    isDegraded: () =>
+      selection.withoutPrefill === "decode-local" && members("decode").length > 0 && !hasPair(),
     weightOf: (name) => weightAt(nowMs() - (joinedMs.get(name) ?? -Infinity), selection.rampMs),
   };
 }

@@ -25,53 +25,17 @@ export function createProxyMetrics(pool: Pool) {
   let retries = 0;
   let broken = 0;
 
-  function render(): string {
-    const { generation } = pool.current();
-    return [
-      "# TYPE pdjob_proxy_requests_total counter",
-      ...[...outcomes].map(
-        ([outcome, count]) => `pdjob_proxy_requests_total{outcome="${outcome}"} ${count}`,
-      ),
-      "# TYPE pdjob_proxy_retries_total counter",
-      `pdjob_proxy_retries_total ${retries}`,
-      "# TYPE pdjob_proxy_broken_streams_total counter",
-      `pdjob_proxy_broken_streams_total ${broken}`,
-      "# TYPE pdjob_proxy_without_prefill_total counter",
-      ...[...alone].map(
-        ([why, count]) => `pdjob_proxy_without_prefill_total{reason="${why}"} ${count}`,
-      ),
-      "# TYPE pdjob_proxy_membership_generation gauge",
-      `pdjob_proxy_membership_generation ${generation}`,
-      "# TYPE pdjob_proxy_members gauge",
-      ...(["prefill", "decode"] as const).map(
-        (role) => `pdjob_proxy_members{role="${role}"} ${pool.members(role).length}`,
-      ),
-      "# TYPE pdjob_proxy_in_flight gauge",
-      ...Object.entries(pool.inFlight()).map(
-        ([name, count]) => `pdjob_proxy_in_flight{replica="${name}"} ${count}`,
-      ),
-      "# TYPE pdjob_proxy_load_tokens gauge",
-      ...pool
-        .current()
-        .members.map(
-          ({ name }) => `pdjob_proxy_load_tokens{replica="${name}"} ${pool.loadOf(name)}`,
-        ),
-      "# TYPE pdjob_proxy_passed_over gauge",
-      ...pool
-        .current()
-        .members.map(
-          ({ name }) =>
-            `pdjob_proxy_passed_over{replica="${name}"} ${pool.isDoubtful(name) ? 1 : 0}`,
-        ),
-      "# TYPE pdjob_proxy_doubts_total counter",
-      ...Object.entries(pool.doubts()).map(
-        ([why, count]) => `pdjob_proxy_doubts_total{why="${why}"} ${count}`,
-      ),
+  const render = (): string =>
+    [
+      ...family("requests_total", "counter", "outcome", outcomes),
+      ...family("retries_total", "counter", retries),
+      ...family("broken_streams_total", "counter", broken),
+      ...family("without_prefill_total", "counter", "reason", alone),
+      ...poolLines(pool),
       "# TYPE pdjob_proxy_leg_seconds histogram",
       ...(["prefill", "decode"] as const).flatMap((role) => renderHistogram(role, legs[role])),
       "",
     ].join("\n");
-  }
 
   return {
     finished: (outcome: Outcome) => void outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1),
@@ -87,6 +51,55 @@ export function createProxyMetrics(pool: Pool) {
     render,
     totals: () => ({ ...Object.fromEntries(outcomes), retries, broken }),
   };
+}
+
+/** What the members are like now. */
+function poolLines(pool: Pool): readonly string[] {
+  const { generation, members } = pool.current();
+  const each = (of: (name: string) => number) =>
+    members.map(({ name }) => [name, of(name)] as const);
+  const policy = pool.selection.withoutPrefill;
+  const counts = (["prefill", "decode"] as const).map(
+    (role) => [role, pool.members(role).length] as const,
+  );
+  return [
+    ...family("degraded", "gauge", "policy", [[policy, pool.isDegraded() ? 1 : 0]]),
+    ...family("membership_generation", "gauge", generation),
+    ...family("members", "gauge", "role", counts),
+    ...family("in_flight", "gauge", "replica", Object.entries(pool.inFlight())),
+    ...family("load_tokens", "gauge", "replica", each(pool.loadOf)),
+    ...family(
+      "passed_over",
+      "gauge",
+      "replica",
+      each((name) => (pool.isDoubtful(name) ? 1 : 0)),
+    ),
+    ...family("doubts_total", "counter", "why", Object.entries(pool.doubts())),
+  ];
+}
+
+type Row = readonly [label: string, value: number];
+
+/** One number, or one for each value of a label. */
+function family(name: string, type: "counter" | "gauge", value: number): readonly string[];
+function family(
+  name: string,
+  type: "counter" | "gauge",
+  label: string,
+  rows: Iterable<Row>,
+): readonly string[];
+function family(
+  name: string,
+  type: "counter" | "gauge",
+  label: string | number,
+  rows: Iterable<Row> = [],
+): readonly string[] {
+  const full = `pdjob_proxy_${name}`;
+  const values =
+    typeof label === "number"
+      ? [`${full} ${label}`]
+      : [...rows].map(([of, value]) => `${full}{${label}="${of}"} ${value}`);
+  return [`# TYPE ${full} ${type}`, ...values];
 }
 
 export type ProxyMetrics = ReturnType<typeof createProxyMetrics>;

@@ -6,7 +6,7 @@ import { estimateOf } from "./load.ts";
 import type { Pool } from "./membership.ts";
 import type { Outcome, ProxyMetrics } from "./metrics.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
-import { choosePair } from "./pair.ts";
+import { chooseWay } from "./pair.ts";
 import type { Pair } from "./pair.ts";
 import { attemptsMax, judge } from "./retry.ts";
 import type { Verdict } from "./retry.ts";
@@ -28,7 +28,11 @@ export interface Refusal {
   readonly message: string;
 }
 
-export type Result = WholeAnswer | OpenStream | Refusal | { readonly kind: "gone" };
+/** `degraded`: a decode engine computed the prompt, because there was no prefill engine to ask. */
+export type Result =
+  | ((WholeAnswer | OpenStream) & { readonly degraded?: true })
+  | Refusal
+  | { readonly kind: "gone" };
 
 interface Progress {
   count: number;
@@ -50,7 +54,8 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
       policy.prefill === "prefix-affinity" ? prefixHashOf(task.body, prefixBytes) : undefined;
     for (;;) {
       const wish = { withPrefill, tokens, prefixHash, random: Math.random };
-      const pair = choosePair(pool, { ...progress, ...wish });
+      const isLastTry = progress.count === attemptsMax - 1;
+      const pair = chooseWay(pool, { ...progress, ...wish }, { isLastTry });
       if (!pair) return noPair(progress);
       progress.count += 1;
       // Engines key KV by the request's id: what an earlier try left behind must not be taken for this one's.
@@ -61,7 +66,11 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
         if (outcome.kind === "stream") outcome.leave();
         return { kind: "gone" };
       }
-      if (outcome.kind !== "failed") return outcome;
+      if (outcome.kind !== "failed") {
+        if (!pair.degraded) return outcome;
+        metrics.alone("no_prefill");
+        return { ...outcome, degraded: true };
+      }
       log(`${requestId}: attempt ${progress.count} of ${attemptsMax} failed: ${outcome.why}`);
       const verdict = judge(outcome.role, outcome.leg, progress);
       blame(outcome, pair, verdict);

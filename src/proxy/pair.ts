@@ -5,8 +5,15 @@ import type { Candidate } from "./choose.ts";
 import type { Estimate } from "./load.ts";
 import type { Pool } from "./membership.ts";
 
-/** Without a prefill the decode engine computes the prompt itself. */
-export type Pair = { readonly decode: Member; readonly prefill?: Member };
+/**
+ * Without a prefill the decode engine computes the prompt itself. `degraded`: because there is no prefill to ask, not
+ * because the request wants it so.
+ */
+export type Pair = {
+  readonly decode: Member;
+  readonly prefill?: Member;
+  readonly degraded?: true;
+};
 
 /**
  * Engines of two revisions whose KV does not fit together share no pairing, and are never asked to hand it over. The same
@@ -31,6 +38,23 @@ export interface Choice {
 const doubted = 1;
 /** With this very request: an untried one that is doubted is a better guess, whatever it is doubted for. */
 const alreadyTried = 10;
+
+/**
+ * The pair for the next try. With the policy `decode-local` a decode alone, when the request has tried every prefill
+ * there is, and for its last try: then something is wrong between the two roles that a third pair would hardly mend.
+ */
+export function chooseWay(
+  pool: Pool,
+  choice: Choice,
+  { isLastTry }: { readonly isLastTry: boolean },
+): Pair | undefined {
+  const mayBeAlone = choice.withPrefill && pool.selection.withoutPrefill === "decode-local";
+  if (!mayBeAlone) return choosePair(pool, choice);
+  const pair = isLastTry ? undefined : choosePair(pool, choice);
+  if (pair?.prefill && !choice.tried.has(pair.prefill.name)) return pair;
+  const alone = choosePair(pool, { ...choice, withPrefill: false });
+  return alone && { ...alone, degraded: true };
+}
 
 /** A prefill and a decode that may hand KV to each other, each the best of those; undefined when there is none. */
 export function choosePair(pool: Pool, choice: Choice): Pair | undefined {

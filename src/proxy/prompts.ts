@@ -12,8 +12,11 @@ import type { JsonObject } from "./json.ts";
 /** A longer list of prompts is not split: each piece is a prefill and a decode of its own. */
 const splitMax = 128;
 
-/** Why a decode engine computes a prompt itself. `no_kv`: prefill answered 200 and told of no KV. */
-export type Alone = "several_choices" | "several_prompts" | "no_kv";
+/**
+ * Why a decode engine computes a prompt itself. `no_kv`: prefill answered 200 and told of no KV; `no_prefill`: there was
+ * no prefill engine to ask, and the policy is `decode-local`.
+ */
+export type Alone = "several_choices" | "several_prompts" | "no_kv" | "no_prefill";
 
 export type Way =
   /** One prompt, one choice: prefill, then decode. */

@@ -11,6 +11,8 @@ import { refuse } from "./refuse.ts";
 import { createSplit } from "./split.ts";
 import { passOn } from "./stream.ts";
 
+/** On an answer whose prompt a decode engine computed, because there was no prefill engine to ask. */
+const degradedHeader = "x-pdjob-degraded";
 const clientLeft = new Error("the client left");
 const proxyStops = new Error("The proxy is stopping.");
 
@@ -66,6 +68,7 @@ export function createRelay(setup: RelaySetup) {
     response: ServerResponse,
     ended: AbortSignal,
   ): Promise<Outcome> {
+    if ("degraded" in result) response.setHeader(degradedHeader, "decode-local");
     switch (result.kind) {
       case "stream":
         return stream(result, response, ended);

@@ -1,28 +1,61 @@
 import type { Role } from "../domain/role.ts";
+import type { Policy, WithoutPrefill } from "../domain/selection.ts";
 
-/**
- * least-loaded: of all members the one with the fewest tokens in flight ·
- * power-of-two: the less loaded of two that are drawn by chance ·
- * prefix-affinity: the member that had the prompt's beginning before, unless it is much more loaded than the others.
- */
-export type Policy = "least-loaded" | "power-of-two" | "prefix-affinity";
-
+/** See `src/domain/selection.ts`. */
 export interface Selection {
   readonly policy: Readonly<Record<Role, Policy>>;
-  /** Bytes of a prompt's beginning that prefix-affinity goes by: prompts that share them go together. */
   readonly prefixBytes: number;
-  /** Within which a member that joined gets its full share of the load. */
   readonly rampMs: number;
-  /** A member that was asked and sent no byte for so long, on none of its legs, is passed over. */
+  /** Infinity = never. */
   readonly silenceMs: number;
-  /** For so long at first; twice as long each time that it stays silent afterwards. */
   readonly ejectionMs: number;
+  readonly withoutPrefill: WithoutPrefill;
 }
 
-export const defaultSelection: Selection = {
-  policy: { prefill: "least-loaded", decode: "least-loaded" },
-  prefixBytes: 1_024,
-  rampMs: 10_000,
-  silenceMs: 20_000,
-  ejectionMs: 10_000,
-};
+/** The program's command line, which is rendered by `src/render/proxy.ts`. */
+export const selectionFlags = {
+  "select-prefill": { type: "string", default: "least-loaded" },
+  "select-decode": { type: "string", default: "least-loaded" },
+  "prefix-bytes": { type: "string", default: "1024" },
+  ramp: { type: "string", default: "10" },
+  silence: { type: "string", default: "20" },
+  ejection: { type: "string", default: "10" },
+  "without-prefill": { type: "string", default: "fail" },
+} as const;
+
+type Flag = keyof typeof selectionFlags;
+
+const policies: readonly Policy[] = ["least-loaded", "power-of-two", "prefix-affinity"];
+const waysWithout: readonly WithoutPrefill[] = ["fail", "decode-local"];
+
+/** Throws what is wrong with a value, in words for the log. */
+export function readSelection(values: Readonly<Record<Flag, string>>): Selection {
+  const oneOf = <T extends string>(flag: Flag, allowed: readonly T[]): T => {
+    const found = allowed.find((one) => one === values[flag]);
+    if (found === undefined)
+      throw new Error(`--${flag} is one of ${allowed.join(", ")}, not ${values[flag]}`);
+    return found;
+  };
+  const number = (flag: Flag): number => {
+    if (!/^\d+$/.test(values[flag]))
+      throw new Error(`--${flag} is a whole number, not ${values[flag]}`);
+    return Number(values[flag]);
+  };
+  return {
+    policy: {
+      prefill: oneOf("select-prefill", policies),
+      decode: oneOf("select-decode", policies),
+    },
+    prefixBytes: number("prefix-bytes"),
+    rampMs: number("ramp") * 1_000,
+    silenceMs: number("silence") === 0 ? Infinity : number("silence") * 1_000,
+    ejectionMs: number("ejection") * 1_000,
+    withoutPrefill: oneOf("without-prefill", waysWithout),
+  };
+}
+
+const defaults = Object.fromEntries(
+  Object.entries(selectionFlags).map(([flag, { default: value }]) => [flag, value]),
+) as Record<Flag, string>;
+
+export const defaultSelection: Selection = readSelection(defaults);

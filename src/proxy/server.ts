@@ -3,6 +3,7 @@ import { readBody } from "./body.ts";
 import type { Bodiless } from "./body.ts";
 import { createConnections } from "./connections.ts";
 import type { Connections } from "./connections.ts";
+import { healthOf } from "./health.ts";
 import { defaultServerLimits } from "./limits.ts";
 import type { ServerLimits } from "./limits.ts";
 import { missingRoles } from "./obtain.ts";
@@ -72,12 +73,8 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   }
 
   function health({ response }: Asked): void {
-    const isReady = pool.hasPair() && !stopping;
-    const reason = stopping ? "The proxy is stopping." : missingRoles(pool);
-    const body = isReady ? { status: "ok" } : { status: "not ready", reason };
-    response
-      .writeHead(isReady ? 200 : 503, { "content-type": "application/json" })
-      .end(JSON.stringify(body));
+    const { status, body } = healthOf(pool, stopping);
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   }
 
   async function models({ path, incoming, response }: Asked): Promise<void> {

@@ -10,7 +10,7 @@ import { mergeAnswers } from "./prompts.ts";
 /** Pieces of one request that run side by side; the rest wait their turn. */
 const atOnceMax = 8;
 
-type Part = WholeAnswer & { readonly answer: Body };
+type Part = WholeAnswer & { readonly answer: Body; readonly degraded?: true };
 
 /** Each prompt of a request on its own way, and one answer from all. The first piece that fails ends the others. */
 export const createSplit =
@@ -40,7 +40,9 @@ export const createSplit =
     const first = parts.get(0);
     if (failure || !first) return failure ?? { kind: "gone" };
     const inOrder = [...parts].toSorted(([a], [b]) => a - b).map(([, { answer }]) => answer);
-    return { ...first, bytes: jsonOf(mergeAnswers(inOrder)) };
+    const isDegraded = [...parts.values()].some(({ degraded }) => degraded);
+    const whole = { ...first, bytes: jsonOf(mergeAnswers(inOrder)) };
+    return isDegraded ? { ...whole, degraded: true } : whole;
   };
 
 function partOf(result: Result): Part | undefined {

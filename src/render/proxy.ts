@@ -10,7 +10,8 @@ import {
   proxyPlaceholders,
 } from "../domain/proxy-placeholders.ts";
 import type { ProxyPlaceholder } from "../domain/proxy-placeholders.ts";
-import type { JobSpec } from "../domain/spec.ts";
+import { defaultSelection } from "../domain/selection.ts";
+import type { JobSpec, SchedulerSpec } from "../domain/spec.ts";
 import { isTemplate } from "./placeholders.ts";
 
 /** Where the runner writes the built-in proxy's program, relative to the working directory that is its cwd. */
@@ -27,7 +28,8 @@ export function renderProxy(spec: JobSpec, members: readonly Member[]): ProxyCom
     const argv = ["node", builtinProgram, "--port", String(port), "--job", spec.name];
     // What its guard gives it, so that it is not killed while it still drains.
     argv.push("--drain-timeout", String(spec.stopGraceS));
-    return { builtin: true, argv: [...argv, ...handOverWords(spec)], members };
+    argv.push(...handOverWords(spec), ...selectionWords(spec.scheduler));
+    return { builtin: true, argv, members };
   }
   const argv = command.flatMap((word) =>
     fillWords(fillPort(word, port), members, "scheduler.command"),
@@ -44,6 +46,25 @@ const fillPort = (word: string, port: number): string =>
 function handOverWords({ roles: { prefill } }: JobSpec): string[] {
   const found = handOverBy(prefill.kvTransfer, undefined);
   return typeof found === "object" && found.kind === "store" ? ["--hand-over", "store"] : [];
+}
+
+/** Only what differs from the program's own defaults. */
+function selectionWords({ selection = defaultSelection, degraded }: SchedulerSpec): string[] {
+  const flags = {
+    prefill: "--select-prefill",
+    decode: "--select-decode",
+    prefixBytes: "--prefix-bytes",
+    rampS: "--ramp",
+    silenceS: "--silence",
+    ejectionS: "--ejection",
+  } as const satisfies Record<keyof typeof selection, string>;
+  const words = Object.entries(flags).flatMap(([key, flag]) => {
+    const value = selection[key as keyof typeof flags];
+    return value === defaultSelection[key as keyof typeof flags] ? [] : [flag, String(value)];
+  });
+  return degraded?.prefill === "decode-local"
+    ? [...words, "--without-prefill", "decode-local"]
+    : words;
 }
 
 /** `$PREFILL_URLS` alone becomes a text for each member, and so does what holds `$PREFILL_URL`; any other stays one. */

@@ -46,6 +46,15 @@ test("what a job has is shown as what it is", async () => {
   expect(renderStatus(standing)).not.toContain("was ");
 });
 
+test("a proxy without prefill replicas says what it does about that, in text and in JSON", async () => {
+  const degraded: JobStatus = { ...serving, proxy: { ...serving.proxy, degraded: "decode-local" } };
+  const standing = await standingOf(clientThat({ status: async () => degraded }), "demo");
+  expect(renderStatus(standing).split("\n")[2]).toBe(
+    "proxy: READY  built-in  http://10.0.0.1:8021  degraded: decode-local, no prefill replica serves and decode computes prompts",
+  );
+  expect(standing.proxy.degraded).toBe("decode-local");
+});
+
 describe("a job whose steps fail", () => {
   const clientOf = (failures: Execution["failures"]): PdjobClient =>
     clientThat({ status: async () => serving, look: async () => ({ state: "RUNNING", failures }) });

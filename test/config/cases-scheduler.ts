@@ -84,4 +84,46 @@ export const schedulerCases: readonly Case[] = [
       "job.yaml:3:22 scheduler.command: holds $PREFILL_COLOUR, which is no placeholder. Known: {PORT}; $PREFILL_HOST_N, $PREFILL_HOSTS and $PREFILL_HOST, the same with PORT, URL and NAME_PORT; $PREFILL_COUNT; all of them with DECODE.",
     ],
   },
+  {
+    name: "choices that the built-in proxy does not have",
+    text: job({
+      3: "scheduler: {selection: {prefill: random, decode: prefix-affinity, ramp: -1, ejection: 0, silences: 3}}",
+    }),
+    messages: [
+      "job.yaml:3:34 scheduler.selection.prefill: must be least-loaded, power-of-two or prefix-affinity, not text.",
+      "job.yaml:3:50 scheduler.selection.decode: must be least-loaded or power-of-two, not text.",
+      "job.yaml:3:73 scheduler.selection.ramp: must be a whole number of seconds from 0 to 3600, not -1.",
+      "job.yaml:3:87 scheduler.selection.ejection: must be a whole number of seconds from 1 to 3600, not 0.",
+      "job.yaml:3:90 scheduler.selection.silences: is not a key here. Did you mean silence?",
+    ],
+  },
+  {
+    name: "a decode that nobody can stand in for",
+    text: job({ 3: "scheduler: {degraded: {prefill: local, decode: decode-local}}" }),
+    messages: [
+      "job.yaml:3:33 scheduler.degraded.prefill: must be fail or decode-local, not text.",
+      "job.yaml:3:48 scheduler.degraded.decode: must be fail, the only way there is: without a decode replica nobody generates an answer, not text.",
+    ],
+  },
+  {
+    name: "what is for the built-in proxy, for another one",
+    text: job({
+      3: "scheduler: {command: 'proxy {PORT}', selection: {ramp: 3}, degraded: {prefill: decode-local}}",
+    }),
+    messages: [
+      "job.yaml:3:38 scheduler.selection: is for the built-in proxy, but scheduler.command starts another: remove one of the two.",
+      "job.yaml:3:60 scheduler.degraded: is for the built-in proxy, but scheduler.command starts another: remove one of the two.",
+    ],
+  },
+  {
+    name: "decode engines of which nobody knows whether they compute prompts",
+    text: job({
+      3: "scheduler: {degraded: {prefill: decode-local}}",
+      10: `  params: {kv_transfer_config: '{"kv_connector":"Mine","kv_connector_module_path":"my.module","kv_role":"kv_producer"}'}`,
+      14: `  params: {kv_transfer_config: '{"kv_connector":"Mine","kv_connector_module_path":"my.module","kv_role":"kv_consumer"}'}`,
+    }),
+    messages: [
+      "job.yaml:3:33 scheduler.degraded.prefill: is decode-local, but it is not known that decode engines of Mine compute a prompt that they get no KV for: write fail, or leave it out.",
+    ],
+  },
 ];

@@ -10,6 +10,8 @@ import { defaultServerLimits } from "../../src/proxy/limits.ts";
 import type { ServerLimits } from "../../src/proxy/limits.ts";
 import { createPool } from "../../src/proxy/membership.ts";
 import { createProxyMetrics } from "../../src/proxy/metrics.ts";
+import { defaultSelection } from "../../src/proxy/selection.ts";
+import type { Selection } from "../../src/proxy/selection.ts";
 import { createProxyServer } from "../../src/proxy/server.ts";
 
 export interface SeenRequest {
@@ -67,13 +69,15 @@ export async function startProxy(
     handOver = "params",
     legs: legLimits,
     server: limits,
+    selection,
   }: {
     readonly handOver?: RelayHandOver;
     readonly legs?: Partial<LegLimits>;
     readonly server?: Partial<ServerLimits>;
+    readonly selection?: Partial<Selection>;
   } = {},
 ) {
-  const pool = createPool();
+  const pool = createPool({ selection: { ...defaultSelection, ...selection } });
   const logs: string[] = [];
   const legs = createLegs({ ...defaultLimits, ...legLimits });
   const metrics = createProxyMetrics(pool);

@@ -1,5 +1,5 @@
 import { handOverBy, hasChildren, isConfig } from "../../domain/connectors/children.ts";
-import { builtinProxyProblem } from "../../domain/connectors/problems.ts";
+import { builtinProxyProblem, decodeLocalProblem } from "../../domain/connectors/problems.ts";
 import { readKv } from "../kv.ts";
 import { problem, quoted } from "../problem.ts";
 import type { Problem } from "../problem.ts";
@@ -26,4 +26,13 @@ export function proxyServesTheConnector(reading: Reading): readonly Problem[] {
   if (isOther || !isConfig(config)) return [];
   const message = builtinProxyProblem(config, declaredVersion(reading));
   return message === undefined ? [] : [problem(path, `is missing: ${message}`)];
+}
+
+/** A prompt without KV would be waited for, or answered from what is not there. */
+export function decodeComputesPrompts(reading: Reading): readonly Problem[] {
+  const { command, degraded } = reading.draft.scheduler ?? {};
+  const { config } = readKv(reading, "decode");
+  if (degraded?.prefill !== "decode-local" || command !== undefined || !isConfig(config)) return [];
+  const message = decodeLocalProblem(config, declaredVersion(reading));
+  return message === undefined ? [] : [problem(["scheduler", "degraded", "prefill"], message)];
 }

@@ -1,4 +1,4 @@
-import { problem, warning } from "../problem.ts";
+import { problem, problemAtKey, warning } from "../problem.ts";
 import type { Path, Problem } from "../problem.ts";
 import type { Reading } from "../reading.ts";
 import { splitCommand } from "../shell.ts";
@@ -31,4 +31,17 @@ export function proxyIsToldItsPort({ draft }: Reading): readonly Problem[] {
       `does not tell the proxy its port: add {PORT}, such as --port {PORT}, or set scheduler.port to the port it takes by itself.`,
     ),
   ];
+}
+
+/** Other people's proxies choose by themselves. */
+export function builtinProxyIsMeant({ draft, isBroken }: Reading): readonly Problem[] {
+  if (draft.scheduler?.command === undefined && !isBroken(commandPath)) return [];
+  return (["selection", "degraded"] as const)
+    .filter((key) => draft.scheduler?.[key] !== undefined)
+    .map((key) =>
+      problemAtKey(
+        ["scheduler", key],
+        "is for the built-in proxy, but scheduler.command starts another: remove one of the two.",
+      ),
+    );
 }

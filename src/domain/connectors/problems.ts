@@ -88,6 +88,21 @@ export function builtinProxyProblem(
   return `${name}${child} ${want}, which the built-in proxy does not do. Give the command of a proxy that does (${proxies.join(", or ")}), or use NixlConnector.`;
 }
 
+/** Whose decode engine computes a prompt that it is handed no KV for: nobody else waits for it, and nothing is registered. */
+const decodesAlone: ReadonlySet<HandOver> = new Set(["params", "store"]);
+
+/** Why decode engines must not be asked without a prefill, and what to do; undefined when they may. */
+export function decodeLocalProblem(
+  config: KvTransferConfig,
+  version: Version | undefined,
+): string | undefined {
+  const handOver = handOverBy(config, version);
+  if (handOver === undefined) return undefined;
+  if (handOver !== "unknown" && decodesAlone.has(handOver.kind)) return undefined;
+  const name = handOver === "unknown" ? config.kv_connector : handOver.by.name;
+  return `is decode-local, but it is not known that decode engines of ${name} compute a prompt that they get no KV for: write fail, or leave it out.`;
+}
+
 /** `kv_connector_extra_config.connectors[1]` */
 const placeText = (path: readonly string[]): string =>
   path
