@@ -4,14 +4,14 @@ import { execa } from "execa";
 import type { Contender } from "../contender.ts";
 import { freePorts, startProgram } from "../program.ts";
 
-/** vLLM's own router, where scripts/setup-router.mjs has installed it. */
+/** vLLM's own router, where scripts/setup-extra.mjs router has installed it. */
 export const router: Contender = {
   name: "vllm-router",
   hops: 2,
   warmsUp: false,
   async start({ root, dir, prefillPorts, decodePorts }) {
     const command = join(root, ".venv-router", "bin", "vllm-router");
-    if (!existsSync(command)) return "it is not installed (node scripts/setup-router.mjs)";
+    if (!existsSync(command)) return "it is not installed (node scripts/setup-extra.mjs router)";
     const python = join(root, ".venv-router", "bin", "python");
     const { stdout } = await execa(python, ["-c", version]);
     const [port = 0, metricsPort = 0] = await freePorts(2);

@@ -9,7 +9,7 @@ export const toy: Contender = {
   hops: 2,
   warmsUp: false,
   async start({ root, dir, prefillPorts, decodePorts }) {
-    const setUp = await execa(process.execPath, [join(root, "scripts", "setup-toy.mjs")], {
+    const setUp = await execa(process.execPath, [join(root, "scripts", "setup-extra.mjs"), "toy"], {
       reject: false,
       stdout: "ignore",
     });

@@ -20,7 +20,9 @@ let spec: JobSpec;
 
 /** The documented example with simulated engines: nothing else of it is changed than names, sizes and the port. */
 beforeAll(async () => {
-  await execa(process.execPath, [join(root, "scripts/setup-router.mjs")], { stdio: "inherit" });
+  await execa(process.execPath, [join(root, "scripts/setup-extra.mjs"), "router"], {
+    stdio: "inherit",
+  });
   rig = await startRig();
   const port = await freePort(26_800);
   const text = readFileSync(join(root, "examples/external-proxy.yaml"), "utf8")
