@@ -1,8 +1,7 @@
 import { CancellationScope, isCancellation, sleep } from "@temporalio/workflow";
 import { actionKey, targetOf } from "../domain/action.ts";
 import type { Action } from "../domain/action.ts";
-import type { Failure } from "../domain/errors.ts";
-import { toFailure } from "./failure.ts";
+import { isTold, toFailure } from "./failure.ts";
 import { perform } from "./perform.ts";
 import { rememberFailure } from "./remember-failure.ts";
 import { rememberStart, rememberSuccess } from "./remember.ts";
@@ -41,7 +40,7 @@ export function launch(state: JobState, action: Action): void {
     } catch (error) {
       // Once it was called off, even a timeout is no failure of its target: its worker may have died meanwhile.
       if (!isCalledOff && !isCancellation(error))
-        await recordFailure(state, action, { failure: toFailure(error), revision });
+        await recordFailure(state, action, { error, revision });
     } finally {
       state.inFlight.delete(key);
       state.dirty = true;
@@ -55,7 +54,7 @@ const isOutOfDate = (state: JobState, { kind }: Action, revision: number): boole
   (kind === "probeEngine" || kind === "uploadFiles") && revision !== numberOf(state);
 
 interface FailedAction {
-  readonly failure: Failure;
+  readonly error: unknown;
   /** With which it was begun. */
   readonly revision: number;
 }
@@ -63,9 +62,11 @@ interface FailedAction {
 async function recordFailure(
   state: JobState,
   action: Action,
-  { failure, revision }: FailedAction,
+  { error, revision }: FailedAction,
 ): Promise<void> {
-  if (!isOutOfDate(state, action, revision))
+  const failure = toFailure(error);
+  // Of what timed out with its worker nobody knows whether it was done: the next plan sees it, and may find it well.
+  if (isTold(error) && !isOutOfDate(state, action, revision))
     state.memory = rememberFailure(state.memory, action, failure, Date.now());
   note(state, `${actionKey(action)} failed: ${failure.code}: ${failure.message}`, Date.now());
   await sleep(afterFailureMs);

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { makeSpec } from "../support/spec.ts";
-import { blockRay } from "./faults.ts";
+import { blockRay, crashProcess } from "./faults.ts";
 import { firstKind } from "./schedule.ts";
-import { leftovers } from "./truth.ts";
+import { settle, settleWithinMs, unsettled } from "./settle.ts";
+import { leftovers, liveEngines, replicaOf } from "./truth.ts";
 import { createWorld } from "./world.ts";
 import type { World } from "./world.ts";
 
@@ -15,6 +16,17 @@ const takenDownWithinMs = 60_000;
 /** A look at a cluster that does not answer fails within this time, and is tried again for longer. */
 const looksInVainMs = 5_000;
 
+/** The only worker dies, and another one comes much later. */
+async function leave(world: World): Promise<void> {
+  world.disturb(awayMs);
+  for (const { worker, agent } of world.hosts) {
+    worker.kill();
+    agent.kill();
+  }
+  await world.run(awayMs);
+  world.addHost();
+}
+
 /** A start of which one engine fails to boot, whose only worker dies at that moment and comes back much later. */
 async function away(atMs: number, before: (world: World) => Promise<unknown> | void) {
   const world = createWorld({ seed: 3 });
@@ -26,13 +38,7 @@ async function away(atMs: number, before: (world: World) => Promise<unknown> | v
   await world.run(atMs, hasEnded);
   const wasInTime = !hasEnded();
   await before(world);
-  world.disturb(awayMs);
-  for (const { worker, agent } of world.hosts) {
-    worker.kill();
-    agent.kill();
-  }
-  await world.run(awayMs);
-  world.addHost();
+  await leave(world);
   await world.run(takenDownWithinMs, hasEnded);
   expect(job.execution.ending, `${atMs} ms`).toMatchObject({ kind: "failed" });
   expect(leftovers(world.cluster, "demo"), `${atMs} ms`).toEqual([]);
@@ -53,4 +59,20 @@ test.each([
   let times = 0;
   for (let atMs = fromMs; atMs < untilMs && (await away(atMs, before)); atMs += everyMs) times += 1;
   expect(times).toBeGreaterThan(20);
+});
+
+test("an engine that was just started when the only worker died, and boots meanwhile, serves once there is one again", async () => {
+  const world = createWorld({ seed: 3 });
+  const job = world.start(makeSpec({ leaseS: 0 }))!;
+  const engineNow = () =>
+    liveEngines(world.cluster, "demo").find(({ name }) => replicaOf(name) === "decode-0");
+  expect(await world.run(settleWithinMs, () => unsettled(world, job).length === 0)).toBe(true);
+  crashProcess(world, engineNow()!);
+  // Its start was asked for, and nobody has heard of what came of it.
+  expect(await world.run(settleWithinMs, () => engineNow() !== undefined)).toBe(true);
+  expect(world.trace.at(-1)).toContain("engineStarted demo-decode-0-g2");
+  await leave(world);
+  await settle(world);
+  expect(world.violations).toEqual([]);
+  expect(engineNow()?.name).toBe("demo-decode-0-g2");
 });
