@@ -82,19 +82,22 @@ async function sweep(agent: Agent, job: string, flags: CleanupFlags): Promise<re
 
 /** Those of all its configs that are remembered; the default one where nobody remembers any. */
 async function workingDirsOf(job: string, flags: CleanupFlags): Promise<readonly string[]> {
-  const byDefault = [defaultWorkingDir(job)];
-  if (flags.force) return byDefault;
-  const revisions = await withClient(flags, (client) => client.revisions(job)).catch(
-    (error: unknown) => {
-      if (!(error instanceof ClientError)) throw error;
-      const [place] = byDefault;
-      warn(`Nobody tells the working_dir of ${job}: KV in files is looked for in ${place} alone.`);
-      return [];
-    },
-  );
-  return revisions.length > 0
-    ? [...new Set(revisions.map(({ spec }) => spec.workingDir))]
-    : byDefault;
+  const remembered = flags.force ? [] : await rememberedDirs(job, flags);
+  if (remembered.length > 0) return remembered;
+  const place = defaultWorkingDir(job);
+  const why = flags.force ? "With --force nobody is asked for" : "Nobody tells";
+  warn(`${why} the working_dir of ${job}: KV in files is looked for in ${place} alone.`);
+  return [place];
+}
+
+async function rememberedDirs(job: string, flags: CleanupFlags): Promise<readonly string[]> {
+  try {
+    const revisions = await withClient(flags, (client) => client.revisions(job));
+    return [...new Set(revisions.map(({ spec }) => spec.workingDir))];
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error;
+    return [];
+  }
 }
 
 const inWords: Readonly<Record<string, string>> = {

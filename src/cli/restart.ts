@@ -12,7 +12,7 @@ import type { WaitFlags } from "./wait.ts";
 export function addRestart(program: Command): void {
   withTimeout(
     withConnection(program.command("restart")),
-    "what the config allows a drain and a boot",
+    "what the config allows two drains and two boots",
   )
     .description("replace a replica, or the proxy, by a new generation with a fresh restart budget")
     .argument("<job>", "the job's name")

@@ -98,7 +98,7 @@ function standstill(
   after: JobSpec,
   running: Readonly<Record<Role, number>>,
 ): string | undefined {
-  const { surge, unavailable } = rolloutOf(after);
+  const { unavailable } = rolloutOf(after);
   const counts = countsOf(after);
   const stuck = rollingRoles(before, after).filter(
     (role) => Math.max(1, counts[role] - unavailable) >= Math.min(counts[role], running[role]),
@@ -110,10 +110,24 @@ function standstill(
     (sum, role) => sum + after.roles[role].numGpus,
     0,
   );
-  if (surge > 0 && wanted + beside <= after.numGpus) return undefined;
-  const room =
-    surge > 0
-      ? `num_gpus ${after.numGpus} leaves no room for another beside it (${wanted + beside} would do)`
-      : "rollout.surge is 0, so there is never another beside it";
-  return `No ${stuck.join(" and no ")} replica can be spared while it is replaced, and ${room}. Allow that nothing serves meanwhile (--allow-outage), or raise num_gpus.`;
+  const full = whyNoRoom(after, wanted + beside);
+  return (
+    full &&
+    `No ${stuck.join(" and no ")} replica can be spared while it is replaced, and ${full.why}. Allow that nothing serves meanwhile (--allow-outage), or raise ${full.raise}.`
+  );
+}
+
+/** What keeps others, with which the job has so many GPUs, from standing beside what is replaced; undefined when nothing does. */
+export function whyNoRoom(
+  spec: JobSpec,
+  gpus: number,
+): { readonly why: string; readonly raise: "rollout.surge" | "num_gpus" } | undefined {
+  if (rolloutOf(spec).surge === 0)
+    return {
+      why: "rollout.surge is 0, so there is never another beside it",
+      raise: "rollout.surge",
+    };
+  if (gpus <= spec.numGpus) return undefined;
+  const why = `num_gpus ${spec.numGpus} leaves no room for another beside it (${gpus} would do)`;
+  return { why, raise: "num_gpus" };
 }

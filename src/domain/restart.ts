@@ -1,11 +1,10 @@
-import { isOutage } from "./apply.ts";
+import { isOutage, whyNoRoom } from "./apply.ts";
 import type { Changing } from "./apply.ts";
 import type { Memory } from "./memory.ts";
 import { replicaName } from "./names.ts";
 import type { JobView } from "./plan.ts";
 import { roles } from "./role.ts";
 import { isObject } from "./spec-shape.ts";
-import { rolloutOf } from "./spec.ts";
 
 /** The job as a restart finds it. */
 interface Standing extends Changing {
@@ -38,13 +37,11 @@ function standstill(name: string, { spec, desired, view }: Standing): string | u
     (sum, one) => sum + desired.replicas[one] * spec.roles[one].numGpus,
     spec.roles[role].numGpus,
   );
-  const { surge } = rolloutOf(spec);
-  if (surge > 0 && wanted <= spec.numGpus) return undefined;
-  const room =
-    surge > 0
-      ? `num_gpus ${spec.numGpus} leaves no room for another beside it (${wanted} would do)`
-      : "rollout.surge is 0, so there is never another beside it";
-  return `${name} is the only ${role} replica, and ${room}: while it is replaced no request is served, from its drain of at most ${spec.drainS[role]} s until its successor has booted (timeout ${spec.timeoutS} s). Allow that (--allow-outage), or raise num_gpus.`;
+  const full = whyNoRoom(spec, wanted);
+  return (
+    full &&
+    `${name} is the only ${role} replica, and ${full.why}: while it is replaced no request is served, from its drain of at most ${spec.drainS[role]} s until its successor has booted (timeout ${spec.timeoutS} s). Allow that (--allow-outage), or raise ${full.raise}.`
+  );
 }
 
 const namesOf = (role: (typeof roles)[number], count: number): readonly string[] =>

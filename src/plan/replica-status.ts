@@ -6,7 +6,7 @@ import { condemned, firstLine } from "./condemn.ts";
 import { whoHoldsGpus } from "./holders.ts";
 import { isOutdated } from "./outdated.ts";
 import { inFlightOf } from "./replica.ts";
-import { isPausing } from "./reservation.ts";
+import { isPausing, wholeNeed } from "./reservation.ts";
 import { mayRestart } from "./restarts.ts";
 import { memberOf } from "./world.ts";
 import type { Incarnation, ReplicaWorld, World } from "./world.ts";
@@ -56,7 +56,8 @@ function replicaPhase(
   if (!current) return { phase: "RESERVING" };
   if (current.group?.state !== "CREATED") {
     const why = waitsFor[current.group?.schedulingState ?? ""];
-    const holders = why && whoHoldsGpus(input.observed);
+    const holders =
+      why && input.spec.roles[replica.id.role].numGpus > 0 && whoHoldsGpus(input.observed);
     const note = `${name} waits for ${why}${holders ? ` (${holders})` : ""}`;
     return why ? { phase: "WAITING", note } : { phase: "RESERVING" };
   }
@@ -69,16 +70,12 @@ function replicaPhase(
 }
 
 /** A first deployment that gave back what it had. */
-function pauseNote(
-  name: string,
-  { replicas }: World,
-  { spec, observed, memory }: PlanInput,
-): string {
-  const wanted = replicas.filter(({ wanted: isWanted }) => isWanted);
-  const gpus = wanted.reduce((sum, { id }) => sum + spec.roles[id.role].numGpus, 0);
-  const holders = whoHoldsGpus(observed);
-  const again = timeOfDay(memory.reserving?.againAtMs ?? 0);
-  return `${name} waits until the whole job has room (it needs ${gpus} GPUs${holders ? `; ${holders}` : ""}): what it could have was given back, lest two jobs wait for each other, and is asked for again at ${again}`;
+function pauseNote(name: string, world: World, input: PlanInput): string {
+  const { GPU: gpus, CPU: cpus } = wholeNeed(world, input);
+  const holders = gpus > 0 ? whoHoldsGpus(input.observed) : undefined;
+  const need = gpus > 0 ? `${gpus} GPUs` : `${cpus} CPUs`;
+  const again = timeOfDay(input.memory.reserving?.againAtMs ?? 0);
+  return `${name} waits until the whole job has room (it needs ${need}${holders ? `; ${holders}` : ""}): what it could have was given back, lest two jobs wait for each other, and is asked for again at ${again}`;
 }
 
 /** The moments themselves, and not how long ago they were: a note that changed all the time would be no news. */

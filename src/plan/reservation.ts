@@ -1,5 +1,6 @@
 import type { Memory, Reserving } from "../domain/memory.ts";
 import type { PlanInput } from "../domain/plan.ts";
+import type { Bundle } from "../domain/spec.ts";
 import { isGivenUp } from "./members.ts";
 import { layoutOf } from "./placement.ts";
 import type { World } from "./world.ts";
@@ -83,17 +84,27 @@ const isHolding = ({ replicas }: World, { inFlight }: PlanInput): boolean =>
   inFlight.some(({ kind }) => kind === "reservePlacementGroup" || kind === "removePlacementGroup");
 
 /** Are there as many free GPUs and CPUs, wherever they are, as all of it takes? Where even that is not so, it cannot fit. */
-function mayFit({ replicas }: World, { spec, observed: { nodes } }: PlanInput): boolean {
+function mayFit(world: World, input: PlanInput): boolean {
+  const { nodes } = input.observed;
   if (nodes === undefined) return true;
+  const needed = wholeNeed(world, input);
+  const alive = nodes.filter((node) => node.alive);
+  return (["GPU", "CPU"] as const).every(
+    (kind) => alive.reduce((sum, { available }) => sum + available[kind], 0) >= needed[kind],
+  );
+}
+
+/** What a job reserves in all. */
+export function wholeNeed(
+  { replicas }: World,
+  { spec, observed: { nodes } }: PlanInput,
+): Required<Bundle> {
   const bundles = replicas
     .filter(({ wanted }) => wanted)
     .flatMap(({ id }) => layoutOf(spec, id.role, nodes).bundles);
-  const alive = nodes.filter((node) => node.alive);
-  return (["GPU", "CPU"] as const).every(
-    (kind) =>
-      alive.reduce((sum, { available }) => sum + available[kind], 0) >=
-      bundles.reduce((sum, bundle) => sum + (bundle[kind] ?? 0), 0),
-  );
+  const sumOf = (kind: keyof Bundle): number =>
+    bundles.reduce((sum, bundle) => sum + (bundle[kind] ?? 0), 0);
+  return { GPU: sumOf("GPU"), CPU: sumOf("CPU") };
 }
 
 const givesBackAtMs = (

@@ -37,8 +37,7 @@ function isVerdict(target: string, input: PlanInput): boolean {
 
 /** Is a newer revision on its way through the job? */
 export const isUpdating = ({ replicas }: World, input: PlanInput): boolean =>
-  replicas.some((one) => (one.surge && input.desired.rollout) || isOutdated(one, input)) ||
-  isUnsettled(input);
+  replicas.some((one) => isOutdated(one, input)) || isUnsettled(input);
 
 /** The last change of the config has not been seen to serve whole yet. */
 const isUnsettled = ({ desired, memory }: PlanInput): boolean =>

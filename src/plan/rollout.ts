@@ -9,7 +9,7 @@ import { firstLine } from "./condemn.ts";
 import { leastOf } from "./kinds.ts";
 import { heldBack, isGivenUp, servingMembers } from "./members.ts";
 import { isCommandNew, isDue, isOutdated, isRelieved, refusedEngine } from "./outdated.ts";
-import { addSurge, hasRoom, keepSurge } from "./surge.ts";
+import { addSurge, keepSurge, whyNoRoom } from "./surge.ts";
 import { isOf } from "./world.ts";
 import type { ReplicaWorld, World } from "./world.ts";
 
@@ -190,8 +190,9 @@ function isUnderWay(world: World, input: PlanInput): boolean {
 export function whyHeldUp(world: World, input: PlanInput): string | undefined {
   const { replicas } = world;
   const lone = replicas.find((one) => !one.retired && isRelieved(one, input));
-  if (lone && !hasHeir(lone, replicas, input) && !hasRoom(lone.id.role, replicas, input))
-    return `${lone.name} cannot be spared for its restart, and num_gpus ${input.spec.numGpus} leaves no room for another ${lone.id.role} beside it: restart it with --allow-outage, or raise num_gpus`;
+  const full = lone && !hasHeir(lone, replicas, input) && whyNoRoom(lone.id.role, replicas, input);
+  if (full)
+    return `${lone.name} cannot be spared for its restart, and ${full.why}: restart it with --allow-outage, or raise ${full.raise}`;
   const outdated = replicas.filter((replica) => isOutdated(replica, input));
   if (outdated.length === 0) return undefined;
   if (input.desired.rollout?.paused)
@@ -201,8 +202,6 @@ export function whyHeldUp(world: World, input: PlanInput): string | undefined {
   const [first] = outdated;
   if (!first || replicas.some(({ retired, surge }) => retired || surge) || isUnderWay(world, input))
     return undefined;
-  const { role } = first.id;
-  return hasRoom(role, replicas, input)
-    ? undefined
-    : `${first.name} cannot be spared, and num_gpus ${input.spec.numGpus} leaves no room for another ${role} beside it`;
+  const beside = whyNoRoom(first.id.role, replicas, input);
+  return beside && `${first.name} cannot be spared, and ${beside.why}`;
 }

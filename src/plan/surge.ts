@@ -51,7 +51,7 @@ export function addSurge(
 ): readonly ReplicaWorld[] {
   let replicas = present;
   for (const role of roles) {
-    if (!heldUp.some(({ id }) => id.role === role) || !hasRoom(role, replicas, input)) continue;
+    if (!heldUp.some(({ id }) => id.role === role) || whyNoRoom(role, replicas, input)) continue;
     const id = { role, index: freeIndex(role, replicas, input.desired.replicas[role]) };
     const extra = { id, name: replicaName(id), wanted: true, retired: false, surge: true } as const;
     replicas = [...replicas, { ...extra, stale: [] }];
@@ -59,16 +59,20 @@ export function addSurge(
   return replicas;
 }
 
-/** May this role have one more for a while? */
-export function hasRoom(
+/** Why this role may not have one more for a while, and what to raise; undefined when it may. */
+export function whyNoRoom(
   role: Role,
   replicas: readonly Pick<ReplicaWorld, "id" | "surge">[],
   { spec }: Pick<PlanInput, "spec">,
-): boolean {
+): { readonly why: string; readonly raise: "rollout.surge" | "num_gpus" } | undefined {
   const extras = replicas.filter(({ id, surge }) => surge && id.role === role).length;
   const gpus = replicas.reduce((sum, { id }) => sum + spec.roles[id.role].numGpus, 0);
   const { surge } = rolloutOf(spec);
-  return extras < surge && gpus + spec.roles[role].numGpus <= spec.numGpus;
+  if (extras >= surge)
+    return { why: `rollout.surge ${surge} allows no other beside it`, raise: "rollout.surge" };
+  if (gpus + spec.roles[role].numGpus <= spec.numGpus) return undefined;
+  const why = `num_gpus ${spec.numGpus} leaves no room for another ${role} beside it`;
+  return { why, raise: "num_gpus" };
 }
 
 function freeIndex(role: Role, replicas: readonly ReplicaWorld[], from: number): number {

@@ -83,6 +83,8 @@ function changingPhase(world: World, input: PlanInput): JobPhase {
       (replica) =>
         replica.retired ||
         replica.surge ||
+        // One that stood beside it leaves once that is done.
+        input.memory.surge?.includes(replica.name) ||
         isRelieved(replica, input) ||
         (replica.wanted && condemned(replica, input) !== undefined),
     ) ||
@@ -109,8 +111,10 @@ const calledOff = (world: World, { inFlight }: PlanInput): readonly string[] =>
     return kind === "reservePlacementGroup" && !isKnown ? [target] : [];
   });
 
-const describeChange = (unsettled: readonly string[], proxy: ProxyStatus): string =>
-  unsettled.length === 0 ? `the proxy is ${proxy.phase.toLowerCase()}` : unsettled.join(", ");
+function describeChange(unsettled: readonly string[], { phase }: ProxyStatus): string {
+  if (unsettled.length > 0) return unsettled.join(", ");
+  return phase === "READY" ? "the proxy is told who serves" : `the proxy is ${phase.toLowerCase()}`;
+}
 
 /** Does the proxy use exactly the replicas that may be used? */
 function isPointed(world: World, input: PlanInput): boolean {

@@ -47,7 +47,7 @@ describe("a config is refused, before anything is touched", () => {
       "whose own budget forbids to make room",
       at("a", [1, 2]),
       { ...at("b", [1, 2]), rollout: { surge: 0, unavailable: 1, attempts: 2 } },
-      "No prefill replica can be spared while it is replaced, and rollout.surge is 0, so there is never another beside it. Allow that nothing serves meanwhile (--allow-outage), or raise num_gpus.",
+      "No prefill replica can be spared while it is replaced, and rollout.surge is 0, so there is never another beside it. Allow that nothing serves meanwhile (--allow-outage), or raise rollout.surge.",
     ],
   ])("one %s", (_what, before, after, expected) => {
     expect(problem(before, after)).toBe(expected);

@@ -13,8 +13,8 @@ const node = (free: number): ObservedNode => ({
 });
 
 /** A first deployment that got its prefill replica's GPUs, and not its decode replica's. */
-function heldUp(name = "demo") {
-  const cluster = fakeCluster(makeSpec({ name, ...single }), [node(0)]);
+function heldUp(name = "demo", overrides: Parameters<typeof makeSpec>[0] = single) {
+  const cluster = fakeCluster(makeSpec({ name, ...overrides }), [node(0)]);
   const { state } = cluster;
   cluster.turn().actions.forEach(cluster.run); // probeEngine
   for (const action of cluster.turn().actions) cluster.run(action);
@@ -102,6 +102,19 @@ describe("a first deployment that gets a part of its GPUs", () => {
     expect(failure?.code).toBe("PlacementTimeout");
     expect(failure?.message).toMatch(
       /^Job demo was not READY within its timeout of 60 s \(prefill-0 waits until .*job other holds 2.*\)\. Stop or scale down another job, add a node, or increase `timeout`/,
+    );
+  });
+
+  test("says how many CPUs it needs where its engines have no GPUs", () => {
+    const cpu = { numGpus: 0, replicas: 1 };
+    const { turn, run, state } = heldUp("demo", { numCpus: 2, prefill: cpu, decode: cpu });
+    const { view, wakeAtMs } = turn();
+    expect(view.reason).toBe("decode-0 waits for GPUs or CPUs that others hold");
+    state.nowMs = wakeAtMs!;
+    state.inFlight = [];
+    turn().actions.forEach(run);
+    expect(turn().view.reason).toContain(
+      "prefill-0 waits until the whole job has room (it needs 4 CPUs): what it could have was given back",
     );
   });
 

@@ -90,6 +90,29 @@ describe("a replica that is asked to restart", () => {
     expect(playMemberships(cluster)).toEqual(["prefill-0-g1", "prefill-0-g1 decode-0-g2"]);
   });
 
+  test("says so when rollout.surge is what leaves none, as after a config that changed it", () => {
+    const rollout = { surge: 0, unavailable: 0, attempts: 2 };
+    const { turn } = restarting("decode-0", { ...single, rollout });
+    expect(turn().view.reason).toBe(
+      "decode-0 cannot be spared for its restart, and rollout.surge 0 allows no other beside it: restart it with --allow-outage, or raise rollout.surge",
+    );
+  });
+
+  test("heals, and updates nothing, when the config was changed once and has settled since", () => {
+    const cluster = fakeCluster(makeSpec(single));
+    cluster.state.desired = { ...cluster.state.desired, rollout: { revision: 2, since: {} } };
+    cluster.settle();
+    cluster.state.desired = { ...cluster.state.desired, relieved: { "decode-0": 1 } };
+    const seen: (readonly [phase: string, reason: string])[] = [];
+    for (let turns = 0; turns < 30; turns++) {
+      const { view, actions } = cluster.turn();
+      seen.push([view.phase, view.reason]);
+      actions.forEach(cluster.run);
+    }
+    expect(new Set(seen.map(([phase]) => phase))).toEqual(new Set(["HEALING", "READY"]));
+    expect(seen.map(([, reason]) => reason)).toContain("the proxy is told who serves");
+  });
+
   test("makes way at once when it does not serve", () => {
     const cluster = restarting("decode-0");
     cluster.setState("demo-decode-0-g1", "starting");
@@ -114,7 +137,9 @@ describe("a restart of the only replica of a role", () => {
       "decode-0 is the only decode replica, and num_gpus 5 leaves no room for another beside it (6 would do): while it is replaced no request is served, from its drain of at most 20 s until its successor has booted (timeout 60 s). Allow that (--allow-outage), or raise num_gpus.",
     );
     const rollout = { surge: 0, unavailable: 0, attempts: 2 };
-    expect(restartProblem(decode, standing({ rollout }))).toContain("rollout.surge is 0");
+    expect(restartProblem(decode, standing({ rollout }))).toMatch(
+      /^decode-0 is the only decode replica, and rollout.surge is 0, .* or raise rollout.surge\.$/,
+    );
   });
 
   test("is granted with room, with the outage allowed, and when it does not serve anyway", () => {
