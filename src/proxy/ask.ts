@@ -5,6 +5,7 @@ import { createFailures } from "./failures.ts";
 import { readAll, readerOf } from "./legs.ts";
 import type { Leg, Legs } from "./legs.ts";
 import type { Visit } from "./accounts.ts";
+import type { ProxyMetrics } from "./metrics.ts";
 import { readOpening } from "./opening.ts";
 import { failed } from "./outcome.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
@@ -24,7 +25,7 @@ export interface Question {
 }
 
 /** Asks one engine. Whatever does not serve the client is a failure, told with how the engine is afterwards. */
-export function createAsk(legs: Legs) {
+export function createAsk(legs: Legs, metrics: Pick<ProxyMetrics, "silent">) {
   const { answeredError, broken } = createFailures(legs);
 
   return async function ask(
@@ -41,6 +42,11 @@ export function createAsk(legs: Legs) {
     return isStream && leg.status < 500 ? openStream(question, leg) : readWhole(member, role, leg);
   };
 
+  function aborted(member: Member, role: Role): FailedAttempt {
+    metrics.silent("abort");
+    return failed(member, role, { how: "aborted" }, shuttingDown);
+  }
+
   async function readWhole(
     member: Member,
     role: Role,
@@ -49,8 +55,7 @@ export function createAsk(legs: Legs) {
     const bytes = await readAll(body);
     if (bytes instanceof Error) return broken(member, role, bytes);
     if (status >= 500) return answeredError(member, role, { status, text: bytes.toString("utf8") });
-    if (status === 200 && isAborted(bytes))
-      return failed(member, role, { how: "aborted" }, shuttingDown);
+    if (status === 200 && isAborted(bytes)) return aborted(member, role);
     return { kind: "answer", status, headers, bytes };
   }
 
@@ -74,7 +79,7 @@ export function createAsk(legs: Legs) {
       if (says.kind === "undecided") continue;
       body.destroy();
       return says.kind === "aborted"
-        ? failed(member, role, { how: "aborted" }, shuttingDown)
+        ? aborted(member, role)
         : answeredError(member, role, { status: says.status, text: says.message });
     }
   }

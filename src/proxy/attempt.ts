@@ -30,7 +30,7 @@ type Outcome = WholeAnswer | OpenStream | FailedAttempt;
 
 /** One try on one pair: prefill leg, then decode leg with the KV parameters of just that prefill. */
 export function createAttempts({ pool, legs, metrics, handOver }: AttemptSetup) {
-  const ask = createAsk(legs);
+  const ask = createAsk(legs, metrics);
 
   /** Both members count as busy from the start: the prefill until the decode has its KV, the decode to the end. */
   return async function attempt(
@@ -74,7 +74,10 @@ export function createAttempts({ pool, legs, metrics, handOver }: AttemptSetup) 
     // A store needs none, and what its engines answer all the same is not for the other side.
     if (handOver === "store") return { kvTransferParams: undefined };
     const kvTransferParams = kvTransferParamsOf(answer);
-    if (!kvTransferParams) metrics.alone("no_kv");
+    if (!kvTransferParams) {
+      metrics.alone("no_kv");
+      metrics.silent("no_kv");
+    }
     return { kvTransferParams };
   }
 

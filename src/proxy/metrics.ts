@@ -14,6 +14,12 @@ export type Outcome =
   | "client_gone"
   | "rejected";
 
+/**
+ * What an engine's 200 hides. `abort`: an answer that it gave up, with a `finish_reason` like any other; `cut`: a stream
+ * without an end; `no_kv`: a prefill that kept nothing for decode.
+ */
+export type Silent = "abort" | "cut" | "no_kv";
+
 /** Upper bounds, in seconds, of the legs' time-to-headers histogram. */
 const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const;
 
@@ -22,6 +28,7 @@ export function createProxyMetrics(pool: Pool) {
   const outcomes = new Map<Outcome, number>();
   const legs = { prefill: emptyHistogram(), decode: emptyHistogram() };
   const alone = new Map<Alone, number>();
+  const silent = new Map<Silent, number>();
   let retries = 0;
   let broken = 0;
 
@@ -31,6 +38,7 @@ export function createProxyMetrics(pool: Pool) {
       ...family("retries_total", "counter", retries),
       ...family("broken_streams_total", "counter", broken),
       ...family("without_prefill_total", "counter", "reason", alone),
+      ...family("silent_failures_total", "counter", "what", silent),
       ...poolLines(pool),
       "# TYPE pdjob_proxy_leg_seconds histogram",
       ...(["prefill", "decode"] as const).flatMap((role) => renderHistogram(role, legs[role])),
@@ -41,6 +49,8 @@ export function createProxyMetrics(pool: Pool) {
     finished: (outcome: Outcome) => void outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1),
     /** A decode engine computes the prompt itself, because there is no KV to be handed over. */
     alone: (why: Alone) => void alone.set(why, (alone.get(why) ?? 0) + 1),
+    /** An engine failed behind a 200. */
+    silent: (what: Silent) => void silent.set(what, (silent.get(what) ?? 0) + 1),
     retried: () => void (retries += 1),
     broke: () => void (broken += 1),
     /** Starts a leg's clock; the returned function stops it. */

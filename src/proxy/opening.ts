@@ -22,9 +22,9 @@ export function readOpening(text: string): Opening {
 }
 
 function readEvent(event: string): Opening {
-  const lines = event.split(/\r?\n/).filter((line) => line.startsWith("data:"));
-  if (lines.length === 0) return undecided; // A comment that keeps the connection alive.
-  const body = parseBody(lines.map((line) => line.slice("data:".length)).join("\n"));
+  const data = dataOf(event);
+  if (data === undefined) return undecided; // A comment that keeps the connection alive.
+  const body = parseBody(data);
   if (!body) return begun; // [DONE], or nothing that we know.
   if (body["error"] !== undefined) return readError(body["error"]);
   if (hasAbortedChoice(body)) return { kind: "aborted" };
@@ -33,7 +33,15 @@ function readEvent(event: string): Opening {
   return choices.some(hasContent) ? begun : undecided;
 }
 
-function readError(error: unknown): Opening {
+/** The data of an event; undefined when it has none. */
+export function dataOf(event: string): string | undefined {
+  const lines = event.split(/\r?\n/).filter((line) => line.startsWith("data:"));
+  return lines.length === 0
+    ? undefined
+    : lines.map((line) => line.slice("data:".length)).join("\n");
+}
+
+export function readError(error: unknown): Opening {
   const { code, message } = (typeof error === "object" && error !== null ? error : {}) as Body;
   const status = typeof code === "number" ? code : failedStatusDefault;
   // A client's mistake is the client's to read.

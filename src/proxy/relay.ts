@@ -95,10 +95,12 @@ export function createRelay(setup: RelaySetup) {
   ): Promise<Outcome> {
     try {
       const { idleTimeoutMs } = legs.limits;
-      const error = await passOn(open, { response, ended, idleTimeoutMs });
-      if (!error) return "served";
+      const broken = await passOn(open, { response, ended, idleTimeoutMs });
+      if (!broken) return "served";
+      const { error, silent } = broken;
       if (error === clientLeft) return "client_gone";
       if (error !== proxyStops) pool.suspect(open.member.name);
+      if (silent) metrics.silent(silent);
       log(`a stream broke: ${error.message}`);
       metrics.broke();
       return "broken";

@@ -8,7 +8,7 @@ import { expectedText } from "../../src/sim/text.ts";
 import { launch, untilHealthy } from "../contract/bed.ts";
 import type { Engine } from "../contract/bed.ts";
 import { nixl } from "../contract/trio.ts";
-import { metricsOf, post, startProxy } from "./rig.ts";
+import { messageOf, metricsOf, post, startProxy } from "./rig.ts";
 
 /*
  * The proxy in front of engines that are as strict as vLLM: handed the KV of another prompt they answer that one, or die,
@@ -101,4 +101,28 @@ test("a decode that drains while it is still a member costs no request", async (
   }
   for (const { text } of await Promise.all(long))
     expect(streamed(text, 0)).toBe(expectedText(model, "long", 3_000));
+});
+
+test("KV parameters that end an engine reach none from a client, however they come", async () => {
+  const direct = (name: string, body: object) =>
+    post(engines[name]?.url ?? "", { model, max_tokens: 1, ...body });
+  const keep = { do_remote_decode: true, do_remote_prefill: false };
+  const kept = await direct("p0", { prompt: "theirs", kv_transfer_params: keep });
+  const { kv_transfer_params: params } = JSON.parse(kept.text) as { kv_transfer_params: object };
+  const poison = { ...params, remote_block_ids: [[]] };
+  const bodies = [{ prompt: "mine" }, { prompt: "mine", stream: true }, { prompt: ["mine", "x"] }];
+  for (const body of bodies) {
+    const { status, text } = await ask({ ...body, kv_transfer_params: poison });
+    const said = body.stream ? streamed(text, 0) : textsOf(text)[0];
+    expect([status, said]).toEqual([200, expectedText(model, "mine", 5)]);
+  }
+  const chat = { messages: [{ role: "user", content: "mine" }], kv_transfer_params: poison };
+  expect((await post(proxy.url, { model, ...chat }, {}, "/v1/chat/completions")).status).toBe(200);
+  expect(engines["d1"]?.isRunning()).toBe(true);
+  // What they would have done: the engine's core is gone, and with it every later request.
+  const ended = await direct("d1", { prompt: "mine", kv_transfer_params: poison });
+  expect([ended.status, messageOf(ended)]).toEqual([
+    500,
+    expect.stringContaining("EngineCore encountered an issue"),
+  ]);
 });

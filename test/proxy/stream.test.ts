@@ -64,15 +64,6 @@ describe("a stream of an engine that is shutting down", () => {
       expect(text).toBe(`${role}${event("whole")}data: [DONE]\n\n`);
     }
   });
-
-  test("in the middle goes to the client as it is", async () => {
-    const bytes = `${event("a")}${event("", "abort")}data: [DONE]\n\n`;
-    const { proxy } = await pair(prefillAnswer(), (_, response) => {
-      sse(response, bytes);
-      response.end();
-    });
-    expect((await post(proxy.url, { prompt: "x", stream: true })).text).toBe(bytes);
-  });
 });
 
 test("an error in the middle of an event does not become a part of it", async () => {

@@ -36,6 +36,28 @@ export function requestCases(job: () => { readonly rig: Rig; readonly spec: JobS
     expect((await rig.client.status(spec.name)).ready).toEqual({ prefill: 1, decode: 1 });
   });
 
+  test("KV parameters of a client, which would end the decode engine, reach none", async () => {
+    const { rig, spec } = job();
+    const body = { prompt: prompts[2], ...tokensAsked };
+    const { texts } = await ask(spec, body);
+    const poison = {
+      do_remote_prefill: true,
+      do_remote_decode: false,
+      remote_block_ids: [],
+      remote_engine_id: "nobody",
+      remote_request_id: "nothing",
+      remote_host: "127.0.0.1",
+      remote_port: 1,
+      tp_size: 1,
+    };
+    for (const more of [{}, { n: 1 }])
+      expect((await ask(spec, { ...body, ...more, kv_transfer_params: poison })).texts).toEqual(
+        texts,
+      );
+    expect((await ask(spec, body)).texts).toEqual(texts);
+    expect((await rig.client.status(spec.name)).ready).toEqual({ prefill: 1, decode: 1 });
+  });
+
   test("a streamed chat ends with [DONE]", async () => {
     const messages = [{ role: "user", content: "hello" }];
     const body = { model: "tiny", messages, max_tokens: 8, stream: true };

@@ -1,0 +1,64 @@
+import { hasAbortedChoice, parseBody } from "./body.ts";
+import type { Body } from "./body.ts";
+import { dataOf, readError } from "./opening.ts";
+
+/** How a stream has ended, by its last events. Its connection ends in one and the same way in all of these cases. */
+export type Ending =
+  | "done"
+  /** The engine says so itself: an error event. */
+  | "failed"
+  /** With a `finish_reason` that clients take for an end like any other: the engine was shutting down, or lost the KV. */
+  | "aborted"
+  /** Without `[DONE]`: whoever wrote it is gone. */
+  | "cut";
+
+/** Of a stream's last bytes. The events with finish reasons, usage and `[DONE]` are shorter. */
+const tailBytesMax = 16 * 1024;
+const doneText = "[DONE]";
+const doneEvent = Buffer.from(`data: ${doneText}`);
+const closeList = 0x5d;
+const newline = 0x0a;
+
+/** `text` may begin in the middle of an event, which then says nothing. */
+export function endingOf(text: string): Ending {
+  const events = text.split(/\r?\n\r?\n/).map(dataOf);
+  const bodies = events.flatMap((data) => {
+    const body = data === undefined ? undefined : parseBody(data);
+    return body ? [body] : [];
+  });
+  if (bodies.some(isFailure)) return "failed";
+  if (bodies.some(hasAbortedChoice)) return "aborted";
+  return events.some((data) => data?.trim() === doneText) ? "done" : "cut";
+}
+
+/** A client's mistake is an end like any other. */
+const isFailure = ({ error }: Body): boolean =>
+  error !== undefined && error !== null && readError(error).kind === "failed";
+
+/** Looks at two bytes alone: events end with `}` but for `[DONE]`, and there is one piece for each token. */
+export function mayEndWithDone(piece: Buffer): boolean {
+  let at = piece.length - 1;
+  while (at > 0 && piece[at] === newline) at -= 1;
+  return piece[at] === closeList;
+}
+
+/** The piece without a `[DONE]` at its end. */
+export function withoutDone(piece: Buffer): Buffer {
+  const at = piece.lastIndexOf(doneEvent);
+  return at < 0 ? piece : piece.subarray(0, at);
+}
+
+/** The last bytes of a stream, kept as the pieces that they came in. */
+export function createTail() {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  return {
+    add(piece: Buffer): void {
+      pieces.push(piece);
+      size += piece.length;
+      while (pieces.length > 1 && size - (pieces[0]?.length ?? 0) >= tailBytesMax)
+        size -= pieces.shift()?.length ?? 0;
+    },
+    text: (): string => Buffer.concat(pieces).subarray(-tailBytesMax).toString("utf8"),
+  };
+}

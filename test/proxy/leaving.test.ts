@@ -1,0 +1,95 @@
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { createScene, echoAnswer, event, json, post, prefillAnswer, sse } from "./rig.ts";
+import type { Answer } from "./rig.ts";
+
+const { engine, pair, stop } = createScene();
+afterEach(stop);
+
+/** What is promised; a leg ends within milliseconds unless the machine is busy. */
+const withinMs = 1_000;
+const silent: Answer = () => undefined;
+const streaming: Answer = (_, response) => sse(response, event("a"));
+/** More than all buffers on the way hold, so that the proxy waits for its client. */
+const flood: Answer = (_, response) => {
+  sse(response);
+  const piece = event("x".repeat(60_000));
+  const more = (): void => {
+    while (!response.destroyed && response.write(piece));
+    response.once("drain", more);
+  };
+  more();
+};
+
+/** A client that asks, and does not read. */
+function asking(url: string, body: object): Socket {
+  const text = JSON.stringify(body);
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.pause();
+  socket.on("error", () => undefined);
+  socket.write(
+    `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  );
+  return socket;
+}
+
+test.each<[string, "p" | "d", Answer, Answer, object]>([
+  ["during prefill", "p", silent, echoAnswer, {}],
+  ["before the first byte of a stream", "d", prefillAnswer(), silent, { stream: true }],
+  [
+    "before the first token of a stream",
+    "d",
+    prefillAnswer(),
+    (_, response) => sse(response, ": hm\n\n"),
+    { stream: true },
+  ],
+  ["before a whole answer", "d", prefillAnswer(), silent, {}],
+  ["in the middle of a stream", "d", prefillAnswer(), streaming, { stream: true }],
+  [
+    "in the middle of a stream that it does not read",
+    "d",
+    prefillAnswer(),
+    flood,
+    { stream: true },
+  ],
+  ["during one of several prefills", "p", silent, echoAnswer, { prompt: ["x", "y", "z"] }],
+])(
+  "a client that leaves %s ends its legs within a second, and nobody is blamed",
+  async (_name, busy, prefill, decode, more) => {
+    const { p, d, proxy } = await pair(prefill, decode);
+    const client = asking(proxy.url, { prompt: "x", ...more });
+    const one = busy === "p" ? p : d;
+    await expect.poll(() => one.seen.length).toBeGreaterThan(0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const leftMs = performance.now();
+    client.destroy();
+    await one.aborted;
+    await expect.poll(() => proxy.pool.inFlight(), { interval: 5 }).toEqual({});
+    expect(performance.now() - leftMs).toBeLessThan(withinMs);
+    expect([proxy.pool.isSuspect("p0"), proxy.pool.isSuspect("d0")]).toEqual([false, false]);
+    expect([proxy.pool.loadOf("p0"), proxy.pool.loadOf("d0")]).toEqual([0, 0]);
+  },
+);
+
+describe("a request of which a part fails", () => {
+  test("ends its other parts at once", async () => {
+    const { d, proxy } = await pair(prefillAnswer(), ({ body }, response) => {
+      if (body["prompt"] === "wrong") json(response, 400, { error: { message: "wrong" } });
+    });
+    const answer = post(proxy.url, { prompt: ["x", "y", "wrong"] });
+    expect((await answer).status).toBe(400);
+    const failedMs = performance.now();
+    await d.aborted;
+    await expect.poll(() => proxy.pool.inFlight(), { interval: 5 }).toEqual({});
+    expect(performance.now() - failedMs).toBeLessThan(withinMs);
+  });
+
+  test("whose prefill failed asks no decode, and frees the one that it had chosen", async () => {
+    const { p, d, proxy } = await pair((_, response) => json(response, 503, {}));
+    const spare = await engine("d1", "decode", echoAnswer);
+    proxy.point([p, d, spare]);
+    expect((await post(proxy.url, { prompt: "x" })).status).toBe(502);
+    expect([d.seen.length + spare.seen.length, proxy.pool.inFlight()]).toEqual([0, {}]);
+  });
+});
