@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { ClientError } from "../client/client-error.ts";
+import { PdjobError, isClusterFault } from "../domain/errors.ts";
 import { defaultWorkingDir } from "../domain/names.ts";
 import type { Agent } from "../ray/agent.ts";
 import { withAgent, withClient, withConnection, withRay } from "./connection.ts";
@@ -42,10 +43,16 @@ export function addCleanup(program: Command): void {
           "Give a job's name, or --all for every job that no workflow looks after.",
         );
       await withAgent(flags, async (agent) => {
-        const jobs = await abandoned(job === undefined ? await jobsOn(agent) : [job], job, flags);
-        const found: Leftover[] = [];
-        for (const one of jobs) found.push(...(await sweep(agent, one, flags)));
+        if (job !== undefined && (await isRunning(job, flags))) throw new Exit(1, refusal(job));
+        const { found, problems } = await sweepEach(
+          job === undefined ? await jobsOn(agent) : [job],
+          {
+            isRunning: (one) => isRunning(one, flags),
+            sweep: (one) => sweep(agent, one, flags),
+          },
+        );
         report(found, flags);
+        if (problems.length > 0) throw new Exit(1, problems.join("\n"));
       });
     });
 }
@@ -53,21 +60,35 @@ export function addCleanup(program: Command): void {
 const jobsOn = async (agent: Agent): Promise<readonly string[]> =>
   (await agent.call("jobs", {})).jobs.map(({ job }) => job);
 
-/** The jobs among these that have no running workflow. One that was named and runs is refused. */
-async function abandoned(
-  jobs: readonly string[],
-  named: string | undefined,
-  flags: CleanupFlags,
-): Promise<readonly string[]> {
-  if (flags.force) return jobs;
-  return withClient(flags, async (client) => {
-    const running = await Promise.all(jobs.map((job) => client.isRunning(job)));
-    if (named !== undefined && running[0]) {
-      const text = `Job ${named} runs: its workflow looks after what it holds. End it with pdjob-client stop ${named}.`;
-      throw new Exit(1, text);
+const isRunning = async (job: string, flags: CleanupFlags): Promise<boolean> =>
+  !flags.force && (await withClient(flags, (client) => client.isRunning(job)));
+
+const refusal = (job: string): string =>
+  `Job ${job} runs: its workflow looks after what it holds. End it with pdjob-client stop ${job}.`;
+
+interface Means {
+  readonly isRunning: (job: string) => Promise<boolean>;
+  readonly sweep: (job: string) => Promise<readonly Leftover[]>;
+}
+
+/**
+ * What was swept of the jobs that have no running workflow, and whose sweep failed by what: of one that cannot be swept the
+ * others do not suffer. Each is asked for right before it is swept, since it may have been started during the minutes that
+ * those before it took. A cluster that does not answer ends it all.
+ */
+export async function sweepEach(jobs: readonly string[], { isRunning, sweep }: Means) {
+  const found: Leftover[] = [];
+  const problems: string[] = [];
+  for (const job of jobs) {
+    if (await isRunning(job)) continue;
+    try {
+      found.push(...(await sweep(job)));
+    } catch (error) {
+      if (!(error instanceof PdjobError) || isClusterFault(error)) throw error;
+      problems.push(`${job}: ${error.message}`);
     }
-    return jobs.filter((_, index) => running[index] !== true);
-  });
+  }
+  return { found, problems };
 }
 
 async function sweep(agent: Agent, job: string, flags: CleanupFlags): Promise<readonly Leftover[]> {
