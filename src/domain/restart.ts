@@ -38,9 +38,11 @@ function standstill(name: string, { spec, desired, view }: Standing): string | u
     spec.roles[role].numGpus,
   );
   const full = whyNoRoom(spec, wanted);
+  const servesAlone = role === "prefill" && spec.scheduler.degraded?.prefill === "decode-local";
+  const cost = servesAlone ? "decode replicas compute every prompt" : "no request is served";
   return (
     full &&
-    `${name} is the only ${role} replica, and ${full.why}: while it is replaced no request is served, from its drain of at most ${spec.drainS[role]} s until its successor has booted (timeout ${spec.timeoutS} s). Allow that (--allow-outage), or raise ${full.raise}.`
+    `${name} is the only ${role} replica, and ${full.why}: while it is replaced ${cost}, from its drain of at most ${spec.drainS[role]} s until its successor has booted (timeout ${spec.timeoutS} s). Allow that (--allow-outage), or raise ${full.raise}.`
   );
 }
 

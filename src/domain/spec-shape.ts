@@ -1,4 +1,5 @@
 import { replicasMax } from "./scale.ts";
+import { policies, withoutPrefill } from "./selection.ts";
 import type { JobSpec } from "./spec.ts";
 
 /*
@@ -91,12 +92,22 @@ const call = object({
   accept: list(whole(100, 599)),
 });
 
-const memberships: readonly unknown[] = ["builtin", "restart", "http", "file", "none"];
+const oneOf = (values: readonly string[]): Check =>
+  must(values.join(", "), (value) => values.some((one) => one === value));
+
+const selection = object({
+  prefill: oneOf(policies.prefill),
+  decode: oneOf(policies.decode),
+  prefixBytes: whole(1),
+  rampS: number,
+  silenceS: number,
+  ejectionS: number,
+});
 
 const scheduler = object({
   port: whole(1, 65_535),
   command: optional(list(text, 1)),
-  membership: must(memberships.join(", "), (value) => memberships.includes(value)),
+  membership: oneOf(["builtin", "restart", "http", "file", "none"]),
   http: optional(
     object({
       add: optional(perRole(call)),
@@ -105,6 +116,8 @@ const scheduler = object({
     }),
   ),
   file: optional(object({ path: text, content: anything })),
+  selection: optional(selection),
+  degraded: optional(object({ prefill: oneOf(withoutPrefill), decode: oneOf(["fail"]) })),
 });
 
 const role = object({

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { applyProblem, countsOf, withScaled } from "../../src/domain/apply.ts";
+import { defaultSelection } from "../../src/domain/selection.ts";
 import type { JobSpec, RoleSpec } from "../../src/domain/spec.ts";
 import { makeSpec } from "../support/spec.ts";
 
@@ -55,6 +56,7 @@ describe("a config is refused, before anything is touched", () => {
 
   const desired = { replicas: { prefill: 2, decode: 2 } };
   const { prefill, decode } = makeSpec().roles;
+  const builtin = { port: 8021, membership: "builtin" } as const;
   const request =
     'An apply request is {"spec":{…},"outage"?:true}, with a spec as pdjob-client makes it of a config';
 
@@ -90,8 +92,22 @@ describe("a config is refused, before anything is touched", () => {
       { ...makeSpec(), scheduler: { port: 1, membership: "gossip" } },
       "spec.scheduler.membership must be builtin, restart, http, file, none",
     ],
+    [
+      { ...makeSpec(), scheduler: { ...builtin, selection: { ...defaultSelection, rampS: null } } },
+      "spec.scheduler.selection.rampS must be a number that is not negative",
+    ],
+    [
+      { ...makeSpec(), scheduler: { ...builtin, degraded: { prefill: "wait", decode: "fail" } } },
+      "spec.scheduler.degraded.prefill must be fail, decode-local",
+    ],
   ])("nor is anything that is no spec: %j", (spec, expected) => {
     expect(applyProblem({ spec }, { spec: makeSpec(), desired })).toBe(`${request}: ${expected}.`);
+  });
+
+  test("one that says how members are chosen is", () => {
+    const degraded = { prefill: "decode-local", decode: "fail" } as const;
+    const spec = makeSpec({ scheduler: { ...builtin, selection: defaultSelection, degraded } });
+    expect(applyProblem({ spec }, { spec: makeSpec(), desired })).toBeUndefined();
   });
 
   test("nor is one that is too large to be kept with those that can be gone back to", () => {

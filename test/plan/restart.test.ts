@@ -142,6 +142,14 @@ describe("a restart of the only replica of a role", () => {
     );
   });
 
+  test("costs no answers where decode replicas compute prompts without a prefill", () => {
+    const degraded = { prefill: "decode-local", decode: "fail" } as const;
+    const scheduler = { port: 8021, membership: "builtin", degraded } as const;
+    expect(restartProblem({ replica: "prefill-0" }, standing({ numGpus: 5, scheduler }))).toContain(
+      ": while it is replaced decode replicas compute every prompt, from its drain",
+    );
+  });
+
   test("is granted with room, with the outage allowed, and when it does not serve anyway", () => {
     expect(restartProblem(decode, standing({ numGpus: 6 }))).toBeUndefined();
     const small = standing({ numGpus: 5 });
