@@ -1,6 +1,8 @@
 import { defaultWorkingDir } from "../domain/names.ts";
+import type { ProxyLimits } from "../domain/exposure.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
+import type { SelectionSpec } from "../domain/selection.ts";
 import { defaultProxyPort } from "../domain/spec.ts";
 import type {
   CallSpec,
@@ -70,14 +72,28 @@ function schedulerOf({ scheduler }: ConfigFile): SchedulerSpec {
 /** What the user says nothing of stays away, so that it changes no spec of a job that runs. */
 const builtinOf = (
   scheduler: ConfigFile["scheduler"],
-): Pick<SchedulerSpec, "selection" | "degraded"> => {
-  const { selection, degraded } = scheduler ?? {};
-  if (!selection) return degraded ? { degraded } : {};
-  const { prefill, decode, prefix_bytes: prefixBytes, ramp, silence, ejection } = selection;
-  const times = { rampS: ramp, silenceS: silence, ejectionS: ejection };
-  const chosen = { prefill, decode, prefixBytes, ...times };
-  return { selection: chosen, ...(degraded ? { degraded } : {}) };
+): Pick<SchedulerSpec, "selection" | "degraded" | "limits"> => {
+  const { selection, degraded, limits } = scheduler ?? {};
+  return {
+    ...(selection ? { selection: selectionOf(selection) } : {}),
+    ...(degraded ? { degraded } : {}),
+    ...(limits ? { limits: limitsOf(limits) } : {}),
+  };
 };
+
+type Scheduler = NonNullable<ConfigFile["scheduler"]>;
+
+function selectionOf(selection: NonNullable<Scheduler["selection"]>): SelectionSpec {
+  const { prefill, decode, prefix_bytes: prefixBytes, ramp, silence, ejection } = selection;
+  return { prefill, decode, prefixBytes, rampS: ramp, silenceS: silence, ejectionS: ejection };
+}
+
+const limitsOf = (limits: NonNullable<Scheduler["limits"]>): ProxyLimits => ({
+  bodyMibMax: limits.max_body_mib,
+  requestsMax: limits.max_requests,
+  waitingMax: limits.max_waiting,
+  waitS: limits.max_wait,
+});
 
 type Http = NonNullable<NonNullable<ConfigFile["scheduler"]>["http"]>;
 type File = NonNullable<NonNullable<ConfigFile["scheduler"]>["file"]>;

@@ -23,6 +23,12 @@ export const portSpanMax = 1024;
 export const prefixBytesMax = 1024 * 1024;
 /** An hour: of what the proxy does while it waits for the orchestrator to notice. */
 export const selectionMaxS = 60 * 60;
+/** MiB of a request's body, which the proxy holds in memory whole. */
+export const bodyMibMax = 1024;
+/** Of the proxy, at once: each is a connection of its own. */
+export const requestsMax = 65_536;
+/** Clients and what is between give up sooner. */
+export const waitMaxS = 10 * 60;
 
 const daySeconds = 24 * 60 * 60;
 export const healthIntervalMaxS = 60;

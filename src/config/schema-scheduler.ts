@@ -8,6 +8,7 @@ import {
 import { defaultProxyPort } from "../domain/spec.ts";
 import { mapping, mustBe, mustRead, seconds, text, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
+import { exposure } from "./schema-exposure.ts";
 
 /* The part of a job's file that is about the proxy; see `schema.ts`. */
 
@@ -196,6 +197,7 @@ export const scheduler = z
       file,
       selection,
       degraded,
+      ...exposure,
     },
     mapping,
   )

@@ -118,6 +118,9 @@ const scheduler = object({
   file: optional(object({ path: text, content: anything })),
   selection: optional(selection),
   degraded: optional(object({ prefill: oneOf(withoutPrefill), decode: oneOf(["fail"]) })),
+  limits: optional(
+    object({ bodyMibMax: whole(1), requestsMax: whole(1), waitingMax: whole(0), waitS: number }),
+  ),
 });
 
 const role = object({

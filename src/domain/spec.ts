@@ -1,3 +1,4 @@
+import type { ProxyLimits } from "./exposure.ts";
 import type { Role } from "./role.ts";
 import type { DegradedSpec, SelectionSpec } from "./selection.ts";
 
@@ -83,6 +84,8 @@ export interface SchedulerSpec {
   readonly selection?: SelectionSpec;
   /** The same; absent = `defaultDegraded`. */
   readonly degraded?: DegradedSpec;
+  /** Of the built-in proxy. Absent = `defaultProxyLimits`. */
+  readonly limits?: ProxyLimits;
 }
 
 /** The largest restart budget: the time of each replacement is remembered. */

@@ -3,10 +3,10 @@ import type { Server } from "node:http";
 import { parseArgs } from "node:util";
 import { createAdminServer } from "./admin.ts";
 import { createLegs } from "./legs.ts";
+import { limitFlags, readLimits } from "./limits.ts";
 import { createPool } from "./membership.ts";
 import { createProxyMetrics } from "./metrics.ts";
 import { readSelection, selectionFlags } from "./selection.ts";
-import type { Selection } from "./selection.ts";
 import { createProxyServer } from "./server.ts";
 
 /** Between the last error events and the SIGKILL of a guard that gives us just as long. */
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     "hand-over": { type: "string", default: "params" },
     "drain-timeout": { type: "string", default: "30" },
     ...selectionFlags,
+    ...limitFlags,
   },
 });
 
@@ -34,10 +35,11 @@ if (handOver !== "params" && handOver !== "store") {
   log(`--hand-over is params or store, not ${handOver}`);
   process.exit(2);
 }
-const pool = createPool({ selection: selectionOrExit() });
+const limits = orExit(() => readLimits(values));
+const pool = createPool({ selection: orExit(() => readSelection(values)) });
 const legs = createLegs();
 const metrics = createProxyMetrics(pool);
-const clients = createProxyServer({ pool, legs, metrics, handOver, log });
+const clients = createProxyServer({ pool, legs, metrics, handOver, log, limits });
 const admin = createAdminServer({ pool, metrics, clients, open, log });
 const socket = process.env["PDJOB_ADMIN_SOCKET"];
 /** A socket that listens already, and outlives this process: who comes before we accept waits. */
@@ -51,9 +53,9 @@ if (socket === undefined) {
 process.once("SIGTERM", shutDown);
 process.once("SIGINT", shutDown);
 
-function selectionOrExit(): Selection {
+function orExit<T>(read: () => T): T {
   try {
-    return readSelection(values);
+    return read();
   } catch (error) {
     log((error as Error).message);
     process.exit(2);

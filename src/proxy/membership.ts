@@ -15,6 +15,8 @@ export interface Pool extends Accounts, Omit<Doubts, "keep"> {
   current(): Membership;
   /** Takes over a newer membership. `stale` = older than the current one, or of the same number with other members. */
   replace(next: Membership): "accepted" | "stale";
+  /** Calls back after each change of the members. */
+  onChange(listener: () => void): void;
   members(role: Role): readonly Member[];
   /** Is there a prefill with a decode that it may hand KV to? */
   hasPair(): boolean;
@@ -37,6 +39,7 @@ export function createPool({
   /** By name. Those of the first membership have served before, behind another proxy, or all begin together. */
   const joinedMs = new Map<string, number>();
   const accounts = createAccounts(nowMs);
+  const listeners: (() => void)[] = [];
   const doubts = createDoubts({ selection, nowMs, progress: accounts.progress });
 
   const members = (role: Role): readonly Member[] =>
@@ -56,6 +59,7 @@ export function createPool({
     for (const name of joinedMs.keys()) if (!names.has(name)) joinedMs.delete(name);
     accounts.keep(names);
     doubts.keep(names);
+    if (!same) for (const listener of listeners) listener();
     return "accepted";
   }
 
@@ -68,6 +72,7 @@ export function createPool({
     selection,
     current: () => membership,
     replace,
+    onChange: (listener) => void listeners.push(listener),
     members,
     hasPair,
     isDegraded: () =>

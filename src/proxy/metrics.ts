@@ -1,5 +1,6 @@
 import type { Pool } from "./membership.ts";
 import type { Alone } from "./prompts.ts";
+import type { WaitEnd } from "./waiting.ts";
 
 export type Outcome =
   | "served"
@@ -29,6 +30,7 @@ export function createProxyMetrics(pool: Pool) {
   const legs = { prefill: emptyHistogram(), decode: emptyHistogram() };
   const alone = new Map<Alone, number>();
   const silent = new Map<Silent, number>();
+  const waits = countWaits();
   let retries = 0;
   let broken = 0;
 
@@ -40,6 +42,7 @@ export function createProxyMetrics(pool: Pool) {
       ...family("without_prefill_total", "counter", "reason", alone),
       ...family("silent_failures_total", "counter", "what", silent),
       ...poolLines(pool),
+      ...waits.render(),
       "# TYPE pdjob_proxy_leg_seconds histogram",
       ...(["prefill", "decode"] as const).flatMap((role) => renderHistogram(role, legs[role])),
       "",
@@ -53,6 +56,8 @@ export function createProxyMetrics(pool: Pool) {
     silent: (what: Silent) => void silent.set(what, (silent.get(what) ?? 0) + 1),
     retried: () => void (retries += 1),
     broke: () => void (broken += 1),
+    watchWaiting: waits.watch,
+    waited: waits.waited,
     /** Starts a leg's clock; the returned function stops it. */
     leg(role: "prefill" | "decode") {
       const startedMs = performance.now();
@@ -113,6 +118,26 @@ function family(
 }
 
 export type ProxyMetrics = ReturnType<typeof createProxyMetrics>;
+
+function countWaits() {
+  const ends = new Map<WaitEnd, number>();
+  let waitedS = 0;
+  let countNow = (): number => 0;
+  return {
+    /** `count` tells how many requests wait for a pair. */
+    watch: (count: () => number) => void (countNow = count),
+    /** A wait for a pair is over. */
+    waited(end: WaitEnd, seconds: number): void {
+      ends.set(end, (ends.get(end) ?? 0) + 1);
+      waitedS += seconds;
+    },
+    render: (): readonly string[] => [
+      ...family("waiting", "gauge", countNow()),
+      ...family("waits_total", "counter", "end", ends),
+      ...family("wait_seconds_total", "counter", waitedS),
+    ],
+  };
+}
 
 interface Histogram {
   readonly counts: number[];

@@ -10,6 +10,7 @@ import { chooseWay } from "./pair.ts";
 import type { Pair } from "./pair.ts";
 import { attemptsMax, judge } from "./retry.ts";
 import type { Verdict } from "./retry.ts";
+import type { WaitEnd, Waiting } from "./waiting.ts";
 
 export interface RelaySetup {
   readonly pool: Pool;
@@ -43,7 +44,7 @@ interface Progress {
 }
 
 /** An answer or a stream for one request, from the first pair that gives one. */
-export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup) {
+export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup, waiting: Waiting) {
   const attempt = createAttempts({ pool, legs, metrics, handOver });
   const { policy, prefixBytes } = pool.selection;
 
@@ -52,11 +53,16 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
     const tokens = estimateOf(task.body);
     const prefixHash =
       policy.prefill === "prefix-affinity" ? prefixHashOf(task.body, prefixBytes) : undefined;
+    const wait = waiting.forRequest(task.gone);
     for (;;) {
       const wish = { withPrefill, tokens, prefixHash, random: Math.random };
       const isLastTry = progress.count === attemptsMax - 1;
       const pair = chooseWay(pool, { ...progress, ...wish }, { isLastTry });
-      if (!pair) return noPair(progress);
+      if (!pair) {
+        const end = progress.decode === undefined ? await wait() : "late";
+        if (end === "ready") continue;
+        return end === "gone" ? { kind: "gone" } : noPair(progress, end);
+      }
       progress.count += 1;
       // Engines key KV by the request's id: what an earlier try left behind must not be taken for this one's.
       const requestId =
@@ -82,14 +88,14 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
     }
   };
 
-  function noPair({ decode }: Progress): Refusal {
+  function noPair({ decode }: Progress, end: keyof typeof unserved): Refusal {
     if (decode !== undefined) return refusalOf("withheld", { why: `${decode} left` });
     return {
       kind: "refused",
       outcome: "no_member",
       status: 503,
       type: "ServiceUnavailableError",
-      message: missingRoles(pool),
+      message: `${missingRoles(pool)}${unserved[end]}`,
     };
   }
 
@@ -100,6 +106,13 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup)
     else if (prefill) pool.keepApart(prefill.name, decode.name);
   }
 }
+
+/** How the wait for a pair ended, for people. */
+const unserved = {
+  late: "",
+  full: " Too many other requests wait for it already.",
+  closed: " This proxy waits for nobody any more: ask again.",
+} as const satisfies Readonly<Record<Exclude<WaitEnd, "ready" | "gone">, string>>;
 
 const refusals = {
   exhausted: {

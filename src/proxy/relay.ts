@@ -10,6 +10,7 @@ import { wayOf } from "./prompts.ts";
 import { refuse } from "./refuse.ts";
 import { createSplit } from "./split.ts";
 import { passOn } from "./stream.ts";
+import type { Waiting } from "./waiting.ts";
 
 /** On an answer whose prompt a decode engine computed, because there was no prefill engine to ask. */
 const degradedHeader = "x-pdjob-degraded";
@@ -26,9 +27,9 @@ export interface Received {
 }
 
 /** Serves completions: prefill leg, then decode leg streamed through as bytes. */
-export function createRelay(setup: RelaySetup) {
+export function createRelay(setup: RelaySetup, waiting: Waiting) {
   const { pool, legs, metrics, handOver, log } = setup;
-  const obtain = createObtain(setup);
+  const obtain = createObtain(setup, waiting);
   const obtainSplit = createSplit(obtain);
   const running = new Set<AbortController>();
 

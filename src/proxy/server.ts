@@ -13,6 +13,7 @@ import { createRelay } from "./relay.ts";
 import { routeOf, servedPaths } from "./routes.ts";
 import type { Route } from "./routes.ts";
 import { unfitOf } from "./unfit.ts";
+import { createWaiting } from "./waiting.ts";
 
 export interface ServerSetup extends RelaySetup {
   readonly limits?: ServerLimits;
@@ -34,7 +35,8 @@ interface Asked {
 /** The clients' side: two OpenAI endpoints, models, health and metrics. Everything else is 404. */
 export function createProxyServer(setup: ServerSetup): ProxyServer {
   const { pool, legs, metrics, limits = defaultServerLimits } = setup;
-  const { relay, cut } = createRelay(setup);
+  const waiting = createWaiting(limits.waiting, setup);
+  const { relay, cut } = createRelay(setup, waiting);
   let active = 0;
   let stopping = false;
   const isFull = (): boolean => active >= limits.concurrentMax;
@@ -120,10 +122,15 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   const { server, retire, leaving, stop } = createConnections(limits, serve);
   return {
     server,
-    retire,
+    retire: () => {
+      // Members that come are told to its successor: whoever waits here is better off there.
+      waiting.close();
+      retire();
+    },
     leaving,
     stop: (graceMs) => {
       stopping = true;
+      waiting.close();
       return stop(graceMs, cut);
     },
   };

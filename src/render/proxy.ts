@@ -1,5 +1,6 @@
 import type { ProxyCommand } from "../domain/action.ts";
 import { handOverBy } from "../domain/connectors/children.ts";
+import { defaultProxyLimits } from "../domain/exposure.ts";
 import { PdjobError } from "../domain/errors.ts";
 import type { Member } from "../domain/observed.ts";
 import {
@@ -29,6 +30,7 @@ export function renderProxy(spec: JobSpec, members: readonly Member[]): ProxyCom
     // What its guard gives it, so that it is not killed while it still drains.
     argv.push("--drain-timeout", String(spec.stopGraceS));
     argv.push(...handOverWords(spec), ...selectionWords(spec.scheduler));
+    argv.push(...limitWords(spec.scheduler));
     return { builtin: true, argv, members };
   }
   const argv = command.flatMap((word) =>
@@ -65,6 +67,20 @@ function selectionWords({ selection = defaultSelection, degraded }: SchedulerSpe
   return degraded?.prefill === "decode-local"
     ? [...words, "--without-prefill", "decode-local"]
     : words;
+}
+
+/** The same of its limits. */
+function limitWords({ limits = defaultProxyLimits }: SchedulerSpec): string[] {
+  const flags = {
+    bodyMibMax: "--max-body-mib",
+    requestsMax: "--max-requests",
+    waitingMax: "--max-waiting",
+    waitS: "--max-wait",
+  } as const satisfies Record<keyof typeof limits, string>;
+  return Object.entries(flags).flatMap(([key, flag]) => {
+    const value = limits[key as keyof typeof flags];
+    return value === defaultProxyLimits[key as keyof typeof flags] ? [] : [flag, String(value)];
+  });
 }
 
 /** `$PREFILL_URLS` alone becomes a text for each member, and so does what holds `$PREFILL_URL`; any other stays one. */

@@ -94,7 +94,7 @@ export const schedulerCases: readonly Case[] = [
       "job.yaml:3:50 scheduler.selection.decode: must be least-loaded or power-of-two, not text.",
       "job.yaml:3:73 scheduler.selection.ramp: must be a whole number of seconds from 0 to 3600, not -1.",
       "job.yaml:3:87 scheduler.selection.ejection: must be a whole number of seconds from 1 to 3600, not 0.",
-      "job.yaml:3:90 scheduler.selection.silences: is not a key here. Did you mean silence?",
+      "job.yaml:3:90 scheduler.selection.silences: is not a known key. Did you mean silence?",
     ],
   },
   {
@@ -124,6 +124,25 @@ export const schedulerCases: readonly Case[] = [
     }),
     messages: [
       "job.yaml:3:33 scheduler.degraded.prefill: is decode-local, but it is not known that decode engines of Mine compute a prompt that they get no KV for: write fail, or leave it out.",
+    ],
+  },
+  {
+    name: "limits out of their bounds",
+    text: job({
+      3: "scheduler: {limits: {max_body_mib: 0, max_requests: 65537, max_waiting: 1.5, max_wait: 10m}}",
+    }),
+    messages: [
+      "job.yaml:3:36 scheduler.limits.max_body_mib: must be a whole number from 1 to 1024, not 0.",
+      "job.yaml:3:53 scheduler.limits.max_requests: must be a whole number from 1 to 65536, not 65537.",
+      "job.yaml:3:73 scheduler.limits.max_waiting: must be a whole number from 0 to 65536, not 1.5.",
+      "job.yaml:3:88 scheduler.limits.max_wait: must be a whole number of seconds from 0 to 600, not text.",
+    ],
+  },
+  {
+    name: "limits of a proxy that is not ours",
+    text: job({ 3: "scheduler: {command: 'proxy {PORT}', limits: {}}" }),
+    messages: [
+      "job.yaml:3:38 scheduler.limits: is for the built-in proxy, but scheduler.command starts another: remove one of the two.",
     ],
   },
 ];

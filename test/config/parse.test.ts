@@ -90,6 +90,11 @@ test("every optional key reaches the spec", () => {
   });
 });
 
+test("limits of the proxy are in the spec once one of them is given", () => {
+  const { scheduler } = specOf(job({ 3: "scheduler: {limits: {max_requests: 7}}" }));
+  expect(scheduler.limits).toEqual({ bodyMibMax: 64, requestsMax: 7, waitingMax: 1024, waitS: 30 });
+});
+
 test("a spec is plain JSON: it travels through Temporal", () => {
   const spec = specOf(job({ 6: "  params: {model: m, a: [1, {b: null}], c: 1.5, d: true}" }));
   expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);

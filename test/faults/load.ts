@@ -10,7 +10,7 @@ const tokens = 30;
 /** A lane that cannot reach anything tries again after this long. */
 const pauseMs = 200;
 /**
- * A connection that idles is closed by the proxy after 5 s. A client that has no processor time at that very moment may send
+ * A connection that idles is closed by a retired proxy after 5 s. A client that has no processor time at that very moment may send
  * its next request on it, and that is nobody's fault: so ours gives up such connections much sooner.
  */
 const idleMs = 1_000;

@@ -44,6 +44,19 @@ test("a change is named as the config names it, with what it was and what it is 
   expect(changesBetween(after, after)).toEqual([]);
 });
 
+test("limits of the proxy are named as in the config, and start it anew", () => {
+  const limits = { bodyMibMax: 64, requestsMax: 5, waitingMax: 1, waitS: 30 };
+  const { scheduler } = makeSpec();
+  const [before, after] = [makeSpec(), makeSpec({ scheduler: { ...scheduler, limits } })];
+  expect(changesBetween(before, after).map(({ path }) => path)).toEqual(
+    ["max_body_mib", "max_requests", "max_waiting", "max_wait"].map(
+      (key) => `scheduler.limits.${key}`,
+    ),
+  );
+  const running = { prefill: 2, decode: 2 };
+  expect(consequencesOf(before, after, running)).toEqual(["the proxy is started anew"]);
+});
+
 const revised = (prefill: string, decode: string, counts = 2, more = {}): JobSpec =>
   makeSpec({
     prefill: { replicas: counts, revision: prefill, kvRevision: prefill },

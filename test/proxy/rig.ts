@@ -85,7 +85,8 @@ export async function startProxy(
   const setup = { pool, legs, metrics, handOver, log };
   const { server, stop } = createProxyServer({
     ...setup,
-    limits: { ...defaultServerLimits, ...limits },
+    // Whoever finds nobody is told so at once, unless a test is about waiting.
+    limits: { ...defaultServerLimits, waiting: { countMax: 0, waitMs: 0 }, ...limits },
   });
   const url = await listen(server);
   let generation = 0;

@@ -1,0 +1,201 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { afterEach, describe, expect, test } from "vitest";
+import { defaultProxyLimits } from "../../src/domain/exposure.ts";
+import type { ProxyLimits } from "../../src/domain/exposure.ts";
+import { defaultServerLimits, limitFlags, readLimits } from "../../src/proxy/limits.ts";
+import type { ServerLimits } from "../../src/proxy/limits.ts";
+import { createPool } from "../../src/proxy/membership.ts";
+import { createProxyMetrics } from "../../src/proxy/metrics.ts";
+import { createWaiting, whyNotWait } from "../../src/proxy/waiting.ts";
+import { renderProxy } from "../../src/render/proxy.ts";
+import { makeSpec } from "../support/spec.ts";
+import { rawTo } from "./raw.ts";
+import { createScene, echoAnswer, messageOf, metricsOf, post, prefillAnswer } from "./rig.ts";
+
+const { pair, engine, stop } = createScene();
+afterEach(stop);
+
+test.each([
+  [{ count: 0, leftMs: 1, isClosed: false }, undefined],
+  [{ count: 1, leftMs: 1, isClosed: false }, undefined],
+  [{ count: 2, leftMs: 1, isClosed: false }, "full"],
+  [{ count: 2, leftMs: 0, isClosed: false }, "late"],
+  [{ count: 2, leftMs: 0, isClosed: true }, "closed"],
+] as const)("with room for 2, %o does not wait because: %s", (state, why) => {
+  expect(whyNotWait({ countMax: 2, waitMs: 5 }, state)).toBe(why);
+});
+
+describe("the program's limits", () => {
+  const builtin = { port: 8021, membership: "builtin" } as const;
+  const wordsOf = (limits: ProxyLimits) =>
+    renderProxy(makeSpec({ scheduler: { ...builtin, limits } }), []).argv.slice(8);
+  const read = (args: readonly string[]): ServerLimits =>
+    readLimits(parseArgs({ args: [...args], options: limitFlags }).values);
+
+  test("are those of the config, and take no words where they are the default", () => {
+    expect(wordsOf(defaultProxyLimits)).toEqual([]);
+    expect(read([])).toEqual(defaultServerLimits);
+    const { bodyMibMax, requestsMax, waitingMax, waitS } = defaultProxyLimits;
+    expect(read([])).toMatchObject({
+      bodyBytesMax: bodyMibMax * 1024 * 1024,
+      concurrentMax: requestsMax,
+      waiting: { countMax: waitingMax, waitMs: waitS * 1_000 },
+    });
+  });
+
+  test("are what the config says", () => {
+    const words = wordsOf({ bodyMibMax: 2, requestsMax: 3, waitingMax: 0, waitS: 4 });
+    expect(read(words)).toEqual({
+      ...defaultServerLimits,
+      bodyBytesMax: 2_097_152,
+      concurrentMax: 3,
+      waiting: { countMax: 0, waitMs: 4_000 },
+    });
+  });
+
+  test("are numbers", () => {
+    expect(() => read(["--max-wait", "1e3"])).toThrow("--max-wait is a whole number, not 1e3");
+  });
+});
+
+describe("requests that wait", () => {
+  const scene = (countMax: number, waitMs: number) => {
+    const pool = createPool();
+    const metrics = createProxyMetrics(pool);
+    return { pool, metrics, waiting: createWaiting({ countMax, waitMs }, { pool, metrics }) };
+  };
+  const member = (name: string) => ({ name, role: "decode" as const, url: "http://h:1" });
+  const { signal } = new AbortController();
+
+  test("go on in the order in which they came, at each change of the members", async () => {
+    const { pool, waiting } = scene(10, 60_000);
+    const went: string[] = [];
+    const go = async (name: string) => {
+      const wait = waiting.forRequest(signal);
+      // Nobody is for them yet at the first change.
+      for (const time of ["first", "second"]) went.push(`${name} ${time} ${await wait()}`);
+    };
+    const all = ["a", "b", "c"].map(go);
+    pool.replace({ generation: 1, members: [member("d0")] });
+    await sleep(1);
+    pool.replace({ generation: 2, members: [member("d0")] }); // The same: no change.
+    await sleep(1);
+    expect(went).toEqual(["a first ready", "b first ready", "c first ready"]);
+    pool.replace({ generation: 3, members: [] });
+    await Promise.all(all);
+    expect(went.slice(3)).toEqual(["a second ready", "b second ready", "c second ready"]);
+  });
+
+  test("have one time for all their waits", async () => {
+    const { pool, waiting } = scene(1, 80);
+    const wait = waiting.forRequest(signal);
+    const first = wait();
+    await sleep(50);
+    pool.replace({ generation: 1, members: [member("d0")] });
+    expect(await first).toBe("ready");
+    const startedMs = performance.now();
+    expect(await wait()).toBe("late");
+    expect(performance.now() - startedMs).toBeLessThan(75);
+    expect(await wait()).toBe("late");
+  });
+
+  test("leave room when their client leaves", async () => {
+    const { waiting, metrics } = scene(1, 60_000);
+    const client = new AbortController();
+    const left = waiting.forRequest(client.signal)();
+    expect(await waiting.forRequest(signal)()).toBe("full");
+    client.abort();
+    expect(await left).toBe("gone");
+    const next = waiting.forRequest(signal)();
+    expect(metrics.render()).toContain("pdjob_proxy_waiting 1\n");
+    waiting.close();
+    expect([await next, await waiting.forRequest(signal)()]).toEqual(["closed", "closed"]);
+    expect(metrics.render()).toContain(
+      [
+        "pdjob_proxy_waiting 0",
+        "# TYPE pdjob_proxy_waits_total counter",
+        'pdjob_proxy_waits_total{end="full"} 1',
+        'pdjob_proxy_waits_total{end="gone"} 1',
+        'pdjob_proxy_waits_total{end="closed"} 2',
+      ].join("\n"),
+    );
+  });
+});
+
+describe("a proxy without a pair", () => {
+  const waiting = { countMax: 2, waitMs: 60_000 };
+  const nobody = "No decode replica is ready (1 prefill, 0 decode). See pdjob-client status.";
+  const poor = async (limits = waiting) => {
+    const { p, d, proxy } = await pair(prefillAnswer(), echoAnswer, {
+      server: { waiting: limits },
+    });
+    proxy.point([p]);
+    const waits = async (count: number) =>
+      expect.poll(() => metricsOf(proxy.url)).toContain(`pdjob_proxy_waiting ${count}\n`);
+    return { p, d, proxy, waits };
+  };
+
+  test("serves those that wait once there is one, several prompts of one request, too", async () => {
+    const { p, d, proxy, waits } = await poor();
+    const asked = [post(proxy.url, { prompt: "a" }), post(proxy.url, { prompt: ["b"] })];
+    await waits(2);
+    const other = await engine("p1", "prefill", prefillAnswer());
+    proxy.point([p, other]); // No decode yet.
+    await waits(2);
+    proxy.point([p, d]);
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200]);
+    await waits(0);
+    expect(d.seen).toHaveLength(2);
+  });
+
+  test("refuses one more than may wait, and says when to come back", async () => {
+    const { d, p, proxy, waits } = await poor();
+    const asked = [1, 2].map(() => post(proxy.url, { prompt: "x" }));
+    await waits(2);
+    const refused = await post(proxy.url, { prompt: "x" });
+    expect([refused.status, refused.headers["retry-after"], messageOf(refused)]).toEqual([
+      503,
+      "1",
+      `${nobody} Too many other requests wait for it already.`,
+    ]);
+    proxy.point([p, d]);
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200]);
+  });
+
+  test("refuses whoever has waited for its time", async () => {
+    const { proxy } = await poor({ countMax: 2, waitMs: 50 });
+    const refused = await post(proxy.url, { prompt: "x" });
+    expect([refused.status, refused.headers["retry-after"], messageOf(refused)]).toEqual([
+      503,
+      "1",
+      nobody,
+    ]);
+    expect(proxy.metrics.totals()).toMatchObject({ no_member: 1 });
+  });
+
+  test("forgets clients that leave", async () => {
+    const { proxy, waits } = await poor();
+    const client = rawTo(proxy.url);
+    client.socket.write(
+      'POST /v1/completions HTTP/1.1\r\nHost: p\r\nContent-Length: 14\r\n\r\n{"prompt":"x"}',
+    );
+    await waits(1);
+    client.socket.destroy();
+    await waits(0);
+    expect(proxy.metrics.totals()).toMatchObject({ client_gone: 1 });
+  });
+
+  test("that stops lets nobody wait", async () => {
+    const { proxy, waits } = await poor();
+    const asked = post(proxy.url, { prompt: "x" });
+    await waits(1);
+    const stopped = proxy.shutDown(60_000);
+    const refused = await asked;
+    expect([refused.status, messageOf(refused)]).toEqual([
+      503,
+      `${nobody} This proxy waits for nobody any more: ask again.`,
+    ]);
+    await stopped;
+  });
+});
