@@ -1,4 +1,5 @@
 import { cancellationSignal, sleep } from "@temporalio/activity";
+import { lostForMs } from "../plan/condemn.ts";
 import type { Agent } from "../ray/agent.ts";
 
 /** Each look is a request to the engine's /metrics. */
@@ -22,10 +23,14 @@ export async function untilQuiet(
   { quietS, nowMs, endMs }: Quiet,
 ): Promise<{ readonly left: number }> {
   let quietSinceMs: number | undefined;
+  let lostSinceMs: number | undefined;
   for (;;) {
     const signal = cancellationSignal();
     const { state } = await agent.call("replicaStatus", { name }, { signal });
-    if (state !== "healthy") return { left: 0 };
+    lostSinceMs = state === "lost" ? (lostSinceMs ?? nowMs()) : undefined;
+    // A node that is busy for a moment may be so with its streams.
+    const isSilent = lostSinceMs !== undefined && nowMs() - lostSinceMs < lostForMs;
+    if (state !== "healthy" && !isSilent) return { left: 0 };
     const { requests } = await agent.call("engineLoad", { name }, { signal });
     const lookedMs = nowMs();
     quietSinceMs = requests === 0 ? (quietSinceMs ?? lookedMs) : undefined;

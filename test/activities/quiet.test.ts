@@ -49,3 +49,11 @@ test.each(["exited", "absent", "unhealthy"])(
     expect(await wait([5, state], 60)).toEqual({ left: 0, looks: 2 });
   },
 );
+
+test("one whose actor does not answer for a moment may have its streams still", async () => {
+  expect(await wait([5, "lost", 5, "exited"], 60)).toEqual({ left: 0, looks: 4 });
+});
+
+test("one whose actor stays silent is gone, long before the deadline", async () => {
+  expect((await wait([5, "lost"], 60)).left).toBe(0);
+});
