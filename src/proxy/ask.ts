@@ -2,9 +2,10 @@ import type { Member } from "../domain/observed.ts";
 import type { Role } from "../domain/role.ts";
 import { isAborted } from "./body.ts";
 import { createFailures } from "./failures.ts";
-import { readAll, readerOf } from "./legs.ts";
+import { silence } from "./legs.ts";
 import type { Leg, Legs } from "./legs.ts";
 import type { Visit } from "./accounts.ts";
+import type { AnswerBody, Arrival } from "./answer.ts";
 import type { ProxyMetrics } from "./metrics.ts";
 import { readOpening } from "./opening.ts";
 import { failed } from "./outcome.ts";
@@ -33,10 +34,8 @@ export function createAsk(legs: Legs, metrics: Pick<ProxyMetrics, "silent">) {
     question: Question,
   ): Promise<WholeAnswer | OpenStream | FailedAttempt> {
     const { member, role, body, timeoutMs } = question;
-    const request = { member, path, headers, requestId, body, signal: gone };
-    const leg = await legs
-      .send({ ...request, headersTimeoutMs: timeoutMs })
-      .catch((error: Error) => error);
+    const request = { member, path, headers, requestId, body, gone };
+    const leg = await legs.send({ ...request, headersTimeoutMs: timeoutMs });
     if (leg instanceof Error) return broken(member, role, leg);
     const isStream = String(leg.headers["content-type"]).startsWith("text/event-stream");
     return isStream && leg.status < 500 ? openStream(question, leg) : readWhole(member, role, leg);
@@ -52,7 +51,7 @@ export function createAsk(legs: Legs, metrics: Pick<ProxyMetrics, "silent">) {
     role: Role,
     { status, headers, body }: Leg,
   ): Promise<WholeAnswer | FailedAttempt> {
-    const bytes = await readAll(body);
+    const bytes = await body.whole();
     if (bytes instanceof Error) return broken(member, role, bytes);
     if (status >= 500) return answeredError(member, role, { status, text: bytes.toString("utf8") });
     if (status === 200 && isAborted(bytes)) return aborted(member, role);
@@ -64,23 +63,34 @@ export function createAsk(legs: Legs, metrics: Pick<ProxyMetrics, "silent">) {
     { member, role, visit }: Question,
     { status, headers, body }: Leg,
   ): Promise<OpenStream | FailedAttempt> {
-    const read = readerOf(body, visit);
     const untilMs = performance.now() + legs.limits.firstEventTimeoutMs;
     let opening: Buffer = Buffer.alloc(0);
     for (;;) {
-      const piece = await read(Math.max(0, untilMs - performance.now()));
+      const piece = await nextWithin(Math.max(0, untilMs - performance.now()), body, visit);
       if (piece instanceof Error) return broken(member, role, piece);
       if (piece === undefined && opening.length === 0)
         return broken(member, role, new Error("it ended the stream before its first byte"));
       opening = piece ? Buffer.concat([opening, piece]) : opening;
       const says = readOpening(opening.toString("utf8"));
-      if (says.kind === "begun" || piece === undefined || opening.length > openingMax)
-        return { kind: "stream", member, status, headers, opening, read, leave: () => undefined };
+      if (says.kind === "begun" || piece === undefined || opening.length > openingMax) {
+        const leave = () => undefined;
+        return { kind: "stream", member, visit, status, headers, opening, body, leave };
+      }
       if (says.kind === "undecided") continue;
-      body.destroy();
+      body.destroy(new Error(says.kind));
       return says.kind === "aborted"
         ? aborted(member, role)
         : answeredError(member, role, { status: says.status, text: says.message });
     }
   }
+}
+
+async function nextWithin(timeoutMs: number, body: AnswerBody, visit: Visit): Promise<Arrival> {
+  visit.asked();
+  const timer = setTimeout(() => body.destroy(silence(timeoutMs)), timeoutMs);
+  const arrival = await body.next();
+  clearTimeout(timer);
+  if (arrival instanceof Error) visit.gaveUp();
+  else visit.came();
+  return arrival;
 }

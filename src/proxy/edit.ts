@@ -5,16 +5,29 @@ export type Changes = Readonly<Record<string, Buffer | undefined>>;
 
 /** The object with other values for some keys. Whatever is not named is copied byte for byte; a key that came twice goes twice. */
 export function edit({ bytes, members }: JsonObject, changes: Changes): Buffer {
-  const kept = members.filter(({ key }) => !Object.hasOwn(changes, key));
-  const added = Object.entries(changes).flatMap(([key, value]) =>
-    value === undefined ? [] : [Buffer.concat([nameOf(key), value])],
-  );
-  const parts = [...kept.map(({ whole }) => bytes.subarray(whole.from, whole.to)), ...added];
-  return Buffer.concat([
-    brace,
-    ...parts.flatMap((part, index) => (index === 0 ? [part] : [comma, part])),
-    closingBrace,
-  ]);
+  const parts: Buffer[] = [brace];
+  const add = (...added: readonly Buffer[]): void => {
+    if (parts.length > 1) parts.push(comma);
+    parts.push(...added);
+  };
+  // Neighbours that are kept go together, with the comma between them.
+  let run: { from: number; to: number } | undefined;
+  for (const { key, whole } of members) {
+    const isKept = !Object.hasOwn(changes, key);
+    if (isKept && run) run.to = whole.to;
+    else if (isKept) run = { from: whole.from, to: whole.to };
+    else if (run) {
+      add(bytes.subarray(run.from, run.to));
+      run = undefined;
+    }
+  }
+  if (run) add(bytes.subarray(run.from, run.to));
+  for (const key of Object.keys(changes)) {
+    const value = changes[key];
+    if (value !== undefined) add(nameOf(key), value);
+  }
+  parts.push(closingBrace);
+  return Buffer.concat(parts);
 }
 
 /** JSON text of a small value. */
@@ -32,7 +45,17 @@ export function valueOf(object: JsonObject, key: string): unknown {
   return text && (JSON.parse(text.toString("utf8")) as unknown);
 }
 
-const nameOf = (key: string): Buffer => Buffer.from(`${JSON.stringify(key)}:`);
+/** Those that the proxy changes: a handful. */
+const names = new Map<string, Buffer>();
+
+function nameOf(key: string): Buffer {
+  const known = names.get(key);
+  if (known) return known;
+  const name = Buffer.from(`${JSON.stringify(key)}:`);
+  names.set(key, name);
+  return name;
+}
+
 const brace = Buffer.from("{");
 const closingBrace = Buffer.from("}");
 const comma = Buffer.from(",");

@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { endOfPlain } from "./plain.ts";
 
 /*
  * Where things are in a JSON text, without making objects of it. A prompt may be megabytes: it is read once, checked as
@@ -36,7 +37,6 @@ const backslash = 0x5c;
 const closeList = 0x5d;
 const openObject = 0x7b;
 const closeObject = 0x7d;
-const controlMax = 0x1f;
 
 const byteSet = (characters: string): Uint8Array => {
   const set = new Uint8Array(256);
@@ -90,7 +90,7 @@ function scanMembers(bytes: Buffer, start: number, found: JsonMember[]): number 
   if (bytes[at] === closeObject) return at + 1;
   for (;;) {
     const keyEnd = endOfString(bytes, at);
-    const key = JSON.parse(bytes.toString("utf8", at, keyEnd)) as string;
+    const key = stringOf(bytes, at, keyEnd);
     const from = skipBlanks(bytes, expectByte(bytes, skipBlanks(bytes, keyEnd), colon));
     const to = endOfValue(bytes, from);
     found.push({ key, value: { from, to }, whole: { from: at, to } });
@@ -98,6 +98,11 @@ function scanMembers(bytes: Buffer, start: number, found: JsonMember[]): number 
     if (bytes[at] === closeObject) return at + 1;
     at = skipBlanks(bytes, expectByte(bytes, at, comma));
   }
+}
+
+function stringOf(bytes: Buffer, from: number, to: number): string {
+  const text = bytes.toString("utf8", from + 1, to - 1);
+  return text.includes("\\") ? (JSON.parse(`"${text}"`) as string) : text;
 }
 
 /** `at` is the value's first byte. */
@@ -169,10 +174,9 @@ function endOfScalar(bytes: Buffer, at: number): number {
 function endOfString(bytes: Buffer, start: number): number {
   let at = expectByte(bytes, start, quote);
   for (;;) {
-    const byte = bytes[at] ?? 0;
-    if (byte === quote) return at + 1;
-    if (byte <= controlMax) throw new Malformed(); // The end of the text as well.
-    at = byte === backslash ? endOfEscape(bytes, at + 1) : at + 1;
+    at = endOfPlain(bytes, at);
+    if (bytes[at] === quote) return at + 1;
+    at = endOfEscape(bytes, expectByte(bytes, at, backslash));
   }
 }
 

@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Readable } from "node:stream";
 import { Agent, request } from "undici";
 import type { Member } from "../domain/observed.ts";
-import type { Visit } from "./accounts.ts";
+import { Answer } from "./answer.ts";
+import type { AnswerBody } from "./answer.ts";
+import type { Gone } from "./gone.ts";
 
 /** A stuck engine must not hold its client for ever. Past any of these a request fails, and is not tried again. */
 export interface LegLimits {
@@ -38,7 +39,7 @@ const notForwarded: ReadonlySet<string> = new Set(
 export interface Leg {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  readonly body: Readable;
+  readonly body: AnswerBody;
 }
 
 export interface LegRequest {
@@ -47,7 +48,7 @@ export interface LegRequest {
   readonly headers: IncomingHttpHeaders;
   readonly requestId: string;
   readonly body: Buffer;
-  readonly signal: AbortSignal;
+  readonly gone: Gone;
   /** Until the headers: what vLLM sends at once for a stream, and with the whole answer otherwise. */
   readonly headersTimeoutMs: number;
 }
@@ -62,31 +63,26 @@ export function createLegs(limits: LegLimits = defaultLimits) {
     pipelining: 1,
   });
 
-  /** One request to one engine. Rejects when the engine cannot be reached or `signal` aborts. */
-  async function send({
-    member,
-    path,
-    headers,
-    requestId,
-    body,
-    signal,
-    headersTimeoutMs,
-  }: LegRequest): Promise<Leg> {
-    const answer = await request(new URL(path, member.url), {
-      method: "POST",
-      headers: {
-        ...forwarded(headers),
-        "content-type": "application/json",
-        "x-request-id": requestId,
-      },
-      body,
-      signal,
-      dispatcher,
-      headersTimeout: headersTimeoutMs,
-      // A stream's first piece may take longer than its later ones; whoever reads it keeps the time.
-      bodyTimeout: Math.max(limits.idleTimeoutMs, limits.firstEventTimeoutMs),
+  /** One request to one engine. An engine that cannot be reached, or a request that is over, is an error as a value. */
+  function send(of: LegRequest): Promise<Leg | Error> {
+    return new Promise((resolve) => {
+      const body: Answer = new Answer(of.gone, (head) =>
+        resolve(head instanceof Error ? head : { ...head, body }),
+      );
+      dispatcher.dispatch(
+        {
+          origin: originOf(of.member),
+          path: of.path,
+          method: "POST",
+          headers: legHeaders(of),
+          body: of.body,
+          headersTimeout: of.headersTimeoutMs,
+          // A stream's first piece may take longer than its later ones; whoever reads it keeps the time.
+          bodyTimeout: Math.max(limits.idleTimeoutMs, limits.firstEventTimeoutMs),
+        },
+        body,
+      );
     });
-    return { status: answer.statusCode, headers: answer.headers, body: answer.body };
   }
 
   /** A short GET, for lists that a member answers on behalf of all. */
@@ -120,15 +116,41 @@ export function createLegs(limits: LegLimits = defaultLimits) {
 
 export type Legs = ReturnType<typeof createLegs>;
 
+/** Scheme, host and port; members are the same objects for as long as they are told of. */
+const origins = new WeakMap<Member, string>();
+
+function originOf(member: Member): string {
+  const known = origins.get(member);
+  if (known !== undefined) return known;
+  const { origin } = new URL(member.url);
+  origins.set(member, origin);
+  return origin;
+}
+
+function legHeaders({ headers, requestId }: LegRequest): Record<string, string | string[]> {
+  const own = forwarded(headers);
+  own["content-type"] = "application/json";
+  own["x-request-id"] = requestId;
+  return own;
+}
+
 /** End-to-end headers only. */
 export function forwarded(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  const named = String(headers.connection ?? "")
-    .toLowerCase()
-    .split(/\s*,\s*/);
-  const kept = Object.entries(headers).filter(
-    ([name, value]) => value !== undefined && !notForwarded.has(name) && !named.includes(name),
-  );
-  return Object.fromEntries(kept) as Record<string, string | string[]>;
+  const named = namedBy(headers.connection);
+  const kept: Record<string, string | string[]> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined && !notForwarded.has(name) && !named?.includes(name))
+      kept[name] = value;
+  }
+  return kept;
+}
+
+/** What Connection says of other headers: most often nothing. */
+function namedBy(connection: string | undefined): readonly string[] | undefined {
+  if (connection === undefined || connection === "keep-alive" || connection === "close")
+    return undefined;
+  return connection.toLowerCase().split(/\s*,\s*/);
 }
 
 /** Nobody took the request. Everything else happened to an engine that had it. */
@@ -148,39 +170,8 @@ export function howItFailed(error: Error): "refused" | "late" | "dropped" {
   return timeouts.has(code) ? "late" : "dropped";
 }
 
-/** The whole of an answer; an error is a value. */
-export async function readAll(body: Readable): Promise<Buffer | Error> {
-  const pieces: Buffer[] = [];
-  try {
-    for await (const piece of body) pieces.push(piece as Buffer);
-  } catch (error) {
-    return error as Error;
-  }
-  return Buffer.concat(pieces);
-}
-
-/** Reads pieces one by one; an error is a value, the end is undefined. */
-export type Read = (timeoutMs: number) => Promise<Buffer | Error | undefined>;
-
-export function readerOf(body: Readable, visit: Visit): Read {
-  const pieces = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  return async (timeoutMs) => {
-    visit.asked();
-    const timer = setTimeout(() => body.destroy(silence(timeoutMs)), timeoutMs);
-    try {
-      const { done, value } = await pieces.next();
-      visit.came();
-      return done ? undefined : value;
-    } catch (error) {
-      visit.gaveUp();
-      return error as Error;
-    } finally {
-      clearTimeout(timer);
-    }
-  };
-}
-
-const silence = (timeoutMs: number): Error =>
+/** As undici calls it. */
+export const silence = (timeoutMs: number): Error =>
   Object.assign(new Error(`sent nothing for ${timeoutMs / 1_000} s`), {
     code: "UND_ERR_BODY_TIMEOUT",
   });

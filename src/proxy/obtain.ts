@@ -68,7 +68,7 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
       const requestId =
         progress.count === 1 ? task.requestId : `${task.requestId}-${progress.count}`;
       const outcome = await attempt({ ...task, requestId }, pair, tokens);
-      if (task.gone.aborted) {
+      if (task.gone.reason) {
         if (outcome.kind === "stream") outcome.leave();
         return { kind: "gone" };
       }

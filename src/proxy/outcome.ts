@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Member } from "../domain/observed.ts";
 import type { Role } from "../domain/role.ts";
+import type { Visit } from "./accounts.ts";
+import type { AnswerBody } from "./answer.ts";
+import type { Gone } from "./gone.ts";
 import type { JsonObject } from "./json.ts";
-import type { Read } from "./legs.ts";
 import type { FailedLeg } from "./retry.ts";
 
 /** One request for one prompt, as it goes to engines. */
@@ -11,7 +13,7 @@ export interface Task {
   readonly headers: IncomingHttpHeaders;
   readonly body: JsonObject;
   readonly requestId: string;
-  readonly gone: AbortSignal;
+  readonly gone: Gone;
 }
 
 export interface WholeAnswer {
@@ -27,8 +29,10 @@ export interface OpenStream {
   readonly member: Member;
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
+  /** What has come so far; the rest is still in `body`. */
   readonly opening: Buffer;
-  readonly read: Read;
+  readonly body: AnswerBody;
+  readonly visit: Visit;
   leave(): void;
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { Gone } from "./gone.ts";
 import type { OpenStream, Task } from "./outcome.ts";
 import { scanObject } from "./json.ts";
 import { forwarded } from "./legs.ts";
@@ -26,12 +27,18 @@ export interface Received {
   readonly bytes: Buffer;
 }
 
+interface Delivery {
+  readonly response: ServerResponse;
+  readonly ended: Gone;
+  readonly task: Task;
+}
+
 /** Serves completions: prefill leg, then decode leg streamed through as bytes. */
 export function createRelay(setup: RelaySetup, waiting: Waiting) {
   const { pool, legs, metrics, handOver, log } = setup;
   const obtain = createObtain(setup, waiting);
   const obtainSplit = createSplit(obtain);
-  const running = new Set<AbortController>();
+  const running = new Set<Gone>();
 
   async function relay({ path, incoming, response, bytes }: Received): Promise<void> {
     const body = scanObject(bytes);
@@ -39,19 +46,18 @@ export function createRelay(setup: RelaySetup, waiting: Waiting) {
       metrics.finished("rejected");
       return refuse(response, 400, "The request body is not a JSON object.", "BadRequestError");
     }
-    const ended = new AbortController();
+    const ended = new Gone();
     running.add(ended);
-    response.once("close", () => ended.abort(clientLeft));
+    response.once("close", () => ended.end(clientLeft));
     const task: Task = {
       path,
       headers: incoming.headers,
       body,
       requestId: requestIdOf(incoming),
-      gone: ended.signal,
+      gone: ended,
     };
-    response.setHeader("x-request-id", task.requestId);
     try {
-      metrics.finished(await deliver(await serve(task), response, ended.signal));
+      metrics.finished(await deliver(await serve(task), { response, ended, task }));
     } finally {
       running.delete(ended);
     }
@@ -64,39 +70,37 @@ export function createRelay(setup: RelaySetup, waiting: Waiting) {
     return obtain(task, way.kind === "pair");
   }
 
-  async function deliver(
-    result: Result,
-    response: ServerResponse,
-    ended: AbortSignal,
-  ): Promise<Outcome> {
-    if ("degraded" in result) response.setHeader(degradedHeader, "decode-local");
+  async function deliver(result: Result, to: Delivery): Promise<Outcome> {
+    const { response, ended } = to;
+    const own = ownHeaders(result, to.task);
     switch (result.kind) {
       case "stream":
-        return stream(result, response, ended);
+        return stream(result, own, to);
       case "answer": {
         const { status, headers, bytes } = result;
-        const length = { "content-length": bytes.length };
-        response.writeHead(status, { ...forwarded(headers), ...length }).end(bytes);
+        const all = Object.assign(forwarded(headers), own);
+        all["content-length"] = String(bytes.length);
+        response.writeHead(status, all).end(bytes);
         return "served";
       }
       case "refused":
-        refuse(response, result.status, result.message, result.type);
+        refuse(response, result.status, result.message, result.type, own);
         return result.outcome;
       case "gone":
         if (ended.reason === clientLeft) return "client_gone";
-        refuse(response, 503, proxyStops.message, "ServiceUnavailableError");
+        refuse(response, 503, proxyStops.message, "ServiceUnavailableError", own);
         return "failed";
     }
   }
 
   async function stream(
     open: OpenStream,
-    response: ServerResponse,
-    ended: AbortSignal,
+    headers: Readonly<Record<string, string>>,
+    { response, ended }: Delivery,
   ): Promise<Outcome> {
     try {
       const { idleTimeoutMs } = legs.limits;
-      const broken = await passOn(open, { response, ended, idleTimeoutMs });
+      const broken = await passOn(open, { response, headers, ended, idleTimeoutMs });
       if (!broken) return "served";
       const { error, silent } = broken;
       if (error === clientLeft) return "client_gone";
@@ -113,13 +117,24 @@ export function createRelay(setup: RelaySetup, waiting: Waiting) {
   return {
     relay,
     /** Ends whatever still runs, with an explicit error. */
-    cut: () => running.forEach((ended) => ended.abort(proxyStops)),
+    cut: () => running.forEach((ended) => ended.end(proxyStops)),
   };
 }
+
+/** Set with the others: headers that are there before cost each of those that come then. */
+const ownHeaders = (result: Result, { requestId }: Task): Record<string, string> => ({
+  "x-request-id": requestId,
+  ...("degraded" in result ? { [degradedHeader]: "decode-local" } : {}),
+});
+
+/** Of this process, and of no other. */
+const origin = randomBytes(8).toString("hex");
+let count = 0;
 
 /** Unique even when a client repeats its own: engines key their KV by it. */
 function requestIdOf({ headers }: IncomingMessage): string {
   const own = /^[\w.-]{1,100}$/.exec(String(headers["x-request-id"] ?? ""))?.[0];
-  const unique = randomBytes(8).toString("hex");
+  count += 1;
+  const unique = `${origin}-${count.toString(36)}`;
   return own ? `${own}-${unique}` : unique;
 }

@@ -1,7 +1,7 @@
-import { setMaxListeners } from "node:events";
 import type { Task, WholeAnswer } from "./outcome.ts";
 import { parseBody } from "./body.ts";
 import type { Body } from "./body.ts";
+import { Gone } from "./gone.ts";
 import { jsonOf } from "./edit.ts";
 import type { JsonObject } from "./json.ts";
 import type { createObtain, Result } from "./obtain.ts";
@@ -10,16 +10,17 @@ import { mergeAnswers } from "./prompts.ts";
 /** Pieces of one request that run side by side; the rest wait their turn. */
 const atOnceMax = 8;
 
+const anotherFailed = new Error("another piece of the request failed");
+
 type Part = WholeAnswer & { readonly answer: Body; readonly degraded?: true };
 
 /** Each prompt of a request on its own way, and one answer from all. The first piece that fails ends the others. */
 export const createSplit =
   (obtain: ReturnType<typeof createObtain>) =>
   async (task: Task, bodies: readonly JsonObject[], withPrefill: boolean): Promise<Result> => {
-    const group = new AbortController();
-    setMaxListeners(0, group.signal); // As many as there are legs; each leaves with its leg.
-    const leave = () => group.abort();
-    task.gone.addEventListener("abort", leave, { once: true });
+    const group = new Gone();
+    const leave = () => group.end(task.gone.reason ?? anotherFailed);
+    task.gone.onEnd(leave);
     const parts = new Map<number, Part>();
     const waiting = bodies.entries();
     let failure: Result | undefined;
@@ -27,16 +28,16 @@ export const createSplit =
     async function work(): Promise<void> {
       for (const [index, body] of waiting) {
         const requestId = `${task.requestId}-p${index}`;
-        const result = await obtain({ ...task, body, requestId, gone: group.signal }, withPrefill);
+        const result = await obtain({ ...task, body, requestId, gone: group }, withPrefill);
         const part = partOf(result);
         if (part) parts.set(index, part);
         else failure ??= result;
-        if (failure) return group.abort();
+        if (failure) return leave();
       }
     }
 
     await Promise.all(Array.from({ length: Math.min(atOnceMax, bodies.length) }, work));
-    task.gone.removeEventListener("abort", leave);
+    task.gone.off(leave);
     const first = parts.get(0);
     if (failure || !first) return failure ?? { kind: "gone" };
     const inOrder = [...parts].toSorted(([a], [b]) => a - b).map(([, { answer }]) => answer);

@@ -1,14 +1,16 @@
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Member } from "../domain/observed.ts";
+import type { Arrival } from "./answer.ts";
 import { createTail, endingOf, mayEndWithDone, withoutDone } from "./ending.ts";
+import type { Gone } from "./gone.ts";
 import type { OpenStream } from "./outcome.ts";
-import { forwarded } from "./legs.ts";
+import { forwarded, silence } from "./legs.ts";
 
 interface Passing {
   readonly response: ServerResponse;
-  /** Aborts when the client leaves, or when we stop. */
-  readonly ended: AbortSignal;
+  /** Beside those of the engine. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly ended: Gone;
   readonly idleTimeoutMs: number;
 }
 
@@ -18,33 +20,69 @@ export interface Broken {
   readonly silent?: "abort" | "cut";
 }
 
+/** `isTold`: the engine's own last event says so. */
+type Ended = Broken & { readonly isTold?: true };
+
 /** Passes a stream on as bytes. Answers with what broke it, or undefined at its proper end. */
-export async function passOn(
-  { member, status, headers, opening, read }: OpenStream,
-  { response, ended, idleTimeoutMs }: Passing,
+export function passOn(
+  { member, visit, status, headers, opening, body }: OpenStream,
+  { response, headers: own, ended, idleTimeoutMs }: Passing,
 ): Promise<Broken | undefined> {
-  response.writeHead(status, forwarded(headers));
+  response.writeHead(status, Object.assign(forwarded(headers), own));
   const tail = createTail();
-  let ending: Buffer = Buffer.alloc(0);
-  for (let piece = opening; ;) {
-    tail.add(piece);
-    const out = passable(piece, tail);
-    ending = out.length > 1 ? out.subarray(-2) : Buffer.concat([ending, out]).subarray(-2);
-    if (out.length > 0 && !response.write(out))
-      await once(response, "drain", { signal: ended }).catch(() => undefined);
-    const next = await read(idleTimeoutMs);
-    const broken = ended.aborted
-      ? { error: ended.reason as Error }
-      : breakOf(member, next, status === 200 ? tail.text : undefined);
-    if (broken === undefined && next instanceof Buffer) {
-      piece = next;
-      continue;
+  return new Promise((resolve) => {
+    let [last, before] = [nothing, nothing];
+    let isFull = false;
+    let isOver = false;
+    const idle = setTimeout(() => {
+      // Who waits for a slow client is not the one to blame.
+      if (isFull) idle.refresh();
+      else body.destroy(silence(idleTimeoutMs));
+    }, idleTimeoutMs);
+
+    function pass(piece: Buffer): void {
+      tail.add(piece);
+      const out = passable(piece, tail);
+      idle.refresh();
+      if (out.length > 0) {
+        [before, last] = [last, out];
+        isFull = !response.write(out);
+      }
+      if (isFull) body.pause();
+      else visit.asked();
     }
-    if (broken && !("isTold" in broken)) endWithError(response, broken.error, ending);
-    else response.end();
-    return broken;
-  }
+
+    function goOn(): void {
+      isFull = false;
+      idle.refresh();
+      visit.asked();
+      body.resume();
+    }
+
+    function end(broken: Ended | undefined): void {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(idle);
+      response.off("drain", goOn);
+      if (broken && !broken.isTold)
+        endWithError(response, broken.error, Buffer.concat([before, last]).subarray(-2));
+      else response.end();
+      resolve(broken);
+    }
+
+    response.on("drain", goOn);
+    pass(opening);
+    body.each((arrival) => {
+      if (arrival instanceof Error) visit.gaveUp();
+      else visit.came();
+      if (ended.reason) end({ error: ended.reason });
+      else if (Buffer.isBuffer(arrival)) pass(arrival);
+      else end(breakOf(member, arrival, status === 200 ? tail.text : undefined));
+    });
+  });
 }
+
+const nothing: Buffer = Buffer.alloc(0);
 
 /** After an abort `[DONE]` would say that the answer is whole; an error says what is true instead. */
 const passable = (piece: Buffer, { text }: ReturnType<typeof createTail>): Buffer =>
@@ -53,11 +91,11 @@ const passable = (piece: Buffer, { text }: ReturnType<typeof createTail>): Buffe
 /** What is wrong once there is no next piece. */
 function breakOf(
   member: Member,
-  next: Buffer | Error | undefined,
+  next: Exclude<Arrival, Buffer>,
   tail: (() => string) | undefined,
-): (Broken & { readonly isTold?: true }) | undefined {
+): Ended | undefined {
   if (next instanceof Error) return { error: failureOf(member, next.message) };
-  if (next !== undefined || !tail) return undefined;
+  if (!tail) return undefined;
   switch (endingOf(tail())) {
     case "done":
       return undefined;

@@ -1,3 +1,4 @@
+import type { Gone } from "./gone.ts";
 import type { WaitingLimits } from "./limits.ts";
 import type { Pool } from "./membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";
@@ -16,7 +17,7 @@ export type WaitEnd = "ready" | "late" | "full" | "closed" | "gone";
 
 export interface Waiting {
   /** The waits of one request, which share their time: each call is one wait. */
-  forRequest(gone: AbortSignal): () => Promise<WaitEnd>;
+  forRequest(gone: Gone): () => Promise<WaitEnd>;
   /** Whoever waits is let go, and nobody waits from now on. */
   close(): void;
 }
@@ -42,17 +43,17 @@ export function createWaiting(
     for (const leave of waiters) leave(end);
   }
 
-  function wait(gone: AbortSignal, leftMs: number): Promise<WaitEnd> {
+  function wait(gone: Gone, leftMs: number): Promise<WaitEnd> {
     return new Promise((resolve) => {
       const leave = (end: WaitEnd): void => {
         waiters.delete(leave);
         clearTimeout(timer);
-        gone.removeEventListener("abort", leaveGone);
+        gone.off(leaveGone);
         resolve(end);
       };
       const leaveGone = (): void => leave("gone");
       const timer = setTimeout(() => leave("late"), leftMs);
-      gone.addEventListener("abort", leaveGone, { once: true });
+      gone.onEnd(leaveGone);
       waiters.add(leave);
     });
   }
@@ -64,7 +65,7 @@ export function createWaiting(
     forRequest(gone) {
       let untilMs: number | undefined;
       return async () => {
-        if (gone.aborted) return "gone";
+        if (gone.reason) return "gone";
         const startedMs = performance.now();
         untilMs ??= startedMs + limits.waitMs;
         const leftMs = untilMs - startedMs;

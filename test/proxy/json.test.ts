@@ -195,3 +195,48 @@ test("a hundred thousand lists in each other exhaust no stack", () => {
   expect(scanObject(Buffer.from(`{"a":${"[".repeat(deep)}${"]".repeat(deep)}}`))).toBeDefined();
   expect(scanObject(Buffer.from(`{"a":${"[".repeat(deep)}`))).toBeUndefined();
 });
+
+describe("a long string", () => {
+  const filler = "all work and no play, ".repeat(20);
+  const at = (offset: number, inserted: string): Buffer =>
+    Buffer.from(`{"a":"${filler.slice(0, offset)}${inserted}${filler}"}`);
+  const offsets = Array.from({ length: 140 }, (_, offset) => offset);
+
+  test("ends at its quote, wherever that is", () => {
+    for (const offset of offsets) {
+      const text = filler.slice(0, offset);
+      const { members } = scan(`{"a":"${text}","b":"${filler}"}`);
+      expect(members.map(({ value }) => value.to - value.from)).toEqual([
+        offset + 2,
+        filler.length + 2,
+      ]);
+    }
+  });
+
+  test("may have escapes and any other character at any place", () => {
+    for (const offset of offsets)
+      for (const inserted of [
+        String.raw`\"`,
+        String.raw`\\`,
+        "\u{7f}",
+        "é",
+        "\u{10ffff}",
+        "\u{80}",
+      ])
+        expect(scanObject(at(offset, inserted))?.members.length).toBe(1);
+  });
+
+  test("has no control character, and no bad escape, at any place", () => {
+    for (const offset of offsets)
+      for (const inserted of ["\0", "\n", "\u{1f}", String.raw`\x`])
+        expect(scanObject(at(offset, inserted))).toBeUndefined();
+  });
+
+  test("is read the same wherever its bytes are in memory", () => {
+    const text = at(0, "");
+    for (let shift = 0; shift < 8; shift++) {
+      const moved = Buffer.concat([Buffer.alloc(shift, '"'), text]).subarray(shift);
+      expect(scanObject(moved)?.members[0]?.whole).toEqual({ from: 1, to: text.length - 1 });
+    }
+  });
+});

@@ -82,7 +82,7 @@ describe("a request", () => {
       { "x-request-id": "mine", authorization: "Bearer k" },
     );
     const second = await post(proxy.url, { prompt: "x" }, { "x-request-id": "mine" });
-    expect(first.headers["x-request-id"]).toMatch(/^mine-[0-9a-f]{16}$/);
+    expect(first.headers["x-request-id"]).toMatch(/^mine-[0-9a-f]{16}-[0-9a-z]+$/);
     expect(first.headers["x-request-id"]).not.toBe(second.headers["x-request-id"]);
     expect([p.seen[0], d.seen[0]].map((one) => one?.headers["x-request-id"])).toEqual([
       first.headers["x-request-id"],

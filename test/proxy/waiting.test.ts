@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import { defaultProxyLimits } from "../../src/domain/exposure.ts";
 import type { ProxyLimits } from "../../src/domain/exposure.ts";
+import { Gone } from "../../src/proxy/gone.ts";
 import { defaultServerLimits, limitFlags, readLimits } from "../../src/proxy/limits.ts";
 import type { ServerLimits } from "../../src/proxy/limits.ts";
 import { createPool } from "../../src/proxy/membership.ts";
@@ -66,13 +67,13 @@ describe("requests that wait", () => {
     return { pool, metrics, waiting: createWaiting({ countMax, waitMs }, { pool, metrics }) };
   };
   const member = (name: string) => ({ name, role: "decode" as const, url: "http://h:1" });
-  const { signal } = new AbortController();
+  const gone = new Gone();
 
   test("go on in the order in which they came, at each change of the members", async () => {
     const { pool, waiting } = scene(10, 60_000);
     const went: string[] = [];
     const go = async (name: string) => {
-      const wait = waiting.forRequest(signal);
+      const wait = waiting.forRequest(gone);
       // Nobody is for them yet at the first change.
       for (const time of ["first", "second"]) went.push(`${name} ${time} ${await wait()}`);
     };
@@ -89,7 +90,7 @@ describe("requests that wait", () => {
 
   test("have one time for all their waits", async () => {
     const { pool, waiting } = scene(1, 80);
-    const wait = waiting.forRequest(signal);
+    const wait = waiting.forRequest(gone);
     const first = wait();
     await sleep(50);
     pool.replace({ generation: 1, members: [member("d0")] });
@@ -102,15 +103,15 @@ describe("requests that wait", () => {
 
   test("leave room when their client leaves", async () => {
     const { waiting, metrics } = scene(1, 60_000);
-    const client = new AbortController();
-    const left = waiting.forRequest(client.signal)();
-    expect(await waiting.forRequest(signal)()).toBe("full");
-    client.abort();
+    const client = new Gone();
+    const left = waiting.forRequest(client)();
+    expect(await waiting.forRequest(gone)()).toBe("full");
+    client.end(new Error("left"));
     expect(await left).toBe("gone");
-    const next = waiting.forRequest(signal)();
+    const next = waiting.forRequest(gone)();
     expect(metrics.render()).toContain("pdjob_proxy_waiting 1\n");
     waiting.close();
-    expect([await next, await waiting.forRequest(signal)()]).toEqual(["closed", "closed"]);
+    expect([await next, await waiting.forRequest(gone)()]).toEqual(["closed", "closed"]);
     expect(metrics.render()).toContain(
       [
         "pdjob_proxy_waiting 0",
