@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { World } from "./contender.ts";
 import { direct } from "./contenders/direct.ts";
@@ -105,6 +105,11 @@ function madeBy(entrants: readonly Entrant[], mode: Mode): Run["made"] {
   return {
     ...Object.fromEntries(versions),
     machine,
+    load: `${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(
+        ", ",
+      )}: processes that wanted a core in the last 1, 5 and 15 minutes, those of the benchmark included`,
     rounds: `${mode.rounds} of ${mode.windowMs / 1_000} s each, contenders interleaved`,
     date: new Date().toISOString().slice(0, 10),
   };

@@ -36,11 +36,11 @@ export async function measure(
   const taking = entrants.filter(({ contender }) => takesPart(contender, scenario));
   const loadOf = ({ port, pid }: Running): Load => {
     const pids = pid === undefined ? [] : treeOf(pid);
-    const { warmUpMs, windowMs, cpuMinMs } = mode;
-    return { port, pids, warmUpMs, windowMs, cpuMinMs, ...shape };
+    const { warmUpMs, windowMs, cpuMinMs, rampMs } = mode;
+    return { port, pids, warmUpMs, windowMs, cpuMinMs, rampMs, ...shape };
   };
   for (const { running } of taking.filter(({ contender }) => contender.warmsUp))
-    await wire.load({ ...loadOf(running), cpuMinMs: mode.firstCpuMs });
+    await wire.load({ ...loadOf(running), windowMs: mode.firstMs });
   for (let round = 0; round < mode.rounds; round++)
     for (const { contender, running } of orderOf(taking, round)) {
       const isChange = scenario === "membership";

@@ -11,8 +11,10 @@ export interface Load {
   readonly promptBytes: number;
   readonly warmUpMs: number;
   readonly windowMs: number;
-  /** Processor time to be seen: the window is up to five times as long for it. */
+  /** Processor time to be seen: the window is up to three times as long for it. */
   readonly cpuMinMs: number;
+  /** At most, until all streams have begun. */
+  readonly rampMs: number;
   /** Requests per second at fixed times; absent = each client sends its next one after an answer. */
   readonly perSecond?: number;
   /** One long stream per client, with a token each so many ms. */
@@ -101,6 +103,8 @@ export const argumentsOf = (load: Load): readonly string[] => [
   `${load.windowMs}ms`,
   "-cpu-min",
   `${load.cpuMinMs}ms`,
+  "-ramp",
+  `${load.rampMs}ms`,
   ...(load.perSecond === undefined ? [] : ["-rate", load.perSecond.toFixed(1)]),
   ...(load.tokenMs === undefined ? [] : ["-streams", "-interval", `${load.tokenMs}ms`]),
 ];

@@ -28,7 +28,7 @@ type plan struct {
 
 // windowsMax bounds a window that waits for enough processor time, as a multiple of the one asked for.
 const (
-	windowsMax = 5
+	windowsMax = 3
 	lookEvery  = 20 * time.Millisecond
 )
 
@@ -76,7 +76,7 @@ func readPlan(args []string) (plan, error) {
 	ramp := flags.Duration("ramp", 20*time.Second, "at most, until all streams have begun")
 	warmUp := flags.Duration("warm-up", 300*time.Millisecond, "before the window")
 	window := flags.Duration("window", 2*time.Second, "that is measured")
-	cpuMin := flags.Duration("cpu-min", 0, "processor time to be seen; the window is up to five times as long for it")
+	cpuMin := flags.Duration("cpu-min", 0, "processor time to be seen; the window is up to three times as long for it")
 	pids := flags.String("pids", "", "comma-separated: whose processor time and memory")
 	if err := flags.Parse(args); err != nil {
 		return plan{}, err
