@@ -15,6 +15,8 @@ export interface Doubts {
   /** The two failed together; each may be sound with others. */
   keepApart(prefill: string, decode: string): void;
   areApart(prefill: string, decode: string): boolean;
+  /** From any decode, now or a short while ago: most prefills are from none. */
+  isKeptApart(prefill: string): boolean;
   /** How often which doubt came up. */
   doubts(): Readonly<Record<Doubt, number>>;
   /** Forgets what is said of anybody else. */
@@ -52,6 +54,7 @@ export function createDoubts({ selection, nowMs, progress }: DoubtsSetup): Doubt
   /** Judged when somebody wants to know: before, it makes no difference. */
   function isSilent(name: string): boolean {
     const before = progress.of(name);
+    if (before.waiting === 0 && before.outUntilMs === 0) return false;
     const after = judgeSilence(before, nowMs(), selection);
     if (after !== before) {
       counts.silent += 1;
@@ -94,6 +97,7 @@ export function createDoubts({ selection, nowMs, progress }: DoubtsSetup): Doubt
     isDoubtful: (name) => isSuspect(name) || isSilent(name),
     keepApart,
     areApart,
+    isKeptApart: (prefill) => apart.has(prefill),
     doubts: () => counts,
     keep,
   };

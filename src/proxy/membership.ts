@@ -33,7 +33,7 @@ export interface PoolSetup {
 
 export function createPool({
   selection = defaultSelection,
-  nowMs = Date.now,
+  nowMs = () => performance.now(),
 }: PoolSetup = {}): Pool {
   let membership: Membership = { generation: 0, members: [] };
   /** By name. Those of the first membership have served before, behind another proxy, or all begin together. */
@@ -66,6 +66,11 @@ export function createPool({
   const hasPair = (): boolean =>
     members("prefill").some((one) => members("decode").some((other) => mayPair(one, other)));
 
+  function weightOf(name: string): number {
+    const joinMs = joinedMs.get(name) ?? -Infinity;
+    return joinMs === -Infinity ? 1 : weightAt(nowMs() - joinMs, selection.rampMs);
+  }
+
   return {
     ...accounts,
     ...doubts,
@@ -77,6 +82,6 @@ export function createPool({
     hasPair,
     isDegraded: () =>
       selection.withoutPrefill === "decode-local" && members("decode").length > 0 && !hasPair(),
-    weightOf: (name) => weightAt(nowMs() - (joinedMs.get(name) ?? -Infinity), selection.rampMs),
+    weightOf,
   };
 }

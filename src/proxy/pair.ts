@@ -78,11 +78,10 @@ export function choosePair(pool: Pool, choice: Choice): Pair | undefined {
         setback: setback + (pool.areApart(prefill.name, member.name) ? doubted : 0),
       }));
   // A prefill is no better than the best decode that it leads to.
+  const leastOf = leastSetbacks(pool, partnersOf);
   const prefills = pool.members("prefill").flatMap((member) => {
-    const partners = partnersOf(member).map(({ setback }) => setback);
-    return partners.length > 0
-      ? [{ member, setback: setbackOf(member) + Math.min(...partners) }]
-      : [];
+    const least = leastOf(member);
+    return least === Infinity ? [] : [{ member, setback: setbackOf(member) + least }];
   });
   const prefill = pick("prefill", prefills);
   const decode = prefill && pick("decode", partnersOf(prefill));
@@ -90,6 +89,22 @@ export function choosePair(pool: Pool, choice: Choice): Pair | undefined {
 }
 
 type Rated = Pick<Candidate, "member" | "setback">;
+
+/**
+ * The smallest setback of a prefill's partners; Infinity when it has none. All prefills of one revision have the same
+ * partners, so with hundreds of members not every pair is looked at.
+ */
+function leastSetbacks(pool: Pool, partnersOf: (prefill: Member) => readonly Rated[]) {
+  const known = new Map<string, number>();
+  return (prefill: Member): number => {
+    const kind = prefill.pairings?.join() ?? "any";
+    const least = pool.isKeptApart(prefill.name) ? undefined : known.get(kind);
+    if (least !== undefined) return least;
+    const found = Math.min(...partnersOf(prefill).map(({ setback }) => setback));
+    if (!pool.isKeptApart(prefill.name)) known.set(kind, found);
+    return found;
+  };
+}
 
 function pickOf(
   pool: Pool,

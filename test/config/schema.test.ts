@@ -82,6 +82,7 @@ describe("examples/", () => {
   test("holds the seed's own file among others", () => {
     expect(examples).toEqual(
       expect.arrayContaining([
+        "built-in-proxy.yaml",
         "external-proxy.yaml",
         "proxy-file.yaml",
         "proxy-http.yaml",
