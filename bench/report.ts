@@ -91,9 +91,11 @@ export function numberText(value: number): string {
 const begin = "<!-- measured: npm run bench:proxy -- --update-docs -->";
 const end = "<!-- end of what was measured -->";
 
+const picture = "![Processor time of each contender](performance.svg)";
+
 /** A page whose measured part is replaced; the rest is written by hand. */
 export function withReport(page: string, report: string): string {
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`the page lacks ${begin} or ${end}`);
-  return `${page.slice(0, from)}${begin}\n\n${report}\n\n${page.slice(to)}`;
+  return `${page.slice(0, from)}${begin}\n\n${picture}\n\n${report}\n\n${page.slice(to)}`;
 }

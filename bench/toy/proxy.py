@@ -117,4 +117,10 @@ async def chat_completions(request: Request) -> StreamingResponse:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host=arguments.host, port=arguments.port)
+    # Whoever measures ends streams by leaving; nothing else is to be waited for.
+    uvicorn.run(
+        app,
+        host=arguments.host,
+        port=arguments.port,
+        timeout_graceful_shutdown=1,
+    )

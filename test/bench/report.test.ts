@@ -47,7 +47,7 @@ test("a page keeps what people wrote around the measured part", () => {
     "new",
   );
   expect(page).toBe(
-    "# Title\n\n<!-- measured: npm run bench:proxy -- --update-docs -->\n\nnew\n\n<!-- end of what was measured -->\n\nwords\n",
+    "# Title\n\n<!-- measured: npm run bench:proxy -- --update-docs -->\n\n![Processor time of each contender](performance.svg)\n\nnew\n\n<!-- end of what was measured -->\n\nwords\n",
   );
   expect(() => withReport("# Title", "new")).toThrow("the page lacks");
 });
