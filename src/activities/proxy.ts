@@ -12,6 +12,7 @@ import { untilDrained, untilLeft } from "./drain.ts";
 import { uploadedFiles } from "./files.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { latestMs, startJobClock } from "./job-clock.ts";
+import { proxyKeysEnv } from "./proxy-keys.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 const startPollEveryMs = 200;
@@ -39,13 +40,17 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     const wanted = {
       name: proxyName(spec.name, action.generation),
       argv,
-      env: await resolveSecrets(spec.envs),
+      env: { ...(await resolveSecrets(spec.envs)), ...(builtin ? await proxyKeysEnv(spec) : {}) },
       cwd: spec.workingDir,
       host: "0.0.0.0",
       port: spec.scheduler.port,
       builtin,
       files,
-      specHash: fingerprint([argv, spec.envs]),
+      specHash: fingerprint([
+        argv,
+        spec.envs,
+        ...(spec.scheduler.auth ? [spec.scheduler.auth] : []),
+      ]),
       leaseS: spec.leaseS,
       startTimeoutS: builtin ? Math.min(spec.timeoutS, builtinStartMaxS) : spec.timeoutS,
       graceS: spec.stopGraceS,

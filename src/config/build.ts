@@ -72,12 +72,13 @@ function schedulerOf({ scheduler }: ConfigFile): SchedulerSpec {
 /** What the user says nothing of stays away, so that it changes no spec of a job that runs. */
 const builtinOf = (
   scheduler: ConfigFile["scheduler"],
-): Pick<SchedulerSpec, "selection" | "degraded" | "limits"> => {
-  const { selection, degraded, limits } = scheduler ?? {};
+): Pick<SchedulerSpec, "selection" | "degraded" | "limits" | "auth"> => {
+  const { selection, degraded, limits, auth } = scheduler ?? {};
   return {
     ...(selection ? { selection: selectionOf(selection) } : {}),
     ...(degraded ? { degraded } : {}),
     ...(limits ? { limits: limitsOf(limits) } : {}),
+    ...(auth ? { auth } : {}),
   };
 };
 

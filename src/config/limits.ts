@@ -30,6 +30,9 @@ export const requestsMax = 65_536;
 /** Clients and what is between give up sooner. */
 export const waitMaxS = 10 * 60;
 
+/** References of one scope, each to a file or variable with any number of keys. */
+export const keyReferencesMax = 64;
+
 const daySeconds = 24 * 60 * 60;
 export const healthIntervalMaxS = 60;
 export const healthTimeoutMaxS = 60;

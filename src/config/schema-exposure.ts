@@ -1,11 +1,48 @@
 import { z } from "zod";
 import { defaultProxyLimits } from "../domain/exposure.ts";
-import { mapping, seconds, whole } from "./expect.ts";
+import { mapping, mustBe, mustRead, seconds, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
 
 /* What clients may take of the built-in proxy, and which of them may come; see `schema-scheduler.ts`. */
 
+const reference = "env:NAME, a variable where the worker runs, or file:/PATH";
+
+const references = (least: 0 | 1) => {
+  const expected = mustBe(
+    `a list of ${least} to ${limits.keyReferencesMax} references to keys, such as [env:NAME, file:/PATH]`,
+  );
+  return z
+    .array(
+      z
+        .string(mustBe(`a reference to keys: ${reference}`))
+        // What was written instead may be the key itself.
+        .regex(
+          /^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:\/.+)$/,
+          mustRead(
+            `a reference to keys and no key, which Temporal would keep and show: ${reference}`,
+          ),
+        ),
+      expected,
+    )
+    .min(least, expected)
+    .max(limits.keyReferencesMax, expected);
+};
+
 export const exposure = {
+  auth: z
+    .strictObject(
+      {
+        inference: references(1).describe(
+          "References to keys, one a line, for completions and the list of models.",
+        ),
+        admin: references(0)
+          .default([])
+          .describe("The same for keys that open /metrics, too; without any, nobody sees it."),
+      },
+      mapping,
+    )
+    .describe("Keys that clients of the built-in proxy must send; left out, none.")
+    .optional(),
   limits: z
     .strictObject(
       {

@@ -104,6 +104,11 @@ const selection = object({
   ejectionS: number,
 });
 
+const reference = must(
+  "a reference env:NAME or file:/PATH",
+  (value) => typeof value === "string" && /^(?:env:|file:\/)./.test(value),
+);
+
 const scheduler = object({
   port: whole(1, 65_535),
   command: optional(list(text, 1)),
@@ -121,6 +126,7 @@ const scheduler = object({
   limits: optional(
     object({ bodyMibMax: whole(1), requestsMax: whole(1), waitingMax: whole(0), waitS: number }),
   ),
+  auth: optional(object({ inference: list(reference, 1), admin: list(reference) })),
 });
 
 const role = object({

@@ -1,4 +1,4 @@
-import type { ProxyLimits } from "./exposure.ts";
+import type { ProxyAuth, ProxyLimits } from "./exposure.ts";
 import type { Role } from "./role.ts";
 import type { DegradedSpec, SelectionSpec } from "./selection.ts";
 
@@ -86,6 +86,8 @@ export interface SchedulerSpec {
   readonly degraded?: DegradedSpec;
   /** Of the built-in proxy. Absent = `defaultProxyLimits`. */
   readonly limits?: ProxyLimits;
+  /** Of the built-in proxy. Absent = whoever reaches it may use it. */
+  readonly auth?: ProxyAuth;
 }
 
 /** The largest restart budget: the time of each replacement is remembered. */

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Agent, request } from "undici";
+import type { ProxyKeys } from "../domain/exposure.ts";
 import type { Member } from "../domain/observed.ts";
 import { Answer } from "./answer.ts";
 import type { AnswerBody } from "./answer.ts";
@@ -31,7 +32,7 @@ const keepAliveMs = 3_000;
 
 /** Belongs to one connection, or is set anew for each leg. */
 const notForwarded: ReadonlySet<string> = new Set(
-  "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade host content-length expect accept-encoding x-request-id".split(
+  "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade host content-length expect accept-encoding x-request-id x-data-parallel-rank".split(
     " ",
   ),
 );
@@ -53,8 +54,11 @@ export interface LegRequest {
   readonly headersTimeoutMs: number;
 }
 
-/** Connections to the engines. */
-export function createLegs(limits: LegLimits = defaultLimits) {
+/**
+ * Connections to the engines. With `engineKeys`, clients' keys are the proxy's own: none goes to an engine, which gets that of its
+ * role, if it has one. Without, the Authorization header of a client goes to the engines as any other.
+ */
+export function createLegs(limits: LegLimits = defaultLimits, engineKeys?: ProxyKeys["engines"]) {
   const dispatcher = new Agent({
     connect: { timeout: connectTimeoutMs },
     bodyTimeout: limits.idleTimeoutMs,
@@ -74,7 +78,7 @@ export function createLegs(limits: LegLimits = defaultLimits) {
           origin: originOf(of.member),
           path: of.path,
           method: "POST",
-          headers: legHeaders(of),
+          headers: legHeaders(of, engineKeys),
           body: of.body,
           headersTimeout: of.headersTimeoutMs,
           // A stream's first piece may take longer than its later ones; whoever reads it keeps the time.
@@ -91,7 +95,7 @@ export function createLegs(limits: LegLimits = defaultLimits) {
     path: string,
     headers: IncomingHttpHeaders,
   ): Promise<{ status: number; text: string }> {
-    return getWithin(member, path, connectTimeoutMs, forwarded(headers));
+    return getWithin(member, path, connectTimeoutMs, headersFor(member, headers, engineKeys));
   }
 
   /** Whether it answers /health: an engine that a request has ended does not. */
@@ -127,10 +131,27 @@ function originOf(member: Member): string {
   return origin;
 }
 
-function legHeaders({ headers, requestId }: LegRequest): Record<string, string | string[]> {
-  const own = forwarded(headers);
+function legHeaders(
+  { member, headers, requestId }: LegRequest,
+  engineKeys: ProxyKeys["engines"] | undefined,
+): Record<string, string | string[]> {
+  const own = headersFor(member, headers, engineKeys);
   own["content-type"] = "application/json";
   own["x-request-id"] = requestId;
+  return own;
+}
+
+/** With `engineKeys`, an engine is told its own key instead of the client's. */
+function headersFor(
+  { role }: Member,
+  headers: IncomingHttpHeaders,
+  engineKeys: ProxyKeys["engines"] | undefined,
+): Record<string, string | string[]> {
+  const own = forwarded(headers);
+  if (!engineKeys) return own;
+  delete own["authorization"];
+  const key = engineKeys[role];
+  if (key !== undefined) own["authorization"] = `Bearer ${key}`;
   return own;
 }
 

@@ -2,7 +2,8 @@ import { unlinkSync } from "node:fs";
 import type { Server } from "node:http";
 import { parseArgs } from "node:util";
 import { createAdminServer } from "./admin.ts";
-import { createLegs } from "./legs.ts";
+import { proxyKeysVariable, readKeys } from "./auth.ts";
+import { createLegs, defaultLimits } from "./legs.ts";
 import { limitFlags, readLimits } from "./limits.ts";
 import { createPool } from "./membership.ts";
 import { createProxyMetrics } from "./metrics.ts";
@@ -37,9 +38,10 @@ if (handOver !== "params" && handOver !== "store") {
 }
 const limits = orExit(() => readLimits(values));
 const pool = createPool({ selection: orExit(() => readSelection(values)) });
-const legs = createLegs();
+const auth = orExit(() => readKeys(process.env[proxyKeysVariable]));
+const legs = createLegs(defaultLimits, auth?.engines);
 const metrics = createProxyMetrics(pool);
-const clients = createProxyServer({ pool, legs, metrics, handOver, log, limits });
+const clients = createProxyServer({ pool, legs, metrics, handOver, log, limits, keys: auth?.keys });
 const admin = createAdminServer({ pool, metrics, clients, open, log });
 const socket = process.env["PDJOB_ADMIN_SOCKET"];
 /** A socket that listens already, and outlives this process: who comes before we accept waits. */

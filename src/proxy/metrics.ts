@@ -13,7 +13,9 @@ export type Outcome =
   | "withheld"
   | "no_member"
   | "client_gone"
-  | "rejected";
+  | "rejected"
+  /** Without a key, or with one that is not good for it. */
+  | "denied";
 
 /**
  * What an engine's 200 hides. `abort`: an answer that it gave up, with a `finish_reason` like any other; `cut`: a stream

@@ -11,11 +11,37 @@ export function refuse(
   type: string,
   headers: Record<string, string> = {},
 ): void {
+  send(response, { status, message, type, code: status }, headers);
+}
+
+/** A request without a key that is good for it. */
+export const deny = (
+  response: ServerResponse,
+  denial: { readonly status: number; readonly code: string; readonly message: string },
+): void =>
+  send(
+    response,
+    { ...denial, type: "invalid_request_error" },
+    denial.status === 401 ? { "www-authenticate": "Bearer" } : {},
+  );
+
+interface Refused {
+  readonly status: number;
+  readonly message: string;
+  readonly type: string;
+  readonly code: string | number;
+}
+
+function send(
+  response: ServerResponse,
+  { status, message, type, code }: Refused,
+  headers: Record<string, string>,
+): void {
   if (response.headersSent || response.destroyed) return void response.destroy();
   response.writeHead(status, {
     "content-type": "application/json",
     ...(status === 503 ? { "retry-after": String(retryAfterS) } : {}),
     ...headers,
   });
-  response.end(JSON.stringify({ error: { message, type, param: null, code: status } }));
+  response.end(JSON.stringify({ error: { message, type, param: null, code } }));
 }

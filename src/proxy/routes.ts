@@ -1,3 +1,5 @@
+import type { Scope } from "./auth.ts";
+
 /** What a path leads to. */
 export type Route = "complete" | "models" | "health" | "metrics";
 
@@ -8,6 +10,14 @@ const served: Readonly<Record<string, Route>> = {
   "GET /v1/models": "models",
   "GET /health": "health",
   "GET /metrics": "metrics",
+};
+
+/** Load balancers ask for health without a key. Metrics name the engines and tell how busy each is. */
+export const scopes: Readonly<Record<Route, Scope>> = {
+  complete: "inference",
+  models: "inference",
+  health: "open",
+  metrics: "admin",
 };
 
 export const servedPaths = Object.keys(served).join(", ");

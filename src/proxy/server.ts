@@ -1,4 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { accessOf, denials } from "./auth.ts";
+import type { Access, Keys, Scope } from "./auth.ts";
 import { readBody } from "./body.ts";
 import type { Bodiless } from "./body.ts";
 import { createConnections } from "./connections.ts";
@@ -8,15 +10,17 @@ import { defaultServerLimits } from "./limits.ts";
 import type { ServerLimits } from "./limits.ts";
 import { missingRoles } from "./obtain.ts";
 import type { RelaySetup } from "./obtain.ts";
-import { refuse } from "./refuse.ts";
+import { deny, refuse } from "./refuse.ts";
 import { createRelay } from "./relay.ts";
-import { routeOf, servedPaths } from "./routes.ts";
+import { routeOf, scopes, servedPaths } from "./routes.ts";
 import type { Route } from "./routes.ts";
 import { unfitOf } from "./unfit.ts";
 import { createWaiting } from "./waiting.ts";
 
 export interface ServerSetup extends RelaySetup {
   readonly limits?: ServerLimits;
+  /** Absent = whoever reaches it may use it. */
+  readonly keys?: Keys | undefined;
 }
 
 export interface ProxyServer extends Pick<Connections, "retire" | "leaving"> {
@@ -34,7 +38,7 @@ interface Asked {
 
 /** The clients' side: two OpenAI endpoints, models, health and metrics. Everything else is 404. */
 export function createProxyServer(setup: ServerSetup): ProxyServer {
-  const { pool, legs, metrics, limits = defaultServerLimits } = setup;
+  const { pool, legs, metrics, limits = defaultServerLimits, keys } = setup;
   const waiting = createWaiting(limits.waiting, setup);
   const { relay, cut } = createRelay(setup, waiting);
   let active = 0;
@@ -74,9 +78,15 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     refuse(response, status, message, type, isLater && !stopping ? {} : { connection: "close" });
   }
 
-  function health({ response }: Asked): void {
+  const access = (incoming: IncomingMessage, scope: Scope): Access =>
+    keys ? accessOf(keys, incoming.headers.authorization, scope) : "granted";
+
+  function health({ incoming, response }: Asked): void {
     const { status, body } = healthOf(pool, stopping);
-    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    const { reason: _, ...brief } = body;
+    // How many engines there are is for those who may use them.
+    const told = access(incoming, "inference") === "granted" ? body : brief;
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(told));
   }
 
   async function models({ path, incoming, response }: Asked): Promise<void> {
@@ -113,6 +123,11 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
       return refuse(response, 404, message, "NotFoundError");
     }
     const { route, path } = found;
+    const may = access(incoming, scopes[route]);
+    if (may !== "granted") {
+      metrics.finished("denied");
+      return deny(response, denials[may]);
+    }
     void Promise.resolve(routes[route]({ path, incoming, response })).catch((error: Error) => {
       setup.log(`unexpected: ${error.stack ?? error.message}`);
       refuse(response, 500, "The proxy failed; its log says why.", "InternalServerError");

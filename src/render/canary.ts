@@ -46,16 +46,21 @@ export function renderStallRequest(
 export function renderCanary({ roles: of }: JobSpec, version?: Version): RenderedCanary {
   const found = handOverBy(of.prefill.kvTransfer, version);
   const model = servedName(of.decode);
-  const keys = roles.flatMap((role) => {
-    const key = keyOf(of[role]);
-    return key === undefined ? [] : [[role, key]];
-  });
   return {
     handOver: found === undefined ? "none" : found === "unknown" ? "any" : askedBy[found.kind],
     // What is filled in for each replica is known to none but that one.
     ...(model === undefined || model.includes("{") ? {} : { model }),
-    keys: Object.fromEntries(keys) as RenderedCanary["keys"],
+    keys: engineKeys(of),
   };
+}
+
+/** What the engines of each role want in a request, as it is written in the config: maybe a reference. */
+export function engineKeys(of: JobSpec["roles"]): RenderedCanary["keys"] {
+  const keys = roles.flatMap((role) => {
+    const key = keyOf(of[role]);
+    return key === undefined ? [] : [[role, key]];
+  });
+  return Object.fromEntries(keys) as RenderedCanary["keys"];
 }
 
 function servedName(role: RoleSpec): string | undefined {

@@ -145,4 +145,25 @@ export const schedulerCases: readonly Case[] = [
       "job.yaml:3:38 scheduler.limits: is for the built-in proxy, but scheduler.command starts another: remove one of the two.",
     ],
   },
+  {
+    name: "keys that are no references",
+    text: job({
+      3: "scheduler: {auth: {inference: [secret-key, 'env:', 'file:keys'], admin: env:KEY, users: []}}",
+    }),
+    messages: [
+      "job.yaml:3:32 scheduler.auth.inference[0]: must be a reference to keys and no key, which Temporal would keep and show: env:NAME, a variable where the worker runs, or file:/PATH.",
+      "job.yaml:3:44 scheduler.auth.inference[1]: must be a reference to keys and no key, which Temporal would keep and show: env:NAME, a variable where the worker runs, or file:/PATH.",
+      "job.yaml:3:52 scheduler.auth.inference[2]: must be a reference to keys and no key, which Temporal would keep and show: env:NAME, a variable where the worker runs, or file:/PATH.",
+      "job.yaml:3:73 scheduler.auth.admin: must be a list of 0 to 64 references to keys, such as [env:NAME, file:/PATH], not text.",
+      'job.yaml:3:82 scheduler.auth.users: is not a known key: remove "users", or use one of inference, admin.',
+    ],
+  },
+  {
+    name: "keys for nothing but metrics, and for a proxy that is not ours",
+    text: job({ 3: "scheduler: {command: 'proxy {PORT}', auth: {admin: []}}" }),
+    messages: [
+      "job.yaml:3:38 scheduler.auth.inference: is missing: give a list of 1 to 64 references to keys, such as [env:NAME, file:/PATH].",
+      "job.yaml:3:38 scheduler.auth: is for the built-in proxy, but scheduler.command starts another: remove one of the two.",
+    ],
+  },
 ];

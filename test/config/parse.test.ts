@@ -95,6 +95,11 @@ test("limits of the proxy are in the spec once one of them is given", () => {
   expect(scheduler.limits).toEqual({ bodyMibMax: 64, requestsMax: 7, waitingMax: 1024, waitS: 30 });
 });
 
+test("keys of the proxy stay references", () => {
+  const { scheduler } = specOf(job({ 3: "scheduler: {auth: {inference: [env:A, file:/k]}}" }));
+  expect(scheduler.auth).toEqual({ inference: ["env:A", "file:/k"], admin: [] });
+});
+
 test("a spec is plain JSON: it travels through Temporal", () => {
   const spec = specOf(job({ 6: "  params: {model: m, a: [1, {b: null}], c: 1.5, d: true}" }));
   expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);

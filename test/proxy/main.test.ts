@@ -1,6 +1,9 @@
+import { readFileSync } from "node:fs";
 import { execa } from "execa";
 import { Agent, request } from "undici";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeAll, expect, test, vi } from "vitest";
+import { proxyKeysEnv } from "../../src/activities/proxy-keys.ts";
+import { makeSpec } from "../support/spec.ts";
 import { eventually } from "../support/eventually.ts";
 import { corpus } from "./hostile-corpus.ts";
 import { buildProgram, createPrograms, proxyProgram } from "./program.ts";
@@ -56,7 +59,7 @@ test("a proxy whose log is on a full disk serves, and ends as any other", async 
     sse(response, event("a"));
     response.end("data: [DONE]\n\n");
   });
-  const { program, url } = await startProgram([p, d], 1, true);
+  const { program, url } = await startProgram([p, d], 1, { onFullDisk: true });
   expect((await post(url, { prompt: "x", stream: true })).text).toContain("data: [DONE]");
   program.kill("SIGTERM");
   expect((await program).exitCode).toBe(0);
@@ -160,4 +163,37 @@ test("hostile bytes end no process: it serves after all of them, and its log say
   program.kill("SIGTERM");
   const { exitCode, stderr } = await program;
   expect([exitCode, String(stderr).match(/unexpected|Error/g)]).toEqual([0, null]);
+});
+
+test("with keys in its environment it serves nobody without one, and lets nobody read them", async () => {
+  vi.stubEnv("PDJOB_TEST_KEY", "client-secret");
+  const spec = makeSpec();
+  const auth = { inference: ["env:PDJOB_TEST_KEY"], admin: [] };
+  const env = await proxyKeysEnv({ ...spec, scheduler: { ...spec.scheduler, auth } });
+  vi.unstubAllEnvs(); // What runs from here on is not to inherit it.
+  const p = await engine("p0", "prefill", prefillAnswer());
+  const d = await engine("d0", "decode", echoAnswer);
+  const { program, url } = await startProgram([p, d], 1, { env });
+  const ask = (headers: Record<string, string>) => post(url, { prompt: "x" }, headers);
+  expect((await ask({})).status).toBe(401);
+  expect((await ask({ authorization: "Bearer client-secret" })).status).toBe(200);
+  expect(d.seen.map(({ headers }) => headers["authorization"])).toEqual([undefined]);
+  const seen = ["cmdline", "environ"].map((name) =>
+    readFileSync(`/proc/${program.pid}/${name}`, "latin1"),
+  );
+  expect(seen.join()).toContain("PDJOB_PROXY_KEYS");
+  expect(seen.join()).not.toContain("client-secret");
+  program.kill("SIGTERM");
+  expect(String((await program).stderr)).not.toContain("client-secret");
+});
+
+test("keys that it cannot read let it not start", async () => {
+  const { socketPath } = await place();
+  const env = { PDJOB_ADMIN_SOCKET: socketPath, PDJOB_PROXY_KEYS: "client-secret" };
+  const { exitCode, stderr } = await execa(process.execPath, [proxyProgram], {
+    env,
+    reject: false,
+  });
+  expect(exitCode).toBe(2);
+  expect(stderr).toMatch(/PDJOB_PROXY_KEYS holds no keys as the orchestrator gives them$/);
 });

@@ -15,6 +15,12 @@ export const proxyProgram = `${root}dist/pdjob-proxy.mjs`;
 export const buildProgram = async (): Promise<void> =>
   void (await execa(process.execPath, [`${root}scripts/build.mjs`]));
 
+interface ProgramOptions {
+  /** Its log, that is. */
+  readonly onFullDisk?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Runs the program as the head node does; `end` kills what still runs. */
 export function createPrograms() {
   const dirs: string[] = [];
@@ -38,14 +44,18 @@ export function createPrograms() {
     for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
   }
 
-  async function start(engines: readonly FakeEngine[], drainTimeoutS: number, onFullDisk = false) {
+  async function start(
+    engines: readonly FakeEngine[],
+    drainTimeoutS: number,
+    { onFullDisk = false, env = {} }: ProgramOptions = {},
+  ) {
     const { socketPath, port, url } = await place();
     const words = ["--port", String(port), "--drain-timeout", String(drainTimeoutS)];
     const script = `exec "$@" ${onFullDisk ? "2>/dev/full" : ""}`;
     const program = execa(
       "bash",
       ["-c", script, "bash", process.execPath, proxyProgram, ...words],
-      { env: { PDJOB_ADMIN_SOCKET: socketPath }, reject: false },
+      { env: { ...env, PDJOB_ADMIN_SOCKET: socketPath }, reject: false },
     );
     watch(program);
     const dispatcher = new Agent({ connect: { socketPath } });

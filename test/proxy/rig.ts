@@ -2,7 +2,9 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { request } from "undici";
+import type { ProxyKeys } from "../../src/domain/exposure.ts";
 import type { Member } from "../../src/domain/observed.ts";
+import type { Keys } from "../../src/proxy/auth.ts";
 import type { RelayHandOver } from "../../src/proxy/body.ts";
 import { createLegs, defaultLimits } from "../../src/proxy/legs.ts";
 import type { LegLimits } from "../../src/proxy/legs.ts";
@@ -69,22 +71,27 @@ export async function startProxy(
     handOver = "params",
     legs: legLimits,
     server: limits,
+    keys,
+    engineKeys,
     selection,
   }: {
     readonly handOver?: RelayHandOver;
     readonly legs?: Partial<LegLimits>;
     readonly server?: Partial<ServerLimits>;
+    readonly keys?: Keys;
+    readonly engineKeys?: ProxyKeys["engines"];
     readonly selection?: Partial<Selection>;
   } = {},
 ) {
   const pool = createPool({ selection: { ...defaultSelection, ...selection } });
   const logs: string[] = [];
-  const legs = createLegs({ ...defaultLimits, ...legLimits });
+  const legs = createLegs({ ...defaultLimits, ...legLimits }, engineKeys);
   const metrics = createProxyMetrics(pool);
   const log = (text: string) => void logs.push(text);
   const setup = { pool, legs, metrics, handOver, log };
   const { server, stop } = createProxyServer({
     ...setup,
+    keys,
     // Whoever finds nobody is told so at once, unless a test is about waiting.
     limits: { ...defaultServerLimits, waiting: { countMax: 0, waitMs: 0 }, ...limits },
   });

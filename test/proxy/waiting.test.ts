@@ -89,15 +89,15 @@ describe("requests that wait", () => {
   });
 
   test("have one time for all their waits", async () => {
-    const { pool, waiting } = scene(1, 80);
+    const { pool, waiting } = scene(1, 1_000);
     const wait = waiting.forRequest(gone);
+    const startedMs = performance.now();
     const first = wait();
-    await sleep(50);
+    await sleep(500);
     pool.replace({ generation: 1, members: [member("d0")] });
     expect(await first).toBe("ready");
-    const startedMs = performance.now();
     expect(await wait()).toBe("late");
-    expect(performance.now() - startedMs).toBeLessThan(75);
+    expect(performance.now() - startedMs).toBeLessThan(1_450);
     expect(await wait()).toBe("late");
   });
 

@@ -36,7 +36,7 @@ export function proxyIsToldItsPort({ draft }: Reading): readonly Problem[] {
 /** Other people's proxies choose by themselves. */
 export function builtinProxyIsMeant({ draft, isBroken }: Reading): readonly Problem[] {
   if (draft.scheduler?.command === undefined && !isBroken(commandPath)) return [];
-  return (["selection", "degraded", "limits"] as const)
+  return (["selection", "degraded", "limits", "auth"] as const)
     .filter((key) => draft.scheduler?.[key] !== undefined)
     .map((key) =>
       problemAtKey(
