@@ -42,19 +42,23 @@ export function addRestart(program: Command): void {
             timeoutS: flags.timeout,
             limitOf: restartLimitS,
           });
-          if (status.phase !== "READY")
+          if (!isReplaced(status, answer))
             throw new Exit(1, `Job ${job} is ${status.phase}: ${status.reason}`);
         });
       },
     );
 }
 
-/** READY may still be the state before the request: the generation tells. */
-function isReplaced(
+/**
+ * READY may still be the state before the request: the generation tells. While an update is on its way, or paused for who
+ * knows how long, the job is not READY, and what counts is the replica alone.
+ */
+export function isReplaced(
   { phase, proxy, replicas }: JobStatus,
   answer: Awaited<ReturnType<PdjobClient["restart"]>>,
 ): boolean {
   const current =
     answer.replica === "proxy" ? proxy : replicas.find(({ name }) => name === answer.replica);
-  return phase === "READY" && (current?.generation ?? 0) > answer.retired;
+  const isThere = phase === "READY" || (phase === "UPDATING" && current?.phase === "READY");
+  return isThere && (current?.generation ?? 0) > answer.retired;
 }

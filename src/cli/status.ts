@@ -55,12 +55,12 @@ export function renderStatus({
   unattended,
 }: Standing): string {
   const was = isPast ? "was " : "";
-  const rows = replicas.map(({ name, generation, phase: state, outdated, url, note, nodeIps }) => [
-    name,
-    `g${generation}`,
-    `${was}${state}${outdated ? ", outdated" : ""}`,
-    url ?? "",
-    note ?? (nodeIps ? `spans ${nodeIps.join(", ")}` : ""),
+  const rows = replicas.map((replica) => [
+    replica.name,
+    `g${replica.generation}`,
+    `${was}${replica.phase}${replica.outdated ? ", outdated" : ""}`,
+    replica.url ?? "",
+    noteOf(replica),
   ]);
   const counts = (["prefill", "decode"] as const)
     .map((role) => `${ready[role]}/${desired[role]} ${role}`)
@@ -80,6 +80,13 @@ export function renderStatus({
       .slice(-eventsShown)
       .map(({ atMs, text }) => colour("dim", `${new Date(atMs).toISOString()}  ${headline(text)}`)),
   ].join("\n");
+}
+
+/** What a drain waits for is no part of the note itself: that is told to who follows, and would change all the time. */
+function noteOf({ phase, note, inFlight, nodeIps }: Standing["replicas"][number]): string {
+  if (note !== undefined) return note;
+  if (phase === "DRAINING" && inFlight) return `${inFlight} in flight`;
+  return nodeIps ? `spans ${nodeIps.join(", ")}` : "";
 }
 
 const degradedText = ({ degraded }: Standing["proxy"]): readonly string[] =>

@@ -1,5 +1,6 @@
 import { ApplicationFailure, setHandler } from "@temporalio/workflow";
 import { applyProblem, withScaled } from "../domain/apply.ts";
+import { pauseProblem } from "../domain/pause.ts";
 import { pauseNotes, revisionAt } from "../domain/revision.ts";
 import { scaleProblem } from "../domain/scale.ts";
 import type { ScaleRequest } from "../domain/scale.ts";
@@ -147,7 +148,10 @@ function registerRevisionHandlers(state: JobState): void {
       return { paused };
     },
     {
-      validator: (request) => refuseIf(pauseProblem(state, request)),
+      validator: (request) =>
+        refuseIf(
+          pauseProblem(state.spec.name, state.desired, state.memory.settledRevision, request),
+        ),
       description: "Stop an update where it is, or let it go on.",
     },
   );
@@ -159,16 +163,6 @@ const returning = ({ spec, desired, revisions, memory }: JobState): Returning =>
   revisions,
   settledRevision: memory.settledRevision,
 });
-
-function pauseProblem({ spec, desired }: JobState, request: unknown): string | undefined {
-  const paused =
-    typeof request === "object" && request !== null && "paused" in request && request.paused;
-  if (typeof paused !== "boolean") return 'A pause request is {"paused":true} or {"paused":false}.';
-  if (desired.stop) return `Job ${spec.name} is stopping.`;
-  return desired.rollout
-    ? undefined
-    : `Job ${spec.name} has had no change of its config: there is nothing to ${paused ? "pause" : "resume"}.`;
-}
 
 function scaleRefusal({ spec, desired }: JobState, request: unknown): string | undefined {
   if (desired.stop) return `Job ${spec.name} is stopping.`;

@@ -46,6 +46,15 @@ test("what a job has is shown as what it is", async () => {
   expect(renderStatus(standing)).not.toContain("was ");
 });
 
+test("a replica that drains shows how many requests it still has", async () => {
+  const [prefill, decode] = serving.replicas;
+  const draining = { ...decode!, phase: "DRAINING" as const, inFlight: 3 };
+  const status = async () => ({ ...serving, replicas: [{ ...prefill!, inFlight: 2 }, draining] });
+  const lines = renderStatus(await standingOf(clientThat({ status }), "demo")).split("\n");
+  expect(lines).toContain(`prefill-0  g1   READY     ${url}`);
+  expect(lines).toContain(`decode-0   g1   DRAINING  ${url}  3 in flight`);
+});
+
 test("a proxy without prefill replicas says what it does about that, in text and in JSON", async () => {
   const degraded: JobStatus = { ...serving, proxy: { ...serving.proxy, degraded: "decode-local" } };
   const standing = await standingOf(clientThat({ status: async () => degraded }), "demo");

@@ -57,6 +57,32 @@ test("limits of the proxy are named as in the config, and start it anew", () => 
   expect(consequencesOf(before, after, running)).toEqual(["the proxy is started anew"]);
 });
 
+test("no key of the spec's own shows up where the config calls it otherwise", () => {
+  const selection = {
+    prefill: "prefix-affinity",
+    decode: "power-of-two",
+    prefixBytes: 512,
+    rampS: 0,
+    silenceS: 5,
+    ejectionS: 6,
+  } as const;
+  const health = { intervalS: 1, timeoutS: 3, failures: 3 };
+  const before = makeSpec({ health });
+  const after = makeSpec({
+    health: { ...health, stallS: 40 },
+    scheduler: { ...before.scheduler, selection },
+  });
+  expect(changesBetween(before, after).map(({ path }) => path)).toEqual([
+    "scheduler.selection.prefill",
+    "scheduler.selection.decode",
+    "scheduler.selection.prefix_bytes",
+    "scheduler.selection.ramp",
+    "scheduler.selection.silence",
+    "scheduler.selection.ejection",
+    "health.stall",
+  ]);
+});
+
 const revised = (prefill: string, decode: string, counts = 2, more = {}): JobSpec =>
   makeSpec({
     prefill: { replicas: counts, revision: prefill, kvRevision: prefill },
