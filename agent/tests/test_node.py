@@ -119,9 +119,11 @@ def test_without_a_turn_ports_are_found_all_the_same(
 def test_healthy_needs_one_answer_unhealthy_three_failures_and_one_answer_heals() -> None:
     answers = iter([False, False, False, False, True, False, False, True, False, False, False, True])
     states: list[str] = []
+    made = threading.Event()
     done = threading.Event()
 
     def probe() -> bool:
+        made.wait()  # It may probe before we have it.
         states.append(prober.state)
         answer = next(answers, None)
         if answer is None:
@@ -129,6 +131,7 @@ def test_healthy_needs_one_answer_unhealthy_three_failures_and_one_answer_heals(
         return bool(answer)
 
     prober = Prober(probe, 0.002)
+    made.set()
     assert done.wait(20)
     prober.stop()
     expected = ["starting"] * 5 + ["healthy"] * 6 + ["unhealthy", "healthy"]

@@ -8,6 +8,14 @@ export const mustBe = (expected: string) => ({
       : `must be ${expected}, not ${described(input)}.`,
 });
 
+/** A text that is none of those needs no telling that it is one. */
+export const mustBeOneOf = (expected: string) => ({
+  error: ({ input }: { readonly input?: unknown }): string =>
+    typeof input === "string" && input !== ""
+      ? mustRead(expected).error()
+      : mustBe(expected).error({ input }),
+});
+
 /** A plain `1234` or `true` may have the very form of the text that is asked for: what it lacks is its quotes. */
 export const mustBeText = (expected: string) => ({
   error: ({ input }: { readonly input?: unknown }): string =>

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { anything, mapping, mustBe, text, whole } from "./expect.ts";
+import { anything, mapping, mustBe, mustBeOneOf, text, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
 
 const kvPort = mustBe(`a port from 0 to ${limits.portMax}, or "{PORT:kv}"`);
@@ -13,7 +13,7 @@ export const kvTransferConfig = z.strictObject(
     kv_role: z
       .enum(
         ["kv_producer", "kv_consumer", "kv_both"],
-        mustBe("kv_producer, kv_consumer or kv_both"),
+        mustBeOneOf("kv_producer, kv_consumer or kv_both"),
       )
       .describe(
         "kv_producer in prefill, kv_consumer in decode; kv_both where the connector needs it.",
@@ -52,7 +52,7 @@ export const kvTransferConfig = z.strictObject(
       .describe("Passed on to vLLM.")
       .optional(),
     kv_load_failure_policy: z
-      .enum(["fail", "recompute"], mustBe("fail or recompute"))
+      .enum(["fail", "recompute"], mustBeOneOf("fail or recompute"))
       .describe("fail or recompute, when KV could not be loaded.")
       .optional(),
   },

@@ -6,7 +6,7 @@ import {
   withoutPrefill,
 } from "../domain/selection.ts";
 import { defaultProxyPort } from "../domain/spec.ts";
-import { mapping, mustBe, mustRead, seconds, text, whole } from "./expect.ts";
+import { mapping, mustBe, mustBeOneOf, mustRead, seconds, text, whole } from "./expect.ts";
 import * as limits from "./limits.ts";
 import { exposure } from "./schema-exposure.ts";
 
@@ -17,7 +17,7 @@ const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
 /** Keys of a request; a role's own win over those of both. */
 const request = {
   method: z
-    .enum(methods, mustBe("GET, POST, PUT, PATCH or DELETE"))
+    .enum(methods, mustBeOneOf("GET, POST, PUT, PATCH or DELETE"))
     .describe("Method of the request; default POST.")
     .optional(),
   url: text("a path such as /remove_worker?url={URL}, or a URL that starts with http://")
@@ -117,13 +117,13 @@ const selection = z
   .strictObject(
     {
       prefill: z
-        .enum(policies.prefill, mustBe("least-loaded, power-of-two or prefix-affinity"))
+        .enum(policies.prefill, mustBeOneOf("least-loaded, power-of-two or prefix-affinity"))
         .default(defaultSelection.prefill)
         .describe(
           "Which prefill replica is asked: least-loaded (fewest tokens in flight), power-of-two (the less loaded of two by chance), prefix-affinity (the one that had the prompt's beginning before, unless it is much more loaded than the others).",
         ),
       decode: z
-        .enum(policies.decode, mustBe("least-loaded or power-of-two"))
+        .enum(policies.decode, mustBeOneOf("least-loaded or power-of-two"))
         .default(defaultSelection.decode)
         .describe("Which decode replica is asked: least-loaded or power-of-two."),
       prefix_bytes: whole(1, limits.prefixBytesMax)
@@ -154,7 +154,7 @@ const degraded = z
   .strictObject(
     {
       prefill: z
-        .enum(withoutPrefill, mustBe("fail or decode-local"))
+        .enum(withoutPrefill, mustBeOneOf("fail or decode-local"))
         .default(defaultDegraded.prefill)
         .describe(
           "Without a prefill replica: fail (503), or decode-local (decode replicas compute prompts themselves, slower).",
@@ -162,7 +162,7 @@ const degraded = z
       decode: z
         .literal(
           "fail",
-          mustBe(
+          mustBeOneOf(
             "fail, the only way there is: without a decode replica nobody generates an answer",
           ),
         )
@@ -188,7 +188,7 @@ export const scheduler = z
         )
         .optional(),
       membership: z
-        .enum(memberships, mustBe("builtin, restart, http, file or none"))
+        .enum(memberships, mustBeOneOf("builtin, restart, http, file or none"))
         .describe(
           "How the proxy learns of changed replicas: builtin (told live), restart (started anew; default with a command), http (told by requests; default with http), file (reads a file; default with file), none.",
         )

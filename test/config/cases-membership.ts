@@ -120,7 +120,7 @@ export const membershipCases: readonly Case[] = [
     ),
     messages: [
       `job.yaml:3:${at + 41} scheduler.http.add.body: is given, but a GET request has none: choose another method.`,
-      `job.yaml:3:${at + 88} scheduler.http.remove.method: must be GET, POST, PUT, PATCH or DELETE, not text.`,
+      `job.yaml:3:${at + 88} scheduler.http.remove.method: must be GET, POST, PUT, PATCH or DELETE.`,
       `job.yaml:3:${at + 102} scheduler.http.remove.accept[0]: must be a whole number from 300 to 599, not 200.`,
       `job.yaml:3:${at + 118} scheduler.http.remove.headers["a b"]: must be the name of an HTTP header.`,
       `job.yaml:3:${at + 129} scheduler.http.remove.path: is not a known key: remove "path", or use one of method, url, headers, body, accept, prefill, decode.`,

@@ -171,7 +171,7 @@ export const rulesCases: readonly Case[] = [
       14: "  params: {kv_transfer_config: {kv_connector: NixlConnector, kv_role: consumer}}",
     }),
     messages: [
-      "job.yaml:14:71 decode.params.kv_transfer_config.kv_role: must be kv_producer, kv_consumer or kv_both, not text.",
+      "job.yaml:14:71 decode.params.kv_transfer_config.kv_role: must be kv_producer, kv_consumer or kv_both.",
     ],
   },
   {

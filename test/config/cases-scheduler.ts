@@ -90,8 +90,8 @@ export const schedulerCases: readonly Case[] = [
       3: "scheduler: {selection: {prefill: random, decode: prefix-affinity, ramp: -1, ejection: 0, silences: 3}}",
     }),
     messages: [
-      "job.yaml:3:34 scheduler.selection.prefill: must be least-loaded, power-of-two or prefix-affinity, not text.",
-      "job.yaml:3:50 scheduler.selection.decode: must be least-loaded or power-of-two, not text.",
+      "job.yaml:3:34 scheduler.selection.prefill: must be least-loaded, power-of-two or prefix-affinity.",
+      "job.yaml:3:50 scheduler.selection.decode: must be least-loaded or power-of-two.",
       "job.yaml:3:73 scheduler.selection.ramp: must be a whole number of seconds from 0 to 3600, not -1.",
       "job.yaml:3:87 scheduler.selection.ejection: must be a whole number of seconds from 1 to 3600, not 0.",
       "job.yaml:3:90 scheduler.selection.silences: is not a known key. Did you mean silence?",
@@ -101,8 +101,8 @@ export const schedulerCases: readonly Case[] = [
     name: "a decode that nobody can stand in for",
     text: job({ 3: "scheduler: {degraded: {prefill: local, decode: decode-local}}" }),
     messages: [
-      "job.yaml:3:33 scheduler.degraded.prefill: must be fail or decode-local, not text.",
-      "job.yaml:3:48 scheduler.degraded.decode: must be fail, the only way there is: without a decode replica nobody generates an answer, not text.",
+      "job.yaml:3:33 scheduler.degraded.prefill: must be fail or decode-local.",
+      "job.yaml:3:48 scheduler.degraded.decode: must be fail, the only way there is: without a decode replica nobody generates an answer.",
     ],
   },
   {

@@ -6,7 +6,7 @@ export const warningsCases: readonly Case[] = [
   {
     name: "literal secrets",
     text: job({
-      4: "envs: {HF_TOKEN: abcdefgh, OTHER: hf_abcdefghijkl, TOKENIZERS_PARALLELISM: 'false', KEY_FILE_TOKEN: /run/secret, A_TOKEN: env:A_TOKEN, B_TOKEN: file:/b}",
+      4: "envs: {HF_TOKEN: abcdefgh, OTHER: hf_abcdefghijkl, TOKENIZERS_PARALLELISM: 'false', KEY_FILE_TOKEN: /run/secret, SIM_TOKEN_MS: '5', A_TOKEN: env:A_TOKEN, B_TOKEN: file:/b}",
       6: "  params: {model: m, api_key: open-sesame, tokenizer: t, _extra_params: --hf-token hf_abcdefghijkl}",
     }),
     messages: [

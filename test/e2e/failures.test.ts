@@ -34,11 +34,11 @@ async function failureOf(
 describe("a job that cannot start ends FAILED, releases everything and says why:", () => {
   test("an engine is not healthy within the timeout", async () => {
     const { reason } = await failureOf("slow", {
-      timeoutS: 6,
+      timeoutS: 20,
       decode: { replicas: 1, envs: { PDJOB_SIM_BOOT_MS: "60000" } },
     });
     expect(reason).toMatch(
-      /^decode-0 g1 was not healthy on http:\/\/127\.[\d.]+:\d+\/health within the job's timeout of 6 s\. Increase `timeout` in the config if the model needs longer to load; otherwise read its log\. Its last lines:\npdjob SIMULATED engine/,
+      /^decode-0 g1 was not healthy on http:\/\/127\.[\d.]+:\d+\/health within the job's timeout of 20 s\. Increase `timeout` in the config if the model needs longer to load; otherwise read its log\. Its last lines:\npdjob SIMULATED engine/,
     );
   });
 

@@ -12,6 +12,9 @@ const stopGraceS = 0.5;
 const nodeJoinsWithinMs = 90_000;
 /** Ray's `gcs_rpc_server_reconnect_timeout_s` is 60 s. */
 const rayletGivesUpMs = 180_000;
+/** Its raylet has 30 s, and Python comes before that. */
+const headStartsWithinMs = 90_000;
+const headStartsMax = 3;
 /** `ray start --block` looks every second whether its raylet lives. */
 const startEndsWithinMs = 30_000;
 
@@ -29,6 +32,25 @@ export function createRespawner(rig: OwnRig) {
     const next = await startGuarded({ ...command, log });
     started.push(next);
     return next.pid;
+  }
+
+  /** `ray start` gives up, GCS and all, when its raylet is too slow for it: a supervisor starts it again. */
+  async function startHead(): Promise<void> {
+    for (let count = 1; count <= headStartsMax; count++) {
+      forgetAddress(commands.head);
+      pids.head = await start(commands.head);
+      const log = join(rig.stack.logDir, `again-${started.length - 1}.log`);
+      const isUp = await eventually(
+        "the head runs, or has ended",
+        async () => {
+          if (!isProcess(pids.head)) return "ended";
+          return readFileSync(log, "utf8").includes("Ray runtime started") ? "up" : undefined;
+        },
+        headStartsWithinMs,
+      );
+      if (isUp === "up") return;
+    }
+    throw new Error(`${headStartsMax} times ray start --head ended by itself`);
   }
 
   return {
@@ -56,9 +78,7 @@ export function createRespawner(rig: OwnRig) {
     async head({ downMs = 0 } = {}): Promise<void> {
       await killTrees([pids.head]);
       await sleep(downMs);
-      forgetAddress(commands.head);
-      pids.head = await start(commands.head);
-      await eventually("the GCS listens again", () => isListening(rig.stack.rayAddress));
+      await startHead();
     },
     /** As a supervisor of each node does, once its raylet gave up the head that it had. */
     async nodesThatEnd(): Promise<void> {
@@ -75,8 +95,7 @@ export function createRespawner(rig: OwnRig) {
       await killTrees([pids.head, ...pids.nodes]);
       const tables = commands.head.env["RAY_gcs_storage_path"];
       if (tables !== undefined) rmSync(tables, { recursive: true, force: true });
-      pids.head = await start(commands.head);
-      await eventually("the new GCS listens", () => isListening(rig.stack.rayAddress));
+      await startHead();
       for (const [index, command] of commands.nodes.entries()) {
         pids.nodes[index] = await start(command);
         await untilNodesAre(rig, index + 2);

@@ -36,6 +36,8 @@ export function referencesAreComplete({ root }: Reading): readonly Problem[] {
 
 const secretKey =
   /(?:^|[_-])(?:AUTHORIZATION|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API[_-]?KEY|ACCESS[_-]KEY|PRIVATE[_-]KEY|CREDENTIALS?)(?:$|[_-])/i;
+/** `TOKEN_MS` is a time, and `TOKEN_LIMIT` a number. */
+const quantity = /_(?:MS|S|SECONDS|TTL|COUNT|LENGTH|LIMIT|MIN|MAX)$/i;
 const secretValue =
   /\b(?:hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|AKIA[A-Z0-9]{8,}|gh[opsu]_[A-Za-z0-9]{8,}|glpat-[A-Za-z0-9_-]{8,}|xox[abp]-[A-Za-z0-9-]{8,})|-----BEGIN [A-Z ]*PRIVATE KEY/;
 
@@ -47,7 +49,8 @@ export function secretsAreReferences({ root }: Reading): readonly Problem[] {
   return [...scalarsBelow(root, [])].flatMap(({ path, value }) => {
     if (typeof value !== "string" || /^(?:env|file):/.test(value)) return [];
     const name = path.at(-1) ?? "";
-    const isNamed = isSetting(path) && secretKey.test(name) && couldBeSecret(value);
+    const isSecret = secretKey.test(name) && !quantity.test(name);
+    const isNamed = isSetting(path) && isSecret && couldBeSecret(value);
     if (!isNamed && !secretValue.test(value)) return [];
     if (isHeader(path)) return [warning(path, keepHeader)];
     return [warning(path, isVariable(path) ? keepVariable(name) : keepElsewhere)];

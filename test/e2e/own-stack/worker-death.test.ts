@@ -19,7 +19,7 @@ const moments = {
   stop: beforeAndAfter("stopProxy", "stopReplica deaths-prefill-0-g1", "sweep"),
 };
 /** At 50 ms each: they last until the drain, for which the worker has to come back twice, and end within its deadline. */
-const tokens = 450;
+const tokens = 800;
 let rig: Awaited<ReturnType<typeof startDyingRig>>;
 
 beforeAll(async () => {
@@ -33,8 +33,9 @@ test(
   async () => {
     // Answers outlast a worker's death, and so does a boot: somebody has to wait for both.
     const envs = { PDJOB_SIM_TOKEN_MS: "50", PDJOB_SIM_BOOT_MS: "8000" };
+    const drainS = { prefill: 60, decode: 60 };
     const sides = { prefill: { envs }, decode: { envs } };
-    const spec = await rigSpec(rig, "deaths", { timeoutS: 450, ...sides });
+    const spec = await rigSpec(rig, "deaths", { timeoutS: 450, drainS, ...sides });
     await rig.client.start(spec);
     const status = await untilPhase(rig.client, "deaths", "READY", 400_000);
     expect(rig.deaths().toSorted()).toEqual(moments.deploy.toSorted());
