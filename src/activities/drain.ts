@@ -70,9 +70,25 @@ export async function untilLeft(
     const left = proxy.leaving;
     if (left === 0 || (left !== undefined && nowMs() > untilMs)) return { left };
     if (left === undefined) {
+      await tellAsSuccessor(agent, proxy, proxies);
       await agent.call("retireProxy", { name });
       untilMs = nowMs() + longestMs;
     }
     await sleep(pollEveryMs);
   }
+}
+
+/**
+ * Requests that wait there for a pair, or come on its open connections, find the members that its successor has. It is told
+ * nothing after that; when it cannot be told, it goes on with those that it knew.
+ */
+async function tellAsSuccessor(
+  agent: Agent,
+  { name, generation, membership: known }: ObservedProxy,
+  proxies: readonly ObservedProxy[],
+): Promise<void> {
+  const successor = proxies.find((one) => one.generation > generation && one.state === "healthy");
+  const membership = successor?.membership;
+  if (!membership || membership.generation <= (known?.generation ?? 0)) return;
+  await agent.call("setMembership", { name, membership }).catch(() => undefined);
 }
