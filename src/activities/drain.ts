@@ -79,8 +79,8 @@ export async function untilLeft(
 }
 
 /**
- * Requests that wait there for a pair, or come on its open connections, find the members that its successor has. It is told
- * nothing after that; when it cannot be told, it goes on with those that it knew.
+ * Requests that wait there for a pair, or come on its open connections, find the members that its successor has. After that
+ * it is told of replicas that leave alone; when it cannot be told, it goes on with those that it knew.
  */
 async function tellAsSuccessor(
   agent: Agent,

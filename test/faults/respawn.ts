@@ -27,8 +27,10 @@ export function createRespawner(rig: OwnRig) {
   };
   const commands = { head: readCommand(pids.head), nodes: pids.nodes.map(readCommand) };
 
+  const logOf = (count: number): string => join(rig.stack.logDir, `again-${count}.log`);
+
   async function start(command: Command): Promise<number> {
-    const log = join(rig.stack.logDir, `again-${started.length}.log`);
+    const log = logOf(started.length);
     const next = await startGuarded({ ...command, log });
     started.push(next);
     return next.pid;
@@ -39,7 +41,7 @@ export function createRespawner(rig: OwnRig) {
     for (let count = 1; count <= headStartsMax; count++) {
       forgetAddress(commands.head);
       pids.head = await start(commands.head);
-      const log = join(rig.stack.logDir, `again-${started.length - 1}.log`);
+      const log = logOf(started.length - 1);
       const isUp = await eventually(
         "the head runs, or has ended",
         async () => {
