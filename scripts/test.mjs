@@ -37,17 +37,16 @@ function chosen() {
 }
 
 /**
- * Tests on a real stack wait more than they compute: unit tests take what is left of the processors meanwhile. Stories do
- * nothing but compute, so they get the processors to themselves.
+ * One after another, what leaves the other no processor: small tests with limits of seconds, tests on a real stack, which
+ * wait more than they compute, and stories, which do nothing but compute.
  */
 async function all() {
-  const counts = await Promise.all([
+  const small = await Promise.all([vitest(["unit"], beside("unit")), pytest(beside("python"))]);
+  const real = await Promise.all([
     vitest(["e2e"], beside("e2e")),
     vitest(["own-stack"], beside("own-stack")),
-    vitest(["unit"], beside("unit", "nice", "-n", "19")),
-    pytest(beside("python", "nice", "-n", "19")),
   ]);
-  return [...counts, await vitest(["simulation"], beside("simulation"))];
+  return [...small, ...real, await vitest(["simulation"], beside("simulation"))];
 }
 
 async function vitest(names, run, reporter = "default") {
@@ -111,9 +110,8 @@ function show(argv, cwd = at()) {
 }
 
 /** As `show`, but each line says whose it is. */
-function beside(name, ...prefix) {
-  return async (argv, cwd = at()) => {
-    const [command, ...args] = [...prefix, ...argv];
+function beside(name) {
+  return async ([command, ...args], cwd = at()) => {
     const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [child.stdout, child.stderr])
       createInterface({ input: stream }).on("line", (line) =>

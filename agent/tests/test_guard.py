@@ -15,7 +15,7 @@ import pytest
 from pdjob_agent import node
 from pdjob_agent.node.guarded import GuardedProcess
 
-from .processes import GONE_S, all_gone, marked, parent_of, within
+from .processes import GONE_S, all_gone, kill_at_once, marked, parent_of, within
 from .ray_rig import accepts, free_port
 
 SOURCE = files(node).joinpath("guard.py").read_text()
@@ -138,8 +138,7 @@ def test_nothing_of_the_tree_outlives_a_killed_keeper(tree: Tree) -> None:
 def test_nothing_of_the_tree_outlives_guard_and_keeper_killed_together(tree: Tree) -> None:
     tree.run(TREE, 4)
     guard = parent_of(tree.pid)
-    for pid in (parent_of(guard), guard):
-        os.kill(pid, signal.SIGKILL)
+    kill_at_once([parent_of(guard), guard])
     assert exit_of(tree) == (None, "SIGKILL")
     assert all_gone(tree.name)
 
@@ -150,8 +149,7 @@ def test_another_tree_of_the_same_name_is_left_alone(tree: Tree, tmp_path: Path)
     other.run("sleep 300")
     tree.run(TREE, 5)
     guard = parent_of(tree.pid)
-    for pid in (parent_of(guard), guard):
-        os.kill(pid, signal.SIGKILL)
+    kill_at_once([parent_of(guard), guard])
     assert within(GONE_S, lambda: marked(tree.name) == [other.pid])
     assert other.process.exit is None
     assert other.process.stop(1)

@@ -5,6 +5,7 @@ import { afterEach, beforeAll, expect, test, vi } from "vitest";
 import { proxyKeysEnv } from "../../src/activities/proxy-keys.ts";
 import { makeSpec } from "../support/spec.ts";
 import { eventually } from "../support/eventually.ts";
+import { ownEnd } from "../support/own-end.ts";
 import { corpus } from "./hostile-corpus.ts";
 import { buildProgram, createPrograms, proxyProgram } from "./program.ts";
 import { sendRaw } from "./raw.ts";
@@ -79,8 +80,8 @@ async function startOnSocket(engines: readonly FakeEngine[]) {
   const { socketPath, port, url } = await place();
   const command = [process.execPath, proxyProgram, "--port", String(port)];
   const program = execa("python3", ["-c", listenThenBecome, String(port), ...command], {
+    ...ownEnd,
     env: { PDJOB_ADMIN_SOCKET: socketPath },
-    reject: false,
   });
   watch(program);
   await new Promise((resolve) => program.stdout?.once("data", resolve));

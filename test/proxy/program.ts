@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Agent, request } from "undici";
 import { freePort } from "../../src/dev/ports.ts";
 import { eventually } from "../support/eventually.ts";
+import { ownEnd } from "../support/own-end.ts";
 import type { FakeEngine } from "./rig.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -55,23 +56,19 @@ export function createPrograms() {
     const program = execa(
       "bash",
       ["-c", script, "bash", process.execPath, proxyProgram, ...words],
-      { env: { ...env, PDJOB_ADMIN_SOCKET: socketPath }, reject: false },
+      { ...ownEnd, env: { ...env, PDJOB_ADMIN_SOCKET: socketPath } },
     );
     watch(program);
     const dispatcher = new Agent({ connect: { socketPath } });
     const members = engines.map(({ member }) => member);
-    await eventually(
-      "the proxy takes its members",
-      async () => {
-        const answer = await request("http://localhost/membership", {
-          method: "PUT",
-          body: JSON.stringify({ generation: 1, members }),
-          dispatcher,
-        });
-        return answer.statusCode === 200;
-      },
-      10_000,
-    );
+    await eventually("the proxy takes its members", async () => {
+      const answer = await request("http://localhost/membership", {
+        method: "PUT",
+        body: JSON.stringify({ generation: 1, members }),
+        dispatcher,
+      });
+      return answer.statusCode === 200;
+    });
     await dispatcher.destroy();
     return { program, url };
   }

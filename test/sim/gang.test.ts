@@ -8,6 +8,7 @@ import { freePort } from "../../src/dev/ports.ts";
 import { parseOptions } from "../../src/sim/options.ts";
 import { expectedText } from "../../src/sim/text.ts";
 import { eventually } from "../support/eventually.ts";
+import { ownEnd } from "../support/own-end.ts";
 import { isListening } from "../support/listening.ts";
 import { treeOf } from "../support/processes.ts";
 
@@ -47,8 +48,8 @@ const spanning = (rank: number, { http, meeting }: Ports): readonly string[] =>
 function start(flags: readonly string[], env: Record<string, string> = {}): ResultPromise {
   const argv = [`${root}bin/pdjob-sim-engine`, "serve", "sim/tiny", ...flags];
   const rank = execa(process.execPath, argv, {
+    ...ownEnd,
     env: { PDJOB_SIM_BOOT_MS: "50", PDJOB_SIM_TOKEN_MS: "1", ...env },
-    reject: false,
     all: true,
   });
   running.push(rank);
@@ -64,7 +65,7 @@ const health = async ({ http }: Ports): Promise<number> =>
   (await request(`http://127.0.0.1:${http}/health`)).statusCode;
 
 const healthy = (ports: Ports): Promise<unknown> =>
-  eventually("rank 0 is healthy", async () => (await health(ports)) === 200, 10_000);
+  eventually("rank 0 is healthy", async () => (await health(ports)) === 200);
 
 const complete = async ({ http }: Ports) =>
   (

@@ -15,6 +15,7 @@ import { workflowIdOf, workflowType } from "../../src/domain/names.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import type { JobInput } from "../../src/workflows/messages.ts";
 import { fakeCluster, resultOf } from "../support/cluster.ts";
+import { eventually } from "../support/eventually.ts";
 
 Runtime.install({
   logger: new DefaultLogger("ERROR"),
@@ -72,12 +73,12 @@ export const bundle = (): Promise<WorkflowBundleWithSourceMap> =>
 /** A real Temporal dev server, in memory. */
 export async function startServer(): Promise<TestWorkflowEnvironment> {
   const { path } = await findTemporal();
-  return TestWorkflowEnvironment.createLocal({
-    server: {
-      executable: { type: "existing-path", path },
-      log: { format: "pretty", level: "error" },
-    },
-  });
+  const server = {
+    executable: { type: "existing-path", path },
+    log: { format: "pretty", level: "error" },
+  } as const;
+  // The SDK gives it 5 s, which a busy machine needs.
+  return eventually("a Temporal dev server", () => TestWorkflowEnvironment.createLocal({ server }));
 }
 
 /** A worker whose activities act on a cluster in memory; the policy and the workflow are the real ones. */
