@@ -1,4 +1,5 @@
 // npm test: set up, every fast test in both languages, and "N passed, N failed" as the last line.
+// npm test -- --thorough: what CI runs, about three times as long: more random cases, and the files of `onlyThorough`.
 // npm run test:slow: the tests that need real vLLM or a browser. Further arguments go to vitest.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -9,10 +10,30 @@ import { at } from "./steps.mjs";
 
 const words = process.argv.slice(2);
 const slow = words.includes("--slow");
-const filters = words.filter((word) => word !== "--slow");
+if (words.includes("--thorough")) process.env["PDJOB_THOROUGH"] = "1";
+const isThorough = process.env["PDJOB_THOROUGH"] === "1";
+const filters = words.filter((word) => word !== "--slow" && word !== "--thorough");
 const reports = at(".pdjob", "reports");
 
 const fast = ["unit", "simulation", "e2e", "own-stack"];
+
+/** Tests on a real stack that take minutes each: a quarter of an hour is to be enough for `npm test`, installing included. */
+const onlyThorough = [
+  "apply",
+  "canary",
+  "connectors",
+  "degraded",
+  "external-proxy",
+  "external-update",
+  "frozen-core",
+  "logs",
+  "membership",
+  "proxy-replacement",
+  "racing-jobs",
+  "upload",
+  "own-stack/faults",
+  "own-stack/gang",
+].map((name) => `test/e2e/${name}.test.ts`);
 
 const startedMs = Date.now();
 
@@ -26,6 +47,10 @@ await main(async () => {
   for (const failure of counts.flatMap((count) => count.failures ?? []))
     process.stdout.write(`failed: ${failure}\n`);
   process.stdout.write(`${minutes} minutes in all, with setting up\n`);
+  if (!isThorough && !slow && filters.length === 0)
+    process.stdout.write(
+      `Left out, and played by npm test -- --thorough as in CI: ${onlyThorough.length} files on the real stack\n`,
+    );
   const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";
   process.stdout.write(`${sum("passed")} passed, ${sum("failed")} failed${skipped}\n`);
   process.exitCode = sum("failed") > 0 || sum("passed") === 0 ? 1 : 0;
@@ -41,20 +66,23 @@ function chosen() {
  * wait more than they compute, and stories, which do nothing but compute.
  */
 async function all() {
+  const gone = onlyThorough.filter((file) => !existsSync(at(file)));
+  if (gone.length > 0) throw new Error(`scripts/test.mjs names files that are gone: ${gone.join()}`);
+  const left = isThorough ? [] : onlyThorough.map((file) => `--exclude=${file}`);
   const small = await Promise.all([vitest(["unit"], beside("unit")), pytest(beside("python"))]);
   const real = await Promise.all([
-    vitest(["e2e"], beside("e2e")),
-    vitest(["own-stack"], beside("own-stack")),
+    vitest(["e2e"], beside("e2e"), "default", left),
+    vitest(["own-stack"], beside("own-stack"), "default", left),
   ]);
   return [...small, ...real, await vitest(["simulation"], beside("simulation"))];
 }
 
-async function vitest(names, run, reporter = "default") {
+async function vitest(names, run, reporter = "default", more = []) {
   const file = at(".pdjob", "reports", `${names[0]}.json`);
   const projects = names.flatMap((name) => ["--project", name]);
   const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${file}`];
   const program = at("node_modules", "vitest", "vitest.mjs");
-  const code = await run([process.execPath, program, "run", ...projects, ...reporters, ...filters]);
+  const code = await run([process.execPath, program, "run", ...projects, ...reporters, ...more, ...filters]);
   if (!existsSync(file)) return crashed(code);
   const {
     numPassedTests: passed,
