@@ -67,7 +67,8 @@ function chosen() {
  */
 async function all() {
   const gone = onlyThorough.filter((file) => !existsSync(at(file)));
-  if (gone.length > 0) throw new Error(`scripts/test.mjs names files that are gone: ${gone.join()}`);
+  if (gone.length > 0)
+    throw new Error(`scripts/test.mjs names files that are gone: ${gone.join()}`);
   const left = isThorough ? [] : onlyThorough.map((file) => `--exclude=${file}`);
   const small = await Promise.all([vitest(["unit"], beside("unit")), pytest(beside("python"))]);
   const real = await Promise.all([
@@ -82,7 +83,15 @@ async function vitest(names, run, reporter = "default", more = []) {
   const projects = names.flatMap((name) => ["--project", name]);
   const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${file}`];
   const program = at("node_modules", "vitest", "vitest.mjs");
-  const code = await run([process.execPath, program, "run", ...projects, ...reporters, ...more, ...filters]);
+  const code = await run([
+    process.execPath,
+    program,
+    "run",
+    ...projects,
+    ...reporters,
+    ...more,
+    ...filters,
+  ]);
   if (!existsSync(file)) return crashed(code);
   const {
     numPassedTests: passed,
