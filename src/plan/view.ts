@@ -12,7 +12,7 @@ import { downOrUnhealthy, replicaStatus } from "./replica-status.ts";
 import { isUpdating } from "./roll-back.ts";
 import { whyHeldUp } from "./rollout.ts";
 import { allProxies, isRetired, sameMembers } from "./world.ts";
-import type { Incarnation, World } from "./world.ts";
+import type { World } from "./world.ts";
 
 /** What many proxies listen on unless told otherwise; a head node's own address is never this one. */
 const loopback = "127.0.0.1";
@@ -64,7 +64,7 @@ function phaseOf(
     return { phase: "READY", reason: describeReady(world) };
   }
   const reason = untold ?? whyHeldUp(world, input) ?? describeChange(unsettled, proxy);
-  return { phase: changingPhase(world, input), reason };
+  return { phase: changingPhase(replicas, world, input), reason };
 }
 
 /** `2 prefill outdated`: they serve, and make way for the job's newest revision. */
@@ -74,7 +74,11 @@ const outdatedCounts = (replicas: readonly ReplicaStatus[]): readonly string[] =
     return count > 0 ? [`${count} ${role} outdated`] : [];
   });
 
-function changingPhase(world: World, input: PlanInput): JobPhase {
+function changingPhase(
+  replicas: readonly ReplicaStatus[],
+  world: World,
+  input: PlanInput,
+): JobPhase {
   if (!input.memory.served) return "DEPLOYING";
   if (isUpdating(world, input)) return "UPDATING";
   const heals =
@@ -88,13 +92,16 @@ function changingPhase(world: World, input: PlanInput): JobPhase {
         isRelieved(replica, input) ||
         (replica.wanted && condemned(replica, input) !== undefined),
     ) ||
-    world.replicas.some(({ name, current }) => replaces(name, current, input.memory));
+    replicas.some((replica) => replaces(replica, input.memory));
   return heals ? "HEALING" : "SCALING";
 }
 
-/** Is this generation the successor of one that failed? */
-const replaces = (name: string, current: Incarnation | undefined, { failures }: Memory): boolean =>
-  current !== undefined && failures[name]?.generation === current.generation - 1;
+/** Is it on its way to serve in place of a generation that failed? */
+const replaces = ({ name, generation, phase }: ReplicaStatus, { failures }: Memory): boolean =>
+  failures[name]?.generation === generation - 1 && !settledPhases.has(phase);
+
+/** The place of one that failed was taken long ago, or is given up. */
+const settledPhases = new Set<ReplicaStatus["phase"]>(["READY", "DRAINING", "STOPPING"]);
 
 const describeReady = (world: World): string =>
   roles

@@ -216,6 +216,9 @@ test("phases name what goes on: SCALING for a change that was asked for, HEALING
   cluster.settle();
   cluster.setState("demo-decode-2-g1", "exited");
   expect(cluster.turn().view.phase).toBe("HEALING");
+  cluster.settle();
+  cluster.state.desired = { replicas: { prefill: 2, decode: 1 } };
+  expect(cluster.turn().view.phase).toBe("SCALING");
 });
 
 describe("an external proxy", () => {
