@@ -41,10 +41,10 @@ export function changeProblem(
   if (desired.stop) return stopping(job);
   if (next.name !== spec.name)
     return `The config is of job ${next.name}, and this is job ${spec.name}. A job keeps its name.`;
-  return (
-    countsProblem(spec.name, scaleLimits(next), countsOf(next), roles) ??
-    (outage ? undefined : standstill(spec, next, desired.replicas))
-  );
+  const problem = countsProblem(spec.name, scaleLimits(next), countsOf(next), roles);
+  if (problem !== undefined || outage) return problem;
+  const stuck = standstill(spec, next, desired.replicas);
+  return stuck && standstillProblem(stuck);
 }
 
 export const stopping = ({ spec }: Changing): string => `Job ${spec.name} is stopping.`;
@@ -92,12 +92,18 @@ export const isApart = (before: JobSpec, after: JobSpec): boolean =>
 export const isProxyNew = (before: JobSpec, after: JobSpec): boolean =>
   JSON.stringify([before.scheduler, before.envs]) !== JSON.stringify([after.scheduler, after.envs]);
 
-/** Would an update stop at a replica that can neither be spared nor have another beside it? Says so, with the numbers. */
-function standstill(
+interface Standstill {
+  /** Their replicas can neither be spared nor have another beside them. */
+  readonly roles: readonly Role[];
+  readonly room: NonNullable<ReturnType<typeof whyNoRoom>>;
+}
+
+/** Would an update stop before some roles unless nothing may serve for a while? */
+export function standstill(
   before: JobSpec,
   after: JobSpec,
   running: Readonly<Record<Role, number>>,
-): string | undefined {
+): Standstill | undefined {
   const { unavailable } = rolloutOf(after);
   const counts = countsOf(after);
   const stuck = rollingRoles(before, after).filter(
@@ -110,12 +116,12 @@ function standstill(
     (sum, role) => sum + after.roles[role].numGpus,
     0,
   );
-  const full = whyNoRoom(after, wanted + beside);
-  return (
-    full &&
-    `No ${stuck.join(" and no ")} replica can be spared while it is replaced, and ${full.why}. Allow that nothing serves meanwhile (--allow-outage), or raise ${full.raise}.`
-  );
+  const room = whyNoRoom(after, wanted + beside);
+  return room && { roles: stuck, room };
 }
+
+const standstillProblem = ({ roles: stuck, room }: Standstill): string =>
+  `No ${stuck.join(" and no ")} replica can be spared while it is replaced, and ${room.why}. Allow that nothing serves meanwhile (--allow-outage), or raise ${room.raise}.`;
 
 /** What keeps others, with which the job has so many GPUs, from standing beside what is replaced; undefined when nothing does. */
 export function whyNoRoom(

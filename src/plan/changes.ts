@@ -1,4 +1,4 @@
-import { isApart, isProxyNew, rollingRoles } from "../domain/apply.ts";
+import { isApart, isProxyNew, rollingRoles, standstill } from "../domain/apply.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
 import { rolloutOf } from "../domain/spec.ts";
@@ -88,14 +88,12 @@ export function consequencesOf(
 ): readonly string[] {
   const rolling = rollingRoles(before, after);
   const { unavailable, surge } = rolloutOf(after);
+  const stuck = standstill(before, after, running)?.roles ?? [];
   return [
     ...rolling.map((role) => {
       const count = Math.min(running[role], after.roles[role].replicas);
       const spared = Math.min(unavailable, count - 1);
-      const way =
-        spared > 0
-          ? `${spared} at a time, after its requests in flight`
-          : `beside ${surge} more that ${surge === 1 ? "comes" : "come"} first and ${surge === 1 ? "goes" : "go"} last`;
+      const way = stuck.includes(role) ? noRoom(count) : oneByOne(spared, surge);
       return `${role}: ${count} ${count === 1 ? "engine is" : "engines are"} replaced, ${way}`;
     }),
     ...(rolling.length === 2 && isApart(before, after)
@@ -108,3 +106,11 @@ export function consequencesOf(
     ...(isProxyNew(before, after) ? ["the proxy is started anew"] : []),
   ];
 }
+
+const noRoom = (count: number): string =>
+  `and no other has room beside ${count === 1 ? "it" : "them"}: nothing serves meanwhile`;
+
+const oneByOne = (spared: number, surge: number): string =>
+  spared > 0
+    ? `${spared} at a time, after its requests in flight`
+    : `beside ${surge} more that ${surge === 1 ? "comes" : "come"} first and ${surge === 1 ? "goes" : "go"} last`;

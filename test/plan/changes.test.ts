@@ -109,6 +109,15 @@ test.each([
       "the proxy is started anew",
     ],
   ],
+  [
+    "one role that has neither a replica to spare nor room for another",
+    revised("b", "a", 1, { numGpus: 2 }),
+    [
+      "prefill: 1 engine is replaced, and no other has room beside it: nothing serves meanwhile",
+      "prefill: 2 → 1 replicas",
+      "decode: 2 → 1 replicas",
+    ],
+  ],
 ])("what a change costs is told: %s", (_what, after, expected) => {
   const running = { prefill: 2, decode: 2 };
   expect(consequencesOf(revised("a", "a"), after, running)).toEqual(expected);
