@@ -2,7 +2,7 @@ import type { Role } from "./role.ts";
 
 /*
  * Of which member the built-in proxy asks a request, and what it does without members of a role. The proxy's program may
- * import types alone from here, so its own defaults are in `src/proxy/selection.ts`: a test holds both to the same values.
+ * import types alone from here, so its own defaults are in `src/proxy/selection/selection.ts`: a test holds both to the same values.
  */
 
 /**

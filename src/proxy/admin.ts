@@ -1,9 +1,9 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Member, Membership } from "../domain/observed.ts";
-import { parseBody, readBody } from "./body.ts";
-import { defaultServerLimits } from "./limits.ts";
-import type { Pool } from "./membership.ts";
+import { parseBody, readBody } from "./bytes/body.ts";
+import { defaultServerLimits } from "./admission/limits.ts";
+import type { Pool } from "./members/membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";
 import type { ProxyServer } from "./server.ts";
 

@@ -1,5 +1,5 @@
-import type { Pool } from "./membership.ts";
-import { missingRoles } from "./obtain.ts";
+import type { Pool } from "./members/membership.ts";
+import { missingRoles } from "./attempt/obtain.ts";
 
 export interface Health {
   readonly status: 200 | 503;

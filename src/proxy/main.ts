@@ -2,12 +2,12 @@ import { unlinkSync } from "node:fs";
 import type { Server } from "node:http";
 import { parseArgs } from "node:util";
 import { createAdminServer } from "./admin.ts";
-import { proxyKeysVariable, readKeys } from "./auth.ts";
-import { createLegs, defaultLimits } from "./legs.ts";
-import { limitFlags, readLimits } from "./limits.ts";
-import { createPool } from "./membership.ts";
+import { proxyKeysVariable, readKeys } from "./admission/auth.ts";
+import { createLegs, defaultLimits } from "./attempt/legs.ts";
+import { limitFlags, readLimits } from "./admission/limits.ts";
+import { createPool } from "./members/membership.ts";
 import { createProxyMetrics } from "./metrics.ts";
-import { readSelection, selectionFlags } from "./selection.ts";
+import { readSelection, selectionFlags } from "./selection/selection.ts";
 import { createProxyServer } from "./server.ts";
 
 /** Between the last error events and the SIGKILL of a guard that gives us just as long. */

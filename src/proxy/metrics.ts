@@ -1,6 +1,6 @@
-import type { Pool } from "./membership.ts";
-import type { Alone } from "./prompts.ts";
-import type { WaitEnd } from "./waiting.ts";
+import type { Pool } from "./members/membership.ts";
+import type { Alone } from "./bytes/prompts.ts";
+import type { WaitEnd } from "./admission/waiting.ts";
 
 export type Outcome =
   | "served"

@@ -1,17 +1,17 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Gone } from "./gone.ts";
-import type { OpenStream, Task } from "./outcome.ts";
-import { scanObject } from "./json.ts";
-import { forwarded } from "./legs.ts";
+import { Gone } from "./answer/gone.ts";
+import type { OpenStream, Task } from "./attempt/outcome.ts";
+import { scanObject } from "./bytes/json.ts";
+import { forwarded } from "./attempt/legs.ts";
 import type { Outcome } from "./metrics.ts";
-import { createObtain } from "./obtain.ts";
-import type { RelaySetup, Result } from "./obtain.ts";
-import { wayOf } from "./prompts.ts";
-import { refuse } from "./refuse.ts";
-import { createSplit } from "./split.ts";
-import { passOn } from "./stream.ts";
-import type { Waiting } from "./waiting.ts";
+import { createObtain } from "./attempt/obtain.ts";
+import type { RelaySetup, Result } from "./attempt/obtain.ts";
+import { wayOf } from "./bytes/prompts.ts";
+import { refuse } from "./admission/refuse.ts";
+import { createSplit } from "./attempt/split.ts";
+import { passOn } from "./answer/stream.ts";
+import type { Waiting } from "./admission/waiting.ts";
 
 /** On an answer whose prompt a decode engine computed, because there was no prefill engine to ask. */
 const degradedHeader = "x-pdjob-degraded";

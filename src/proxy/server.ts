@@ -1,21 +1,21 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { accessOf, denials } from "./auth.ts";
-import type { Access, Keys, Scope } from "./auth.ts";
-import { readBody } from "./body.ts";
-import type { Bodiless } from "./body.ts";
-import { createConnections } from "./connections.ts";
-import type { Connections } from "./connections.ts";
+import { accessOf, denials } from "./admission/auth.ts";
+import type { Access, Keys, Scope } from "./admission/auth.ts";
+import { readBody } from "./bytes/body.ts";
+import type { Bodiless } from "./bytes/body.ts";
+import { createConnections } from "./admission/connections.ts";
+import type { Connections } from "./admission/connections.ts";
 import { healthOf } from "./health.ts";
-import { defaultServerLimits } from "./limits.ts";
-import type { ServerLimits } from "./limits.ts";
-import { missingRoles } from "./obtain.ts";
-import type { RelaySetup } from "./obtain.ts";
-import { deny, refuse } from "./refuse.ts";
+import { defaultServerLimits } from "./admission/limits.ts";
+import type { ServerLimits } from "./admission/limits.ts";
+import { missingRoles } from "./attempt/obtain.ts";
+import type { RelaySetup } from "./attempt/obtain.ts";
+import { deny, refuse } from "./admission/refuse.ts";
 import { createRelay } from "./relay.ts";
-import { routeOf, scopes, servedPaths } from "./routes.ts";
-import type { Route } from "./routes.ts";
-import { unfitOf } from "./unfit.ts";
-import { createWaiting } from "./waiting.ts";
+import { routeOf, scopes, servedPaths } from "./admission/routes.ts";
+import type { Route } from "./admission/routes.ts";
+import { unfitOf } from "./admission/unfit.ts";
+import { createWaiting } from "./admission/waiting.ts";
 
 export interface ServerSetup extends RelaySetup {
   readonly limits?: ServerLimits;

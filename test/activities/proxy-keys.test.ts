@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
 import { proxyKeysEnv } from "../../src/activities/proxy-keys.ts";
 import type { JobSpec } from "../../src/domain/spec.ts";
-import { readKeys } from "../../src/proxy/auth.ts";
+import { readKeys } from "../../src/proxy/admission/auth.ts";
 import { makeSpec } from "../support/spec.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "pdjob-keys-"));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { mayPair as mayPairByPlan } from "../../src/domain/revision.ts";
-import { mayPair as mayPairByProxy } from "../../src/proxy/pair.ts";
+import { mayPair as mayPairByProxy } from "../../src/proxy/selection/pair.ts";
 
 /** Pairings of one and of the other; absent = it is of a time before there were any. */
 const table: readonly [readonly number[] | undefined, readonly number[] | undefined, boolean][] = [

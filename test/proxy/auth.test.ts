@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { request } from "undici";
 import { afterEach, describe, expect, test } from "vitest";
-import { accessOf, readKeys } from "../../src/proxy/auth.ts";
+import { accessOf, readKeys } from "../../src/proxy/admission/auth.ts";
 import { createScene, echoAnswer, messageOf, post, prefillAnswer } from "./rig.ts";
 
 const { pair, stop } = createScene();

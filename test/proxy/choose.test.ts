@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Policy } from "../../src/domain/selection.ts";
-import { rendezvous } from "../../src/proxy/affinity.ts";
-import { choose } from "../../src/proxy/choose.ts";
-import type { Candidate, Wish } from "../../src/proxy/choose.ts";
+import { rendezvous } from "../../src/proxy/selection/affinity.ts";
+import { choose } from "../../src/proxy/selection/choose.ts";
+import type { Candidate, Wish } from "../../src/proxy/selection/choose.ts";
 
 const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({
   member: { name, role: "prefill", url: "http://h:1" },

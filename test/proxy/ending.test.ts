@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { createTail, endingOf, mayEndWithDone } from "../../src/proxy/ending.ts";
+import { createTail, endingOf, mayEndWithDone } from "../../src/proxy/answer/ending.ts";
 import { createScene, event, json, metricsOf, post, prefillAnswer, sse } from "./rig.ts";
 import type { Answer } from "./rig.ts";
 

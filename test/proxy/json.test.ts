@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeBody, parseBody, prefillBody } from "../../src/proxy/body.ts";
-import type { Body } from "../../src/proxy/body.ts";
-import { edit, jsonOf, textOf, valueOf } from "../../src/proxy/edit.ts";
-import { itemsOf, scanObject } from "../../src/proxy/json.ts";
-import type { JsonObject } from "../../src/proxy/json.ts";
+import { decodeBody, parseBody, prefillBody } from "../../src/proxy/bytes/body.ts";
+import type { Body } from "../../src/proxy/bytes/body.ts";
+import { edit, jsonOf, textOf, valueOf } from "../../src/proxy/bytes/edit.ts";
+import { itemsOf, scanObject } from "../../src/proxy/bytes/json.ts";
+import type { JsonObject } from "../../src/proxy/bytes/json.ts";
 import { cases } from "../support/thorough.ts";
 
 const numRuns = cases(1_000, 10_000);

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { prefixHashOf } from "../../src/proxy/affinity.ts";
-import { scanObject } from "../../src/proxy/json.ts";
-import type { JsonObject } from "../../src/proxy/json.ts";
-import { estimateOf } from "../../src/proxy/load.ts";
+import { prefixHashOf } from "../../src/proxy/selection/affinity.ts";
+import { scanObject } from "../../src/proxy/bytes/json.ts";
+import type { JsonObject } from "../../src/proxy/bytes/json.ts";
+import { estimateOf } from "../../src/proxy/selection/load.ts";
 
 const body = (value: object): JsonObject => {
   const found = scanObject(Buffer.from(JSON.stringify(value)));

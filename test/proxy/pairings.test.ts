@@ -3,8 +3,8 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { Member } from "../../src/domain/observed.ts";
 import { mayPair } from "../../src/domain/revision.ts";
 import { readMembership } from "../../src/proxy/admin.ts";
-import { createPool } from "../../src/proxy/membership.ts";
-import { choosePair } from "../../src/proxy/pair.ts";
+import { createPool } from "../../src/proxy/members/membership.ts";
+import { choosePair } from "../../src/proxy/selection/pair.ts";
 import { createScene, echoAnswer, messageOf, post, prefillAnswer } from "./rig.ts";
 import type { FakeEngine } from "./rig.ts";
 

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import type { Policy } from "../../src/domain/selection.ts";
-import { createPool } from "../../src/proxy/membership.ts";
-import type { Pool } from "../../src/proxy/membership.ts";
-import { choosePair } from "../../src/proxy/pair.ts";
-import { defaultSelection } from "../../src/proxy/selection.ts";
+import { createPool } from "../../src/proxy/members/membership.ts";
+import type { Pool } from "../../src/proxy/members/membership.ts";
+import { choosePair } from "../../src/proxy/selection/pair.ts";
+import { defaultSelection } from "../../src/proxy/selection/selection.ts";
 
 /*
  * What the policies are worth: four simulated prefill engines that work off one prompt after the other. No engine of a real

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { scanObject } from "../../src/proxy/json.ts";
-import type { JsonObject } from "../../src/proxy/json.ts";
-import { mergeAnswers, wayOf } from "../../src/proxy/prompts.ts";
+import { scanObject } from "../../src/proxy/bytes/json.ts";
+import type { JsonObject } from "../../src/proxy/bytes/json.ts";
+import { mergeAnswers, wayOf } from "../../src/proxy/bytes/prompts.ts";
 import { createScene, json, metricsOf, post, sse } from "./rig.ts";
 import type { Answer, FakeEngine } from "./rig.ts";
 

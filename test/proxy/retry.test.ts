@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { judge } from "../../src/proxy/retry.ts";
-import type { FailedLeg } from "../../src/proxy/retry.ts";
+import { judge } from "../../src/proxy/attempt/retry.ts";
+import type { FailedLeg } from "../../src/proxy/attempt/retry.ts";
 import {
   createScene,
   echoAnswer,

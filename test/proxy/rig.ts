@@ -4,16 +4,16 @@ import type { AddressInfo } from "node:net";
 import { request } from "undici";
 import type { ProxyKeys } from "../../src/domain/exposure.ts";
 import type { Member } from "../../src/domain/observed.ts";
-import type { Keys } from "../../src/proxy/auth.ts";
-import type { RelayHandOver } from "../../src/proxy/body.ts";
-import { createLegs, defaultLimits } from "../../src/proxy/legs.ts";
-import type { LegLimits } from "../../src/proxy/legs.ts";
-import { defaultServerLimits } from "../../src/proxy/limits.ts";
-import type { ServerLimits } from "../../src/proxy/limits.ts";
-import { createPool } from "../../src/proxy/membership.ts";
+import type { Keys } from "../../src/proxy/admission/auth.ts";
+import type { RelayHandOver } from "../../src/proxy/bytes/body.ts";
+import { createLegs, defaultLimits } from "../../src/proxy/attempt/legs.ts";
+import type { LegLimits } from "../../src/proxy/attempt/legs.ts";
+import { defaultServerLimits } from "../../src/proxy/admission/limits.ts";
+import type { ServerLimits } from "../../src/proxy/admission/limits.ts";
+import { createPool } from "../../src/proxy/members/membership.ts";
 import { createProxyMetrics } from "../../src/proxy/metrics.ts";
-import { defaultSelection } from "../../src/proxy/selection.ts";
-import type { Selection } from "../../src/proxy/selection.ts";
+import { defaultSelection } from "../../src/proxy/selection/selection.ts";
+import type { Selection } from "../../src/proxy/selection/selection.ts";
 import { createProxyServer } from "../../src/proxy/server.ts";
 
 export interface SeenRequest {

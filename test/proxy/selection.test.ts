@@ -8,8 +8,12 @@ import {
   withoutPrefill,
 } from "../../src/domain/selection.ts";
 import type { DegradedSpec, SelectionSpec } from "../../src/domain/selection.ts";
-import { defaultSelection, readSelection, selectionFlags } from "../../src/proxy/selection.ts";
-import type { Selection } from "../../src/proxy/selection.ts";
+import {
+  defaultSelection,
+  readSelection,
+  selectionFlags,
+} from "../../src/proxy/selection/selection.ts";
+import type { Selection } from "../../src/proxy/selection/selection.ts";
 import { renderProxy } from "../../src/render/proxy.ts";
 import { makeSpec } from "../support/spec.ts";
 

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
-import { bodyDeadlineMs } from "../../src/proxy/limits.ts";
+import { bodyDeadlineMs } from "../../src/proxy/admission/limits.ts";
 import { rawTo } from "./raw.ts";
 import type { Raw } from "./raw.ts";
 import { createScene, echoAnswer, event, post, prefillAnswer, sse } from "./rig.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Member } from "../../src/domain/observed.ts";
-import { createPool } from "../../src/proxy/membership.ts";
-import { choosePair } from "../../src/proxy/pair.ts";
-import { defaultSelection } from "../../src/proxy/selection.ts";
-import { weightAt } from "../../src/proxy/standing.ts";
+import { createPool } from "../../src/proxy/members/membership.ts";
+import { choosePair } from "../../src/proxy/selection/pair.ts";
+import { defaultSelection } from "../../src/proxy/selection/selection.ts";
+import { weightAt } from "../../src/proxy/members/standing.ts";
 
 const member = (name: string): Member => ({
   name,

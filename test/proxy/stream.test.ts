@@ -1,6 +1,6 @@
 import { request } from "undici";
 import { afterEach, describe, expect, test } from "vitest";
-import { readOpening } from "../../src/proxy/opening.ts";
+import { readOpening } from "../../src/proxy/answer/opening.ts";
 import {
   createScene,
   echoAnswer,

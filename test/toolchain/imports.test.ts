@@ -19,6 +19,7 @@ const rows = [
   ["src/activities", "@temporalio/client", "../ray/agent.ts"],
   ["src/ray", "../activities/index.ts", "zod"],
   ["src/proxy", "../ray/agent.ts", "undici"],
+  ["src/proxy/attempt", "../../domain/role.ts", "../bytes/body.ts"],
   ["src/sim", "undici", "node:http"],
   ["src/client", "../workflows/messages.ts", "@temporalio/envconfig"],
   ["src/cli", "../activities/index.ts", "commander"],

@@ -147,7 +147,7 @@ export function createProxyActor(
     return status();
   }
 
-  /** src/proxy/membership.ts: an older number, or the same with other members, is refused. */
+  /** src/proxy/members/membership.ts: an older number, or the same with other members, is refused. */
   function setMembership(next: Membership) {
     if (!proxy) return refusal("ProxyNotStarted", `${name} was not started.`);
     if (proxy.exit) return refusal("ProxyExited", `${name} has ended.`);

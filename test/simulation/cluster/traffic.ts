@@ -8,7 +8,7 @@ import { answers } from "./engine.ts";
 import type { Process } from "./engine.ts";
 import type { ProxyProcess } from "./proxy.ts";
 
-/** Pairs tried for one request, as src/proxy/relay.ts does. */
+/** Pairs tried for one request, as src/proxy/attempt/retry.ts says. */
 const attemptsMax = 3;
 /** Refused by a dead address at once; a silent one costs a connect timeout. */
 const refusedMs = 5;

@@ -1,5 +1,5 @@
-import { valueOf } from "./edit.ts";
-import type { JsonObject } from "./json.ts";
+import { valueOf } from "../bytes/edit.ts";
+import type { JsonObject } from "../bytes/json.ts";
 
 /*
  * How much work a request is, guessed before anybody has read it. Nothing is tokenized here: that would cost more than

@@ -1,5 +1,5 @@
-import { hasAbortedChoice, parseBody } from "./body.ts";
-import type { Body } from "./body.ts";
+import { hasAbortedChoice, parseBody } from "../bytes/body.ts";
+import type { Body } from "../bytes/body.ts";
 
 /** What the first events of a stream say. Until something of the answer is in them, it can still be tried elsewhere. */
 export type Opening =

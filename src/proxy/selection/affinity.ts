@@ -1,5 +1,5 @@
-import { textOf } from "./edit.ts";
-import type { JsonObject } from "./json.ts";
+import { textOf } from "../bytes/edit.ts";
+import type { JsonObject } from "../bytes/json.ts";
 
 /*
  * Which prefill engine has probably seen the beginning of a prompt before: rendezvous hashing (Thaler and Ravishankar,

@@ -1,10 +1,10 @@
 import type { ServerResponse } from "node:http";
-import type { Member } from "../domain/observed.ts";
+import type { Member } from "../../domain/observed.ts";
 import type { Arrival } from "./answer.ts";
 import { createTail, endingOf, mayEndWithDone, withoutDone } from "./ending.ts";
 import type { Gone } from "./gone.ts";
-import type { OpenStream } from "./outcome.ts";
-import { forwarded, silence } from "./legs.ts";
+import type { OpenStream } from "../attempt/outcome.ts";
+import { forwarded, silence } from "../attempt/legs.ts";
 
 interface Passing {
   readonly response: ServerResponse;

@@ -1,5 +1,5 @@
-import type { Member } from "../domain/observed.ts";
-import type { Role } from "../domain/role.ts";
+import type { Member } from "../../domain/observed.ts";
+import type { Role } from "../../domain/role.ts";
 import { howItFailed } from "./legs.ts";
 import type { Legs } from "./legs.ts";
 import { failed } from "./outcome.ts";

@@ -1,5 +1,5 @@
-import { hasAbortedChoice, parseBody } from "./body.ts";
-import type { Body } from "./body.ts";
+import { hasAbortedChoice, parseBody } from "../bytes/body.ts";
+import type { Body } from "../bytes/body.ts";
 import { dataOf, readError } from "./opening.ts";
 
 /** How a stream has ended, by its last events. Its connection ends in one and the same way in all of these cases. */

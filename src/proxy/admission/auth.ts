@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { ProxyKeys, proxyKeysVariable as VariableOfKeys } from "../domain/exposure.ts";
-import { parseBody } from "./body.ts";
+import type { ProxyKeys, proxyKeysVariable as VariableOfKeys } from "../../domain/exposure.ts";
+import { parseBody } from "../bytes/body.ts";
 
 /** What a path is for. open = whoever asks. */
 export type Scope = "open" | "inference" | "admin";

@@ -1,4 +1,4 @@
-import type { Selection } from "./selection.ts";
+import type { Selection } from "../selection/selection.ts";
 import { apartMs, judgeSilence, partnersFailedMax, suspectMs } from "./standing.ts";
 import type { Progress } from "./standing.ts";
 

@@ -1,11 +1,11 @@
 import type { Task, WholeAnswer } from "./outcome.ts";
-import { parseBody } from "./body.ts";
-import type { Body } from "./body.ts";
-import { Gone } from "./gone.ts";
-import { jsonOf } from "./edit.ts";
-import type { JsonObject } from "./json.ts";
+import { parseBody } from "../bytes/body.ts";
+import type { Body } from "../bytes/body.ts";
+import { Gone } from "../answer/gone.ts";
+import { jsonOf } from "../bytes/edit.ts";
+import type { JsonObject } from "../bytes/json.ts";
 import type { createObtain, Result } from "./obtain.ts";
-import { mergeAnswers } from "./prompts.ts";
+import { mergeAnswers } from "../bytes/prompts.ts";
 
 /** Pieces of one request that run side by side; the rest wait their turn. */
 const atOnceMax = 8;

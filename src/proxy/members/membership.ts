@@ -1,12 +1,12 @@
-import type { Member, Membership } from "../domain/observed.ts";
-import type { Role } from "../domain/role.ts";
+import type { Member, Membership } from "../../domain/observed.ts";
+import type { Role } from "../../domain/role.ts";
 import { createAccounts } from "./accounts.ts";
 import type { Accounts } from "./accounts.ts";
 import { createDoubts } from "./doubts.ts";
 import type { Doubts } from "./doubts.ts";
-import { mayPair } from "./pair.ts";
-import { defaultSelection } from "./selection.ts";
-import type { Selection } from "./selection.ts";
+import { mayPair } from "../selection/pair.ts";
+import { defaultSelection } from "../selection/selection.ts";
+import type { Selection } from "../selection/selection.ts";
 import { weightAt } from "./standing.ts";
 
 /** The members, what each is doing, and what speaks against it. All state of the proxy that outlives a request is here. */

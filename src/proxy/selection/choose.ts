@@ -1,6 +1,6 @@
-import type { Member } from "../domain/observed.ts";
+import type { Member } from "../../domain/observed.ts";
 import { rendezvous } from "./affinity.ts";
-import type { Policy } from "../domain/selection.ts";
+import type { Policy } from "../../domain/selection.ts";
 
 export interface Candidate {
   readonly member: Member;

@@ -1,4 +1,4 @@
-import type { Role } from "../domain/role.ts";
+import type { Role } from "../../domain/role.ts";
 
 /*
  * When a request that failed before its first byte is tried again. Trying again hides a dead engine from the client; but

@@ -1,13 +1,13 @@
-import type { Member } from "../domain/observed.ts";
-import type { Role } from "../domain/role.ts";
-import { isAborted } from "./body.ts";
+import type { Member } from "../../domain/observed.ts";
+import type { Role } from "../../domain/role.ts";
+import { isAborted } from "../bytes/body.ts";
 import { createFailures } from "./failures.ts";
 import { silence } from "./legs.ts";
 import type { Leg, Legs } from "./legs.ts";
-import type { Visit } from "./accounts.ts";
-import type { AnswerBody, Arrival } from "./answer.ts";
-import type { ProxyMetrics } from "./metrics.ts";
-import { readOpening } from "./opening.ts";
+import type { Visit } from "../members/accounts.ts";
+import type { AnswerBody, Arrival } from "../answer/answer.ts";
+import type { ProxyMetrics } from "../metrics.ts";
+import { readOpening } from "../answer/opening.ts";
 import { failed } from "./outcome.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
 

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { edit, jsonOf, textOf } from "./edit.ts";
 import type { JsonObject } from "./json.ts";
-import { bodyDeadlineMs } from "./limits.ts";
-import type { Pace } from "./limits.ts";
+import { bodyDeadlineMs } from "../admission/limits.ts";
+import type { Pace } from "../admission/limits.ts";
 
 /** A small JSON object: of the orchestrator, or an engine's answer. */
 export type Body = Readonly<Record<string, unknown>>;

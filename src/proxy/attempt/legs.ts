@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Agent, request } from "undici";
-import type { ProxyKeys } from "../domain/exposure.ts";
-import type { Member } from "../domain/observed.ts";
-import { Answer } from "./answer.ts";
-import type { AnswerBody } from "./answer.ts";
-import type { Gone } from "./gone.ts";
+import type { ProxyKeys } from "../../domain/exposure.ts";
+import type { Member } from "../../domain/observed.ts";
+import { Answer } from "../answer/answer.ts";
+import type { AnswerBody } from "../answer/answer.ts";
+import type { Gone } from "../answer/gone.ts";
 
 /** A stuck engine must not hold its client for ever. Past any of these a request fails, and is not tried again. */
 export interface LegLimits {

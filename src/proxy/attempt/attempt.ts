@@ -1,17 +1,17 @@
-import type { Member } from "../domain/observed.ts";
-import type { Visit } from "./accounts.ts";
+import type { Member } from "../../domain/observed.ts";
+import type { Visit } from "../members/accounts.ts";
 import { createAsk } from "./ask.ts";
-import { decodeBody, kvTransferParamsOf, prefillBody } from "./body.ts";
-import type { RelayHandOver } from "./body.ts";
-import { valueOf } from "./edit.ts";
-import { scanObject } from "./json.ts";
+import { decodeBody, kvTransferParamsOf, prefillBody } from "../bytes/body.ts";
+import type { RelayHandOver } from "../bytes/body.ts";
+import { valueOf } from "../bytes/edit.ts";
+import { scanObject } from "../bytes/json.ts";
 import type { Legs } from "./legs.ts";
-import type { Estimate } from "./load.ts";
-import type { Pool } from "./membership.ts";
-import type { ProxyMetrics } from "./metrics.ts";
+import type { Estimate } from "../selection/load.ts";
+import type { Pool } from "../members/membership.ts";
+import type { ProxyMetrics } from "../metrics.ts";
 import { failed } from "./outcome.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
-import type { Pair } from "./pair.ts";
+import type { Pair } from "../selection/pair.ts";
 
 interface AttemptSetup {
   readonly pool: Pool;

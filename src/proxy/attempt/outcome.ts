@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Member } from "../domain/observed.ts";
-import type { Role } from "../domain/role.ts";
-import type { Visit } from "./accounts.ts";
-import type { AnswerBody } from "./answer.ts";
-import type { Gone } from "./gone.ts";
-import type { JsonObject } from "./json.ts";
+import type { Member } from "../../domain/observed.ts";
+import type { Role } from "../../domain/role.ts";
+import type { Visit } from "../members/accounts.ts";
+import type { AnswerBody } from "../answer/answer.ts";
+import type { Gone } from "../answer/gone.ts";
+import type { JsonObject } from "../bytes/json.ts";
 import type { FailedLeg } from "./retry.ts";
 
 /** One request for one prompt, as it goes to engines. */

@@ -1,7 +1,7 @@
-import type { Gone } from "./gone.ts";
+import type { Gone } from "../answer/gone.ts";
 import type { WaitingLimits } from "./limits.ts";
-import type { Pool } from "./membership.ts";
-import type { ProxyMetrics } from "./metrics.ts";
+import type { Pool } from "../members/membership.ts";
+import type { ProxyMetrics } from "../metrics.ts";
 
 /*
  * A replica is replaced within seconds to minutes, and a client that is refused meanwhile has to ask again: so a request that

@@ -1,9 +1,9 @@
-import type { Member } from "../domain/observed.ts";
-import type { Role } from "../domain/role.ts";
+import type { Member } from "../../domain/observed.ts";
+import type { Role } from "../../domain/role.ts";
 import { choose } from "./choose.ts";
 import type { Candidate } from "./choose.ts";
 import type { Estimate } from "./load.ts";
-import type { Pool } from "./membership.ts";
+import type { Pool } from "../members/membership.ts";
 
 /**
  * Without a prefill the decode engine computes the prompt itself. `degraded`: because there is no prefill to ask, not

@@ -1,5 +1,5 @@
-import type { Role } from "../domain/role.ts";
-import type { Policy, WithoutPrefill } from "../domain/selection.ts";
+import type { Role } from "../../domain/role.ts";
+import type { Policy, WithoutPrefill } from "../../domain/selection.ts";
 
 /** See `src/domain/selection.ts`. */
 export interface Selection {

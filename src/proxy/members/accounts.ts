@@ -1,4 +1,4 @@
-import type { Estimate } from "./load.ts";
+import type { Estimate } from "../selection/load.ts";
 import { asked, came, givenUp, idle } from "./standing.ts";
 import type { Progress } from "./standing.ts";
 

@@ -1,16 +1,16 @@
-import { prefixHashOf } from "./affinity.ts";
+import { prefixHashOf } from "../selection/affinity.ts";
 import { createAttempts } from "./attempt.ts";
-import type { RelayHandOver } from "./body.ts";
+import type { RelayHandOver } from "../bytes/body.ts";
 import type { Legs } from "./legs.ts";
-import { estimateOf } from "./load.ts";
-import type { Pool } from "./membership.ts";
-import type { Outcome, ProxyMetrics } from "./metrics.ts";
+import { estimateOf } from "../selection/load.ts";
+import type { Pool } from "../members/membership.ts";
+import type { Outcome, ProxyMetrics } from "../metrics.ts";
 import type { FailedAttempt, OpenStream, Task, WholeAnswer } from "./outcome.ts";
-import { chooseWay } from "./pair.ts";
-import type { Pair } from "./pair.ts";
+import { chooseWay } from "../selection/pair.ts";
+import type { Pair } from "../selection/pair.ts";
 import { attemptsMax, judge } from "./retry.ts";
 import type { Verdict } from "./retry.ts";
-import type { WaitEnd, Waiting } from "./waiting.ts";
+import type { WaitEnd, Waiting } from "../admission/waiting.ts";
 
 export interface RelaySetup {
   readonly pool: Pool;
