@@ -62,20 +62,31 @@ function chosen() {
 }
 
 /**
- * One after another, what leaves the other no processor: small tests with limits of seconds, tests on a real stack, which
- * wait more than they compute, and stories, which do nothing but compute.
+ * Two lanes, of which each has a processor: small tests, and then those on a real stack, which wait more than they compute.
+ * Stories do nothing but compute, so they come last and get both processors to themselves.
  */
 async function all() {
   const gone = onlyThorough.filter((file) => !existsSync(at(file)));
   if (gone.length > 0)
     throw new Error(`scripts/test.mjs names files that are gone: ${gone.join()}`);
   const left = isThorough ? [] : onlyThorough.map((file) => `--exclude=${file}`);
-  const small = await Promise.all([vitest(["unit"], beside("unit")), pytest(beside("python"))]);
-  const real = await Promise.all([
-    vitest(["e2e"], beside("e2e"), "default", left),
-    vitest(["own-stack"], beside("own-stack"), "default", left),
+  const lanes = await Promise.all([
+    inTurn(
+      () => vitest(["unit"], beside("unit")),
+      () => vitest(["e2e"], beside("e2e"), "default", left),
+    ),
+    inTurn(
+      () => pytest(beside("python")),
+      () => vitest(["own-stack"], beside("own-stack"), "default", left),
+    ),
   ]);
-  return [...small, ...real, await vitest(["simulation"], beside("simulation"))];
+  return [...lanes.flat(), await vitest(["simulation"], beside("simulation"))];
+}
+
+async function inTurn(...runs) {
+  const counts = [];
+  for (const run of runs) counts.push(await run());
+  return counts;
 }
 
 async function vitest(names, run, reporter = "default", more = []) {
