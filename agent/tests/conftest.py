@@ -1,8 +1,11 @@
-"""Order of the tests."""
+"""Order of the tests, and what several files start."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+from .trees import Tree
 
 REAL_RAY = Path(__file__).parent / "real_ray"
 
@@ -14,3 +17,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     a test puts in place of a module's name.
     """
     items.sort(key=lambda item: REAL_RAY in item.path.parents)
+
+
+@pytest.fixture
+def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Tree:
+    return Tree(f"t-{os.getpid()}-{request.node.name}", tmp_path)

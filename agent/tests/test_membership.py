@@ -1,60 +1,13 @@
-import json
-import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pdjob_agent.node import membership as told_module
-from pdjob_agent.node.files import write_whole
 from pdjob_agent.node.membership import Stale, Told, names
 
-
-class AdminApi:
-    """A proxy's admin API that does as it is told, or answers what a test wants."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.bodies: list[Any] = []
-        self.headers: list[str | None] = []
-        self.members: set[str] = set()
-        self.answers: dict[str, int] = {}
-        self.hang_up_after: str | None = None
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                length = int(self.headers.get("content-length") or 0)
-                body = json.loads(self.rfile.read(length)) if length else None
-                api.calls.append(f"{self.command} {self.path}")
-                api.bodies.append(body)
-                api.headers.append(self.headers.get("x-api-key"))
-                verb, member = self.path.strip("/").split("/")[:2] if self.path.count("/") > 1 else (self.path, "")
-                status = api.answers.get(self.path, 200)
-                if status == 200 and verb == "add":
-                    api.members.add(member)
-                if status == 200 and verb == "remove":
-                    api.members.discard(member)
-                if api.hang_up_after == self.path:
-                    api.hang_up_after = None
-                    self.connection.close()
-                    return
-                text = json.dumps(sorted(api.members)) if self.path == "/list" else "as\nyou\twish"
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            do_GET = do_POST
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.base = f"http://127.0.0.1:{self.server.server_port}"
+from .admin_api import AdminApi
+from .memberships import known, member, membership
 
 
 @pytest.fixture
@@ -65,10 +18,6 @@ def api() -> Iterator[AdminApi]:
     one.server.server_close()
 
 
-def member(name: str) -> dict[str, str]:
-    return {"name": name, "role": "decode", "url": f"http://10.0.0.1:{name}"}
-
-
 def call(path: str, **more: Any) -> dict[str, Any]:
     return {"method": "POST", "url": path, "headers": {}, "accept": [], **more}
 
@@ -76,14 +25,6 @@ def call(path: str, **more: Any) -> dict[str, Any]:
 def by_http(*given: str, only: tuple[str, ...] = ("add", "remove"), **more: Any) -> dict[str, Any]:
     calls = [{"name": name, **{verb: call(f"/{verb}/10.0.0.1:{name}", **more) for verb in only}} for name in given]
     return {"kind": "http", "calls": calls}
-
-
-def membership(generation: int, *given: str) -> dict[str, Any]:
-    return {"generation": generation, "members": [member(name) for name in given]}
-
-
-def known(told: Told) -> list[str]:
-    return [one["name"] for one in told.acknowledged()["members"]]
 
 
 def started(api: AdminApi, *given: str) -> Told:
@@ -217,43 +158,6 @@ def test_an_older_membership_than_the_last_one_changes_nothing(api: AdminApi) ->
     with pytest.raises(Stale):
         told.tell(membership(4, "1"), by_http("1"))
     assert known(told) == ["1", "2"]
-
-
-def test_a_file_is_there_before_the_process_and_rewritten_whole(tmp_path: Path) -> None:
-    told = Told(lambda: "", str(tmp_path))
-    told.start(membership(0, "1"), {"kind": "file", "path": "conf/members.json", "text": "one"})
-    path = tmp_path / "conf" / "members.json"
-    assert path.read_text() == "one"
-    inode = path.stat().st_ino
-    assert told.tell(membership(1, "1", "2"), {"kind": "file", "path": "conf/members.json", "text": "two"}) == []
-    assert (path.read_text(), path.stat().st_ino != inode) == ("two", True)
-    assert os.listdir(tmp_path / "conf") == ["members.json"]
-    assert told.acknowledged() == membership(1, "1", "2")
-
-
-def test_a_file_that_cannot_be_written_is_told_and_leaves_no_part_behind(tmp_path: Path) -> None:
-    told = Told(lambda: "", str(tmp_path))
-    (tmp_path / "members").mkdir()
-    telling = {"kind": "file", "path": "members", "text": "x"}
-    assert told.tell(membership(1, "1"), telling) == [f"{tmp_path}/members cannot be written: Is a directory"]
-    assert known(told) == []
-    assert os.listdir(tmp_path) == ["members"]
-
-
-def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "members"
-    whole = {letter * 200_000 for letter in "ab"}
-    write_whole(str(path), "a" * 200_000)
-    done = threading.Event()
-
-    def rewrite() -> None:
-        for turn in range(200):
-            write_whole(str(path), "ab"[turn % 2] * 200_000)
-        done.set()
-
-    threading.Thread(target=rewrite, daemon=True).start()
-    while not done.is_set():
-        assert path.read_text() in whole
 
 
 @pytest.mark.parametrize(
