@@ -24,8 +24,9 @@ export default defineConfig({
             stories,
             "test/faults/*.test.ts",
           ],
-          maxWorkers: 2,
-          // They get the processor time that tests on the real stack leave.
+          // Some wait for servers and programs more than they compute.
+          maxWorkers: 3,
+          // Tests on a real stack run beside them.
           testTimeout: 240_000,
           hookTimeout: 240_000,
           expect: { poll: { timeout: 30_000 } },

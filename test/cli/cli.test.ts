@@ -128,7 +128,7 @@ describe("exit code 2 and what to do, when", () => {
   });
 });
 
-test.each([
+test.concurrent.each([
   ["start", "examples/quickstart.yaml"],
   ["status", "demo"],
   ["list"],
