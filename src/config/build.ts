@@ -1,4 +1,5 @@
 import { defaultWorkingDir } from "../domain/names.ts";
+import { defaultProxyLimits } from "../domain/exposure.ts";
 import type { ProxyLimits } from "../domain/exposure.ts";
 import { roles } from "../domain/role.ts";
 import type { Role } from "../domain/role.ts";
@@ -89,8 +90,13 @@ function selectionOf(selection: NonNullable<Scheduler["selection"]>): SelectionS
   return { prefill, decode, prefixBytes, rampS: ramp, silenceS: silence, ejectionS: ejection };
 }
 
-const limitsOf = (limits: NonNullable<Scheduler["limits"]>): ProxyLimits => ({
+const limitsOf = ({
+  max_memory_mib: memoryMibMax,
+  ...limits
+}: NonNullable<Scheduler["limits"]>): ProxyLimits => ({
   bodyMibMax: limits.max_body_mib,
+  // Not in the specs of jobs that were started before there was this limit.
+  ...(memoryMibMax === defaultProxyLimits.memoryMibMax ? {} : { memoryMibMax }),
   requestsMax: limits.max_requests,
   waitingMax: limits.max_waiting,
   waitS: limits.max_wait,

@@ -25,6 +25,8 @@ export const prefixBytesMax = 1024 * 1024;
 export const selectionMaxS = 60 * 60;
 /** MiB of a request's body, which the proxy holds in memory whole. */
 export const bodyMibMax = 1024;
+/** MiB of all of them together. */
+export const memoryMibMax = 64 * 1024;
 /** Of the proxy, at once: each is a connection of its own. */
 export const requestsMax = 65_536;
 /** Clients and what is between give up sooner. */

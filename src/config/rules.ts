@@ -66,6 +66,7 @@ const rules: readonly Rule[] = [
   proxyPlaceholders.filePlaceholdersAreKnown,
   scheduler.proxyIsToldItsPort,
   scheduler.builtinProxyIsMeant,
+  scheduler.memoryHoldsABody,
 ];
 
 export const checkRules = (reading: Reading): readonly Problem[] =>

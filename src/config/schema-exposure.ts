@@ -49,6 +49,11 @@ export const exposure = {
         max_body_mib: whole(1, limits.bodyMibMax)
           .default(defaultProxyLimits.bodyMibMax)
           .describe("MiB of one request's body; a larger one is refused with 413."),
+        max_memory_mib: whole(1, limits.memoryMibMax)
+          .default(defaultProxyLimits.memoryMibMax)
+          .describe(
+            "MiB of the bodies of all requests that are there, at least one of max_body_mib; what has no room is refused with 503.",
+          ),
         max_requests: whole(1, limits.requestsMax)
           .default(defaultProxyLimits.requestsMax)
           .describe("Requests at once, those that wait included; more are refused with 503."),

@@ -4,6 +4,8 @@ import type { Role } from "./role.ts";
 export interface ProxyLimits {
   /** MiB of one request's body. */
   readonly bodyMibMax: number;
+  /** MiB of the bodies of all requests that are there; specs made before this limit have none. */
+  readonly memoryMibMax?: number;
   /** Requests at once, those that wait included. */
   readonly requestsMax: number;
   /** Requests that may wait while no pair of engines is ready. */
@@ -33,8 +35,9 @@ export interface ProxyKeys {
 export const proxyKeysVariable = "PDJOB_PROXY_KEYS";
 
 /** What the proxy has of itself: a test holds both to one answer, since its bundle imports types alone. */
-export const defaultProxyLimits: ProxyLimits = {
+export const defaultProxyLimits: Required<ProxyLimits> = {
   bodyMibMax: 64,
+  memoryMibMax: 1_024,
   requestsMax: 4_096,
   waitingMax: 1_024,
   waitS: 30,

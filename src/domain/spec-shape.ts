@@ -124,7 +124,13 @@ const scheduler = object({
   selection: optional(selection),
   degraded: optional(object({ prefill: oneOf(withoutPrefill), decode: oneOf(["fail"]) })),
   limits: optional(
-    object({ bodyMibMax: whole(1), requestsMax: whole(1), waitingMax: whole(0), waitS: number }),
+    object({
+      bodyMibMax: whole(1),
+      memoryMibMax: optional(whole(1)),
+      requestsMax: whole(1),
+      waitingMax: whole(0),
+      waitS: number,
+    }),
   ),
   auth: optional(object({ inference: list(reference, 1), admin: list(reference) })),
 });

@@ -33,6 +33,7 @@ const keyOf: Readonly<Record<string, string>> = {
   stopGraceS: "stop_grace",
   leaseS: "lease",
   bodyMibMax: "max_body_mib",
+  memoryMibMax: "max_memory_mib",
   requestsMax: "max_requests",
   waitingMax: "max_waiting",
   waitS: "max_wait",

@@ -31,7 +31,10 @@ export function createAdminServer({ pool, metrics, clients, open, log }: AdminSe
   });
 
   async function putMembership(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const text = await readBody(incoming, membershipBytesMax, defaultServerLimits.pace);
+    const text = await readBody(incoming, {
+      bytesMax: membershipBytesMax,
+      pace: defaultServerLimits.pace,
+    });
     if (text === "large")
       return answer(response, 413, { error: `more than ${membershipBytesMax} bytes` });
     if (typeof text === "string") return void response.destroy();

@@ -10,6 +10,7 @@ import { defaultServerLimits } from "./admission/limits.ts";
 import type { ServerLimits } from "./admission/limits.ts";
 import { missingRoles } from "./attempt/obtain.ts";
 import type { RelaySetup } from "./attempt/obtain.ts";
+import { createBodyMemory } from "./admission/memory.ts";
 import { deny, refuse } from "./admission/refuse.ts";
 import { createRelay } from "./relay.ts";
 import { routeOf, scopes, servedPaths } from "./admission/routes.ts";
@@ -40,6 +41,7 @@ interface Asked {
 export function createProxyServer(setup: ServerSetup): ProxyServer {
   const { pool, legs, metrics, limits = defaultServerLimits, keys } = setup;
   const waiting = createWaiting(limits.waiting, setup);
+  const memory = createBodyMemory(limits.memoryBytesMax);
   const { relay, cut } = createRelay(setup, waiting);
   let active = 0;
   let stopping = false;
@@ -50,25 +52,29 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     if (stopping) return reject(response, 503, "The proxy is stopping.");
     if (isFull()) return reject(response, 503, full);
     if (incoming.headers.expect) response.writeContinue();
-    const bytes = await readBody(incoming, limits.bodyBytesMax, limits.pace);
-    if (typeof bytes === "string") return bodiless(response, bytes);
-    // Not before: clients that send slowly would take the places of others.
-    if (isFull()) return reject(response, 503, full);
-    active += 1;
+    const { take, close } = memory.open();
     try {
-      await relay({ path, incoming, response, bytes });
+      const { bodyBytesMax: bytesMax, pace } = limits;
+      const bytes = await readBody(incoming, { bytesMax, pace, take });
+      if (typeof bytes === "string") return bodiless(response, bytes);
+      // Not before: clients that send slowly would take the places of others.
+      if (isFull()) return reject(response, 503, full);
+      active += 1;
+      await relay({ path, incoming, response, bytes }).finally(() => (active -= 1));
     } finally {
-      active -= 1;
+      close();
     }
   }
 
   function bodiless(response: ServerResponse, why: Bodiless): void {
     if (why === "gone") return metrics.finished("client_gone");
-    const [status, what] =
-      why === "large"
-        ? ([413, `is larger than ${limits.bodyBytesMax} bytes.`] as const)
-        : ([408, "came too slowly."] as const);
-    reject(response, status, `The request body ${what}`);
+    const answers = {
+      large: [413, `The request body is larger than ${limits.bodyBytesMax} bytes.`],
+      full: [503, `Requests of more than ${limits.memoryBytesMax} bytes at once.`],
+      slow: [408, "The request body came too slowly."],
+    } as const;
+    const [status, message] = answers[why];
+    reject(response, status, message);
   }
 
   function reject(response: ServerResponse, status: 408 | 413 | 503, message: string): void {

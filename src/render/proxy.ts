@@ -70,9 +70,11 @@ function selectionWords({ selection = defaultSelection, degraded }: SchedulerSpe
 }
 
 /** The same of its limits. */
-function limitWords({ limits = defaultProxyLimits }: SchedulerSpec): string[] {
+function limitWords({ limits: given }: SchedulerSpec): string[] {
+  const limits = { ...defaultProxyLimits, ...given };
   const flags = {
     bodyMibMax: "--max-body-mib",
+    memoryMibMax: "--max-memory-mib",
     requestsMax: "--max-requests",
     waitingMax: "--max-waiting",
     waitS: "--max-wait",

@@ -129,13 +129,21 @@ export const schedulerCases: readonly Case[] = [
   {
     name: "limits out of their bounds",
     text: job({
-      3: "scheduler: {limits: {max_body_mib: 0, max_requests: 65537, max_waiting: 1.5, max_wait: 10m}}",
+      3: "scheduler: {limits: {max_body_mib: 0, max_requests: 65537, max_waiting: 1.5, max_wait: 10m, max_memory_mib: -1}}",
     }),
     messages: [
       "job.yaml:3:36 scheduler.limits.max_body_mib: must be a whole number from 1 to 1024, not 0.",
       "job.yaml:3:53 scheduler.limits.max_requests: must be a whole number from 1 to 65536, not 65537.",
       "job.yaml:3:73 scheduler.limits.max_waiting: must be a whole number from 0 to 65536, not 1.5.",
       "job.yaml:3:88 scheduler.limits.max_wait: must be a whole number of seconds from 0 to 600, not text.",
+      "job.yaml:3:109 scheduler.limits.max_memory_mib: must be a whole number from 1 to 65536, not -1.",
+    ],
+  },
+  {
+    name: "memory in which no body that is allowed has room",
+    text: job({ 3: "scheduler: {limits: {max_memory_mib: 32}}" }),
+    messages: [
+      "job.yaml:3:38 scheduler.limits.max_memory_mib: is less than max_body_mib, which is 64: raise it, or lower max_body_mib.",
     ],
   },
   {

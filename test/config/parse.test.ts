@@ -93,6 +93,8 @@ test("every optional key reaches the spec", () => {
 test("limits of the proxy are in the spec once one of them is given", () => {
   const { scheduler } = specOf(job({ 3: "scheduler: {limits: {max_requests: 7}}" }));
   expect(scheduler.limits).toEqual({ bodyMibMax: 64, requestsMax: 7, waitingMax: 1024, waitS: 30 });
+  const more = specOf(job({ 3: "scheduler: {limits: {max_memory_mib: 2048}}" }));
+  expect(more.scheduler.limits).toMatchObject({ memoryMibMax: 2048 });
 });
 
 test("keys of the proxy stay references", () => {

@@ -45,11 +45,11 @@ test("a change is named as the config names it, with what it was and what it is 
 });
 
 test("limits of the proxy are named as in the config, and start it anew", () => {
-  const limits = { bodyMibMax: 64, requestsMax: 5, waitingMax: 1, waitS: 30 };
+  const limits = { bodyMibMax: 64, memoryMibMax: 99, requestsMax: 5, waitingMax: 1, waitS: 30 };
   const { scheduler } = makeSpec();
   const [before, after] = [makeSpec(), makeSpec({ scheduler: { ...scheduler, limits } })];
   expect(changesBetween(before, after).map(({ path }) => path)).toEqual(
-    ["max_body_mib", "max_requests", "max_waiting", "max_wait"].map(
+    ["max_body_mib", "max_memory_mib", "max_requests", "max_waiting", "max_wait"].map(
       (key) => `scheduler.limits.${key}`,
     ),
   );

@@ -46,6 +46,30 @@ describe("limits", () => {
     expect(await metricsOf(proxy.url)).toContain('outcome="rejected"} 2');
   });
 
+  test("bodies that together would take more memory than allowed are refused until others have ended", async () => {
+    const { answer, release } = held();
+    const server = { bodyBytesMax: 3_000, memoryBytesMax: 5_000 };
+    const { d, proxy } = await pair(prefillAnswer(), answer, { server });
+    const running = [1, 2].map(() => post(proxy.url, large));
+    await expect.poll(() => d.seen.length).toBe(2);
+    const refused = await post(proxy.url, large);
+    expect([refused.status, refused.headers["retry-after"], messageOf(refused)]).toEqual([
+      503,
+      "1",
+      "Requests of more than 5000 bytes at once.",
+    ]);
+    const small = post(proxy.url, { prompt: "x" });
+    await expect.poll(() => d.seen.length).toBe(3);
+    release();
+    expect((await Promise.all([...running, small])).map(({ status }) => status)).toEqual([
+      200, 200, 200,
+    ]);
+    const next = post(proxy.url, large);
+    await expect.poll(() => d.seen.length).toBe(4);
+    release();
+    expect((await next).status).toBe(200);
+  });
+
   test("one request more than allowed is refused until another has ended", async () => {
     const { answer, release } = held();
     const { d, proxy } = await pair(prefillAnswer(), answer, small);

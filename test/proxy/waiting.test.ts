@@ -37,19 +37,22 @@ describe("the program's limits", () => {
   test("are those of the config, and take no words where they are the default", () => {
     expect(wordsOf(defaultProxyLimits)).toEqual([]);
     expect(read([])).toEqual(defaultServerLimits);
-    const { bodyMibMax, requestsMax, waitingMax, waitS } = defaultProxyLimits;
+    const { bodyMibMax, memoryMibMax, requestsMax, waitingMax, waitS } = defaultProxyLimits;
     expect(read([])).toMatchObject({
       bodyBytesMax: bodyMibMax * 1024 * 1024,
+      memoryBytesMax: memoryMibMax * 1024 * 1024,
       concurrentMax: requestsMax,
       waiting: { countMax: waitingMax, waitMs: waitS * 1_000 },
     });
   });
 
   test("are what the config says", () => {
-    const words = wordsOf({ bodyMibMax: 2, requestsMax: 3, waitingMax: 0, waitS: 4 });
+    const more = { requestsMax: 3, waitingMax: 0, waitS: 4 };
+    const words = wordsOf({ bodyMibMax: 2, memoryMibMax: 5, ...more });
     expect(read(words)).toEqual({
       ...defaultServerLimits,
       bodyBytesMax: 2_097_152,
+      memoryBytesMax: 5_242_880,
       concurrentMax: 3,
       waiting: { countMax: 0, waitMs: 4_000 },
     });

@@ -33,6 +33,18 @@ export function proxyIsToldItsPort({ draft }: Reading): readonly Problem[] {
   ];
 }
 
+/** A body that is allowed would never have room. */
+export function memoryHoldsABody({ draft }: Reading): readonly Problem[] {
+  const { max_body_mib: body, max_memory_mib: memory } = draft.scheduler?.limits ?? {};
+  if (body === undefined || memory === undefined || memory >= body) return [];
+  return [
+    problem(
+      ["scheduler", "limits", "max_memory_mib"],
+      `is less than max_body_mib, which is ${body}: raise it, or lower max_body_mib.`,
+    ),
+  ];
+}
+
 /** Other people's proxies choose by themselves. */
 export function builtinProxyIsMeant({ draft, isBroken }: Reading): readonly Problem[] {
   if (draft.scheduler?.command === undefined && !isBroken(commandPath)) return [];

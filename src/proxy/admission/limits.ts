@@ -4,6 +4,8 @@ const bytesPerMib = 1024 * 1024;
 export interface ServerLimits {
   /** A larger body is refused with 413: it would be held in memory whole. */
   readonly bodyBytesMax: number;
+  /** Of all requests that are here; one that has no room is refused with 503. */
+  readonly memoryBytesMax: number;
   /** More requests at once are refused with 503. */
   readonly concurrentMax: number;
   readonly waiting: WaitingLimits;
@@ -31,6 +33,7 @@ export interface Pace {
 /** Command line flags of the program; the defaults are those of `src/domain/exposure.ts`. */
 export const limitFlags = {
   "max-body-mib": { type: "string", default: "64" },
+  "max-memory-mib": { type: "string", default: "1024" },
   "max-requests": { type: "string", default: "4096" },
   "max-waiting": { type: "string", default: "1024" },
   "max-wait": { type: "string", default: "30" },
@@ -47,6 +50,7 @@ export function readLimits(values: Readonly<Record<Flag, string>>): ServerLimits
   };
   return {
     bodyBytesMax: number("max-body-mib") * bytesPerMib,
+    memoryBytesMax: number("max-memory-mib") * bytesPerMib,
     concurrentMax: number("max-requests"),
     waiting: { countMax: number("max-waiting"), waitMs: number("max-wait") * 1_000 },
     headersTimeoutMs: 10_000,

@@ -81,16 +81,22 @@ export function hasAbortedChoice({ choices }: Body): boolean {
 }
 
 /** Why there is no body. */
-export type Bodiless = "large" | "slow" | "gone";
+export type Bodiless = "large" | "full" | "slow" | "gone";
+
+interface Intake {
+  readonly bytesMax: number;
+  readonly pace: Pace;
+  /** Is there room for so many bytes more beside the bodies of others? */
+  readonly take?: (bytes: number) => boolean;
+}
 
 /**
- * The body, or why there is none: `large` = more than `bytesMax`, and `slow` = later than `pace` allows; the rest is then read and
- * dropped, so that our answer can be read. `gone` = the client left.
+ * The body, or why there is none: `large` = more than `bytesMax`, `full` = no room for it now, and `slow` = later than `pace`
+ * allows; the rest is then read and dropped, so that our answer can be read. `gone` = the client left.
  */
 export function readBody(
   incoming: IncomingMessage,
-  bytesMax: number,
-  pace: Pace,
+  { bytesMax, pace, take: hasRoom = () => true }: Intake,
 ): Promise<Buffer | Bodiless> {
   if (Number(incoming.headers["content-length"] ?? 0) > bytesMax) {
     incoming.resume();
@@ -110,6 +116,7 @@ export function readBody(
     const take = (part: Buffer): void => {
       size += part.length;
       if (size > bytesMax) return end("large");
+      if (!hasRoom(part.length)) return end("full");
       parts.push(part);
     };
     const end = (outcome: Buffer | Bodiless): void => {
