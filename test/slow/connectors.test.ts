@@ -117,5 +117,8 @@ const promptTokensOfPrefill = async (spec: JobSpec): Promise<readonly number[]> 
     ),
   );
 
-const filesOf = ({ workingDir, name }: JobSpec): readonly string[] =>
-  readdirSync(join(workingDir, ".pdjob", "kv", name));
+/** Of every layout of KV that the job has had. */
+function filesOf({ workingDir, name }: JobSpec): readonly string[] {
+  const folder = join(workingDir, ".pdjob", "kv", name);
+  return readdirSync(folder).flatMap((layout) => readdirSync(join(folder, layout)));
+}
