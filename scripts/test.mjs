@@ -1,4 +1,4 @@
-// npm test: set up, every fast test in both languages, and "N passed, N failed" as the last line.
+// npm test: set up, the tests in both languages but for those of `onlyThorough`, and "N passed, N failed" as the last line.
 // npm test -- --thorough: what CI runs, about three times as long: more random cases, and the files of `onlyThorough`.
 // npm run test:slow: the tests that need real vLLM or a browser. Further arguments go to vitest.
 import { spawn } from "node:child_process";
@@ -62,7 +62,7 @@ function chosen() {
 }
 
 /**
- * Two lanes, of which each has a processor: small tests, and then those on a real stack, which wait more than they compute.
+ * Two lanes: small tests first, and then those on a real stack, which wait more than they compute.
  * Stories do nothing but compute, so they come last and get both processors to themselves.
  */
 async function all() {
@@ -80,12 +80,15 @@ async function all() {
       () => vitest(["own-stack"], beside("own-stack"), "default", left),
     ),
   ]);
-  return [...lanes.flat(), await vitest(["simulation"], beside("simulation"))];
+  const last = await inTurn(() => vitest(["simulation"], beside("simulation")));
+  return [...lanes.flat(), ...last];
 }
 
+/** One that throws is a failure like any other: the rest is to be counted, too. */
 async function inTurn(...runs) {
   const counts = [];
-  for (const run of runs) counts.push(await run());
+  for (const run of runs)
+    counts.push(await run().catch((error) => ({ ...crashed(1), failures: [error.message] })));
   return counts;
 }
 
@@ -113,7 +116,7 @@ async function vitest(names, run, reporter = "default", more = []) {
   return settle({ passed, failed: failures.length, skipped, failures }, code);
 }
 
-/** What failed in one file, told again at the very end: four lanes print between each other. */
+/** What failed in one file, told again at the very end: two lanes print between each other. */
 function failuresOf({ name, status, message, assertionResults }) {
   const tests = assertionResults.filter((test) => test.status === "failed");
   const where = relative(at(), name);

@@ -43,7 +43,7 @@ export function changeProblem(
     return `The config is of job ${next.name}, and this is job ${spec.name}. A job keeps its name.`;
   const problem = countsProblem(spec.name, scaleLimits(next), countsOf(next), roles);
   if (problem !== undefined || outage) return problem;
-  const stuck = standstill(spec, next, desired.replicas);
+  const stuck = standstill(spec, next);
   return stuck && standstillProblem(stuck);
 }
 
@@ -99,15 +99,11 @@ interface Standstill {
 }
 
 /** Would an update stop before some roles unless nothing may serve for a while? */
-export function standstill(
-  before: JobSpec,
-  after: JobSpec,
-  running: Readonly<Record<Role, number>>,
-): Standstill | undefined {
+export function standstill(before: JobSpec, after: JobSpec): Standstill | undefined {
   const { unavailable } = rolloutOf(after);
   const counts = countsOf(after);
   const stuck = rollingRoles(before, after).filter(
-    (role) => Math.max(1, counts[role] - unavailable) >= Math.min(counts[role], running[role]),
+    (role) => Math.max(1, counts[role] - unavailable) >= counts[role],
   );
   const first = stuck[0];
   if (first === undefined) return undefined;

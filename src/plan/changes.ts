@@ -89,12 +89,13 @@ export function consequencesOf(
 ): readonly string[] {
   const rolling = rollingRoles(before, after);
   const { unavailable, surge } = rolloutOf(after);
-  const stuck = standstill(before, after, running)?.roles ?? [];
+  const stuck = standstill(before, after)?.roles ?? [];
   return [
     ...rolling.map((role) => {
       const count = Math.min(running[role], after.roles[role].replicas);
-      const spared = Math.min(unavailable, count - 1);
-      const way = stuck.includes(role) ? noRoom(count) : oneByOne(spared, surge);
+      const isStuck = stuck.includes(role);
+      const spared = Math.min(isStuck ? Math.max(1, unavailable) : unavailable, count - 1);
+      const way = isStuck && count === 1 ? noRoom : oneByOne(spared, surge);
       return `${role}: ${count} ${count === 1 ? "engine is" : "engines are"} replaced, ${way}`;
     }),
     ...(rolling.length === 2 && isApart(before, after)
@@ -108,8 +109,7 @@ export function consequencesOf(
   ];
 }
 
-const noRoom = (count: number): string =>
-  `and no other has room beside ${count === 1 ? "it" : "them"}: nothing serves meanwhile`;
+const noRoom = "and no other has room beside it: nothing serves meanwhile";
 
 const oneByOne = (spared: number, surge: number): string =>
   spared > 0

@@ -137,7 +137,9 @@ export function floorOf(
 ): number {
   const { unavailable } = rolloutOf(spec);
   const wanted = desired.replicas[role];
-  return desired.rollout?.outage && wanted === 1 ? 0 : Math.max(1, wanted - unavailable);
+  if (!desired.rollout?.outage) return Math.max(1, wanted - unavailable);
+  // Who accepts an outage accepts that one is spared, whatever the budget says.
+  return wanted === 1 ? 0 : Math.max(1, wanted - Math.max(1, unavailable));
 }
 
 /** The same, less those that wait until they can take the place of the old kind, as far as that may go down. */

@@ -1,4 +1,3 @@
-import type { Memory } from "../domain/memory.ts";
 import { httpUrl } from "../domain/names.ts";
 import type { ObservedProxy } from "../domain/observed.ts";
 import type { JobView, PlanInput } from "../domain/plan.ts";
@@ -12,7 +11,7 @@ import { downOrUnhealthy, replicaStatus } from "./replica-status.ts";
 import { isUpdating } from "./roll-back.ts";
 import { whyHeldUp } from "./rollout.ts";
 import { allProxies, isRetired, sameMembers } from "./world.ts";
-import type { World } from "./world.ts";
+import type { ReplicaWorld, World } from "./world.ts";
 
 /** What many proxies listen on unless told otherwise; a head node's own address is never this one. */
 const loopback = "127.0.0.1";
@@ -64,7 +63,7 @@ function phaseOf(
     return { phase: "READY", reason: describeReady(world) };
   }
   const reason = untold ?? whyHeldUp(world, input) ?? describeChange(unsettled, proxy);
-  return { phase: changingPhase(replicas, world, input), reason };
+  return { phase: changingPhase(world, input), reason };
 }
 
 /** `2 prefill outdated`: they serve, and make way for the job's newest revision. */
@@ -74,34 +73,33 @@ const outdatedCounts = (replicas: readonly ReplicaStatus[]): readonly string[] =
     return count > 0 ? [`${count} ${role} outdated`] : [];
   });
 
-function changingPhase(
-  replicas: readonly ReplicaStatus[],
-  world: World,
-  input: PlanInput,
-): JobPhase {
+function changingPhase(world: World, input: PlanInput): JobPhase {
   if (!input.memory.served) return "DEPLOYING";
   if (isUpdating(world, input)) return "UPDATING";
   const heals =
     condemnedProxy(world, input) !== undefined ||
     world.replicas.some(
       (replica) =>
-        replica.retired ||
+        (replica.wanted && replica.retired) ||
         replica.surge ||
         // One that stood beside it leaves once that is done.
         input.memory.surge?.includes(replica.name) ||
         isRelieved(replica, input) ||
         (replica.wanted && condemned(replica, input) !== undefined),
     ) ||
-    replicas.some((replica) => replaces(replica, input.memory));
+    world.replicas.some((replica) => replaces(replica, world, input));
   return heals ? "HEALING" : "SCALING";
 }
 
-/** Is it on its way to serve in place of a generation that failed? */
-const replaces = ({ name, generation, phase }: ReplicaStatus, { failures }: Memory): boolean =>
-  failures[name]?.generation === generation - 1 && !settledPhases.has(phase);
-
-/** The place of one that failed was taken long ago, or is given up. */
-const settledPhases = new Set<ReplicaStatus["phase"]>(["READY", "DRAINING", "STOPPING"]);
+/** Is it on its way to serve in place of a generation that failed? It serves once the proxy was told of it. */
+function replaces(replica: ReplicaWorld, world: World, { memory, spec }: PlanInput): boolean {
+  const { name, current, wanted, retired } = replica;
+  if (!wanted || retired || memory.failures[name]?.generation !== (current?.generation ?? 0) - 1)
+    return false;
+  if (spec.scheduler.membership === "none") return current?.actor?.state !== "healthy";
+  const members = world.proxy?.membership?.members ?? memory.proxyCommand?.command.members ?? [];
+  return !members.some((member) => member.name === current?.name);
+}
 
 const describeReady = (world: World): string =>
   roles

@@ -1,7 +1,8 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Member, Membership } from "../domain/observed.ts";
-import { parseBody, readBody } from "./bytes/body.ts";
+import { readBody } from "./admission/intake.ts";
+import { parseBody } from "./bytes/body.ts";
 import { defaultServerLimits } from "./admission/limits.ts";
 import type { Pool } from "./members/membership.ts";
 import type { ProxyMetrics } from "./metrics.ts";

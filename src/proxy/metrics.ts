@@ -33,6 +33,7 @@ export function createProxyMetrics(pool: Pool) {
   const alone = new Map<Alone, number>();
   const silent = new Map<Silent, number>();
   const waits = countWaits();
+  let bodyBytes = (): number => 0;
   let retries = 0;
   let broken = 0;
 
@@ -45,6 +46,7 @@ export function createProxyMetrics(pool: Pool) {
       ...family("silent_failures_total", "counter", "what", silent),
       ...poolLines(pool),
       ...waits.render(),
+      ...family("body_bytes", "gauge", bodyBytes()),
       "# TYPE pdjob_proxy_leg_seconds histogram",
       ...(["prefill", "decode"] as const).flatMap((role) => renderHistogram(role, legs[role])),
       "",
@@ -59,6 +61,8 @@ export function createProxyMetrics(pool: Pool) {
     retried: () => void (retries += 1),
     broke: () => void (broken += 1),
     watchWaiting: waits.watch,
+    /** `bytes` tells what the bodies of all requests take. */
+    watchBodies: (bytes: () => number) => void (bodyBytes = bytes),
     waited: waits.waited,
     /** Starts a leg's clock; the returned function stops it. */
     leg(role: "prefill" | "decode") {

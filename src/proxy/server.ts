@@ -1,8 +1,8 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { accessOf, denials } from "./admission/auth.ts";
 import type { Access, Keys, Scope } from "./admission/auth.ts";
-import { readBody } from "./bytes/body.ts";
-import type { Bodiless } from "./bytes/body.ts";
+import { readBody } from "./admission/intake.ts";
+import type { Bodiless } from "./admission/intake.ts";
 import { createConnections } from "./admission/connections.ts";
 import type { Connections } from "./admission/connections.ts";
 import { healthOf } from "./health.ts";
@@ -42,20 +42,23 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   const { pool, legs, metrics, limits = defaultServerLimits, keys } = setup;
   const waiting = createWaiting(limits.waiting, setup);
   const memory = createBodyMemory(limits.memoryBytesMax);
+  metrics.watchBodies(memory.held);
   const { relay, cut } = createRelay(setup, waiting);
   let active = 0;
   let stopping = false;
   const isFull = (): boolean => active >= limits.concurrentMax;
+  const isTooLarge = ({ headers }: IncomingMessage): boolean =>
+    Number(headers["content-length"] ?? 0) > limits.bodyBytesMax;
   const full = `More than ${limits.concurrentMax} requests at once.`;
 
   async function complete({ path, incoming, response }: Asked): Promise<void> {
     if (stopping) return reject(response, 503, "The proxy is stopping.");
     if (isFull()) return reject(response, 503, full);
-    if (incoming.headers.expect) response.writeContinue();
-    const { take, close } = memory.open();
+    if (incoming.headers.expect && !isTooLarge(incoming)) response.writeContinue();
+    const { take: reserve, close } = memory.open();
     try {
       const { bodyBytesMax: bytesMax, pace } = limits;
-      const bytes = await readBody(incoming, { bytesMax, pace, take });
+      const bytes = await readBody(incoming, { bytesMax, pace, reserve });
       if (typeof bytes === "string") return bodiless(response, bytes);
       // Not before: clients that send slowly would take the places of others.
       if (isFull()) return reject(response, 503, full);
@@ -70,7 +73,10 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     if (why === "gone") return metrics.finished("client_gone");
     const answers = {
       large: [413, `The request body is larger than ${limits.bodyBytesMax} bytes.`],
-      full: [503, `Requests of more than ${limits.memoryBytesMax} bytes at once.`],
+      full: [
+        503,
+        `The bodies of all requests are more than ${limits.memoryBytesMax} bytes: ask again, or raise scheduler.limits.max_memory_mib.`,
+      ],
       slow: [408, "The request body came too slowly."],
     } as const;
     const [status, message] = answers[why];

@@ -110,6 +110,20 @@ test.each([
     ],
   ],
   [
+    "two replicas of which none may be spared, without room for another: one is, if that is allowed",
+    revised("b", "a", 2, { numGpus: 4, rollout: { surge: 1, unavailable: 0, attempts: 2 } }),
+    ["prefill: 2 engines are replaced, 1 at a time, after its requests in flight"],
+  ],
+  [
+    "a third replica for which there is room: it is the one beside the others",
+    revised("b", "a", 3, { numGpus: 6 }),
+    [
+      "prefill: 2 engines are replaced, 1 at a time, after its requests in flight",
+      "prefill: 2 → 3 replicas",
+      "decode: 2 → 3 replicas",
+    ],
+  ],
+  [
     "one role that has neither a replica to spare nor room for another",
     revised("b", "a", 1, { numGpus: 2 }),
     [

@@ -13,6 +13,7 @@ import {
   prefillAnswer,
   sse,
 } from "./rig.ts";
+import { rawTo } from "./raw.ts";
 import type { Answer } from "./rig.ts";
 
 const { pair, stop } = createScene();
@@ -56,18 +57,40 @@ describe("limits", () => {
     expect([refused.status, refused.headers["retry-after"], messageOf(refused)]).toEqual([
       503,
       "1",
-      "Requests of more than 5000 bytes at once.",
+      "The bodies of all requests are more than 5000 bytes: ask again, or raise scheduler.limits.max_memory_mib.",
     ]);
-    const small = post(proxy.url, { prompt: "x" });
+    const little = post(proxy.url, { prompt: "x" });
     await expect.poll(() => d.seen.length).toBe(3);
     release();
-    expect((await Promise.all([...running, small])).map(({ status }) => status)).toEqual([
+    expect((await Promise.all([...running, little])).map(({ status }) => status)).toEqual([
       200, 200, 200,
     ]);
     const next = post(proxy.url, large);
     await expect.poll(() => d.seen.length).toBe(4);
     release();
     expect((await next).status).toBe(200);
+  });
+
+  test("what had come of a body whose client left makes room again", async () => {
+    const server = { bodyBytesMax: 3_000, memoryBytesMax: 5_000 };
+    const { proxy } = await pair(prefillAnswer(), echoAnswer, { server });
+    const part = `POST /v1/completions HTTP/1.1\r\nHost: proxy\r\nContent-Length: 3000\r\n\r\n${"x".repeat(2_500)}`;
+    const leaving = [1, 2].map(() => rawTo(proxy.url));
+    for (const { socket } of leaving) socket.write(part);
+    await expect.poll(() => metricsOf(proxy.url)).toContain("pdjob_proxy_body_bytes 5000\n");
+    expect((await post(proxy.url, large)).status).toBe(503);
+    for (const { socket } of leaving) socket.destroy();
+    await expect.poll(() => metricsOf(proxy.url)).toContain("pdjob_proxy_body_bytes 0\n");
+    expect((await post(proxy.url, large)).status).toBe(200);
+  });
+
+  test("a body that is too large is not asked for", async () => {
+    const { proxy } = await pair(prefillAnswer(), echoAnswer, small);
+    const head = `POST /v1/completions HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n`;
+    const raw = rawTo(proxy.url);
+    raw.socket.write(head);
+    await expect.poll(raw.answers).toEqual([413]);
+    raw.socket.destroy();
   });
 
   test("one request more than allowed is refused until another has ended", async () => {

@@ -76,11 +76,13 @@ export function createConnections(limits: ServerLimits, serve: Serve): Connectio
     isStopping = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     dropIdle();
-    const cutting = setTimeout(cut, graceMs);
-    const closing = setTimeout(() => server.closeAllConnections(), graceMs + lastWordsMs);
+    let timer = setTimeout(() => {
+      cut();
+      // From here on: a process that was kept from running until now has time for its last words all the same.
+      timer = setTimeout(() => server.closeAllConnections(), lastWordsMs);
+    }, graceMs);
     await closed;
-    clearTimeout(cutting);
-    clearTimeout(closing);
+    clearTimeout(timer);
   }
 
   return { server, retire, leaving: () => (isRetired ? connections : undefined), stop };

@@ -2,6 +2,8 @@
 export interface BodyMemory {
   /** For one request. */
   open(): BodyShare;
+  /** Bytes of all that are open. */
+  held(): number;
 }
 
 export interface BodyShare {
@@ -15,6 +17,7 @@ export interface BodyShare {
 export function createBodyMemory(bytesMax: number): BodyMemory {
   let held = 0;
   return {
+    held: () => held,
     open() {
       let mine = 0;
       return {

@@ -1,8 +1,5 @@
-import type { IncomingMessage } from "node:http";
 import { edit, jsonOf, textOf } from "./edit.ts";
 import type { JsonObject } from "./json.ts";
-import { bodyDeadlineMs } from "../admission/limits.ts";
-import type { Pace } from "../admission/limits.ts";
 
 /** A small JSON object: of the orchestrator, or an engine's answer. */
 export type Body = Readonly<Record<string, unknown>>;
@@ -78,59 +75,4 @@ export function hasAbortedChoice({ choices }: Body): boolean {
     (choice: { finish_reason?: unknown }) =>
       choice?.finish_reason === "abort" || choice?.finish_reason === "error",
   );
-}
-
-/** Why there is no body. */
-export type Bodiless = "large" | "full" | "slow" | "gone";
-
-interface Intake {
-  readonly bytesMax: number;
-  readonly pace: Pace;
-  /** Is there room for so many bytes more beside the bodies of others? */
-  readonly take?: (bytes: number) => boolean;
-}
-
-/**
- * The body, or why there is none: `large` = more than `bytesMax`, `full` = no room for it now, and `slow` = later than `pace`
- * allows; the rest is then read and dropped, so that our answer can be read. `gone` = the client left.
- */
-export function readBody(
-  incoming: IncomingMessage,
-  { bytesMax, pace, take: hasRoom = () => true }: Intake,
-): Promise<Buffer | Bodiless> {
-  if (Number(incoming.headers["content-length"] ?? 0) > bytesMax) {
-    incoming.resume();
-    return Promise.resolve("large");
-  }
-  return new Promise((resolve) => {
-    const startedMs = performance.now();
-    const parts: Buffer[] = [];
-    let size = 0;
-    let timer: NodeJS.Timeout;
-
-    const look = (): void => {
-      const leftMs = startedMs + bodyDeadlineMs(pace, size) - performance.now();
-      if (leftMs <= 0) return end("slow");
-      timer = setTimeout(look, leftMs);
-    };
-    const take = (part: Buffer): void => {
-      size += part.length;
-      if (size > bytesMax) return end("large");
-      if (!hasRoom(part.length)) return end("full");
-      parts.push(part);
-    };
-    const end = (outcome: Buffer | Bodiless): void => {
-      clearTimeout(timer);
-      incoming.off("data", take);
-      incoming.resume();
-      resolve(outcome);
-    };
-    look();
-    incoming.on("data", take);
-    incoming.once("end", () =>
-      end(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)),
-    );
-    incoming.once("error", () => end("gone"));
-    incoming.once("close", () => end("gone"));
-  });
 }

@@ -11,6 +11,8 @@ import type { JsonObject } from "./json.ts";
 
 /** A longer list of prompts is not split: each piece is a prefill and a decode of its own. */
 const splitMax = 128;
+/** Bytes that its pieces may repeat: each has everything of the request but the other prompts. */
+const repeatedMax = 16 * 1024 * 1024;
 
 /**
  * Why a decode engine computes a prompt itself. `no_kv`: prefill answered 200 and told of no KV; `no_prefill`: there was
@@ -33,8 +35,12 @@ export function wayOf(path: string, body: JsonObject, handOver: RelayHandOver): 
   const prompts = promptsOf(body);
   if (path !== "/v1/completions" || prompts.count + countEmbeds(body) <= 1)
     return choices.why ? { kind: "alone", why: choices.why } : { kind: "pair" };
+  const besides = body.bytes.length - (textOf(body, "prompt")?.length ?? 0);
   const canSplit =
-    prompts.each && prompts.count <= splitMax && !isGiven(valueOf(body, "prompt_embeds"));
+    prompts.each &&
+    prompts.count <= splitMax &&
+    besides * prompts.count <= repeatedMax &&
+    !isGiven(valueOf(body, "prompt_embeds"));
   // The events of several streams would have to be rewritten and woven into one.
   if (!canSplit || isGiven(valueOf(body, "stream")))
     return { kind: "alone", why: "several_prompts" };
