@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 const digits = 16;
 
 /** The same for the same JSON: tells commands and observations apart. */
 export const fingerprint = (value: unknown): string =>
-  createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, digits);
+  hash("sha256", JSON.stringify(value), "hex").slice(0, digits);

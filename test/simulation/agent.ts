@@ -48,10 +48,10 @@ export function createAgent(cluster: Cluster, boundary: Boundary) {
     if (readVerbs.has(verb)) {
       const isWatch = verb === "list" && !("nodes" in args);
       // A watch decides nothing, so nothing comes of what changes while it looks.
-      const setup = { ...mine, boundary: () => undefined, verb, atOnce: isWatch };
+      const setup = { isDead: mine.isDead, boundary: () => undefined, verb, atOnce: isWatch };
       return verbs[verb](createRayClient(cluster, setup), args);
     }
-    const ray = createRayClient(cluster, { ...mine, boundary, verb });
+    const ray = createRayClient(cluster, { isDead: mine.isDead, boundary, verb });
     await ray.reach(`${verb} asked`);
     const answer = await verbs[verb](ray, args);
     await ray.reach(`${verb} answered`);

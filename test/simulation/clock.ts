@@ -4,8 +4,8 @@ export interface Clock {
   /** Runs `event` after `delayMs`, unless it was cancelled. */
   after(delayMs: number, event: () => void | Promise<void>): Timer;
   sleep(delayMs: number): Promise<void>;
-  /** Runs the next event and everything that follows from it without time passing. False when there is none before `untilMs`. */
-  step(untilMs: number): Promise<boolean>;
+  /** Runs events, each with everything that follows from it without time passing, until `isDone`, or until `untilMs`: then false. */
+  run(untilMs: number, isDone: () => boolean): Promise<boolean>;
 }
 
 export interface Timer {
@@ -34,28 +34,45 @@ export function createClock(startMs: number): Clock {
     return entry;
   }
 
+  function nextBefore(untilMs: number): Entry | undefined {
+    while (heap[0] && !heap[0].run) pop(heap);
+    const entry = heap[0];
+    if (!entry || entry.atMs > untilMs) return undefined;
+    pop(heap);
+    return entry;
+  }
+
+  /** Without a promise for each event: it would cost as much as the event. */
+  function run(untilMs: number, isDone: () => boolean): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const next = (): void => {
+        // Each event begins at no place, and so does whatever is simulated next in this file.
+        place = undefined;
+        try {
+          if (isDone()) return resolve(true);
+          const entry = nextBefore(untilMs);
+          nowMs = entry?.atMs ?? Math.max(nowMs, untilMs);
+          if (!entry) return resolve(isDone());
+          const going = entry.run?.();
+          if (going) going.then(() => whenSettled(next), fail);
+          else whenSettled(next);
+        } catch (error) {
+          fail(error);
+        }
+      };
+      const fail = (error: unknown): void => {
+        place = undefined;
+        reject(error as Error);
+      };
+      next();
+    });
+  }
+
   return {
     nowMs: () => nowMs,
     after,
     sleep: (delayMs) => new Promise((resolve) => void after(delayMs, resolve)),
-    async step(untilMs) {
-      while (heap[0] && !heap[0].run) pop(heap);
-      const entry = heap[0];
-      if (!entry || entry.atMs > untilMs) {
-        nowMs = Math.max(nowMs, untilMs);
-        return false;
-      }
-      pop(heap);
-      nowMs = entry.atMs;
-      try {
-        await entry.run?.();
-        await settled();
-      } finally {
-        // Whatever is simulated next in this file begins at no place.
-        place = undefined;
-      }
-      return true;
-    },
+    run,
   };
 }
 
@@ -65,9 +82,11 @@ const waiting: (() => void)[] = [];
 let immediates = 0;
 
 /** Resolves when every promise that can go on without time passing has gone on. */
-export function settled(): Promise<void> {
+export const settled = (): Promise<void> => new Promise(whenSettled);
+
+function whenSettled(goOn: () => void): void {
   if (immediates === 0) for (; immediates < settlesATurn; immediates++) setImmediate(settleOne);
-  return new Promise((resolve) => void waiting.push(resolve));
+  waiting.push(goOn);
 }
 
 function settleOne(): void {

@@ -7,6 +7,7 @@ import { stories } from "./planted/stories.ts";
 import { workflowBugs } from "./planted/workflow.ts";
 import { play } from "./play.ts";
 import { makeSchedule } from "./schedule.ts";
+import { withoutStacks } from "./stacks.ts";
 import { createWorld } from "./world.ts";
 
 // Written out, because vitest moves each of them to the top.
@@ -61,7 +62,8 @@ for (const { name, caughtBy, bug, schedule = makeSchedule } of bugs)
   test(`${name}: caught by "${caughtBy}"`, async () => {
     plant(bug);
     for (let seed = 0; seed < seedsMax; seed++) {
-      const [first] = (await play(schedule(seed))).violations;
+      const { violations } = await withoutStacks(() => play(schedule(seed)));
+      const [first] = violations;
       if (!first) continue;
       expect(first.oracle).toBe(caughtBy);
       return;

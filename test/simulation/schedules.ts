@@ -3,6 +3,7 @@ import { play } from "./play.ts";
 import { cases } from "../support/thorough.ts";
 import { makeSchedule } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
+import { withoutStacks } from "./stacks.ts";
 
 /** `PDJOB_SEEDS=1000000` plays more. */
 const seedsDefault = cases(500, 10_000);
@@ -36,7 +37,7 @@ export function testSchedules(shard: number, shards: number): void {
 
 /** Fails with the shortest story that goes wrong in the same way. */
 export async function expectCalm(schedule: Schedule): Promise<void> {
-  const { violations } = await play(schedule);
+  const { violations } = await withoutStacks(() => play(schedule));
   const [first] = violations;
   if (!first) return;
   const short = await shorten(schedule, first.oracle);
@@ -55,7 +56,7 @@ async function shorten(schedule: Schedule, oracle: string): Promise<Schedule> {
   let short = schedule;
   for (let index = schedule.steps.length - 1; index >= 0; index--) {
     const fewer = { ...short, steps: short.steps.toSpliced(index, 1) };
-    const { violations } = await play(fewer);
+    const { violations } = await withoutStacks(() => play(fewer));
     if (violations[0]?.oracle === oracle) short = fewer;
   }
   return short;

@@ -9,8 +9,8 @@ import type { Job } from "./job.ts";
 
 /** `prefill-0` of an incarnation's name. */
 export function replicaOf(name: string): string {
-  const parsed = parseIncarnation(name);
-  return parsed ? replicaName(parsed) : name;
+  const replica = parseName(name)?.replica;
+  return replica ? replicaName(replica) : name;
 }
 
 /**

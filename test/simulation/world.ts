@@ -240,9 +240,8 @@ export function createWorld(setup: WorldSetup): World {
       return job;
     },
     async run(forMs, done = () => false) {
-      const untilMs = clock.nowMs() + forMs;
-      while (!done() && violations.length === 0) if (!(await clock.step(untilMs))) return done();
-      return violations.length === 0;
+      const isOver = await clock.run(clock.nowMs() + forMs, () => violations.length > 0 || done());
+      return isOver && violations.length === 0;
     },
   };
   oracles.push(...allOracles.map((make) => make(world)));

@@ -100,11 +100,7 @@ export function createRayClient(
   const nodes = () =>
     ray.nodes.map((node) => ({ id: node.id, isHead: node.isHead, ...ray.resources(node) }));
 
-  const groups = (): readonly ListedGroup[] =>
-    [...ray.groups.values()].map((group) => ({
-      ...group,
-      schedulingState: ray.schedulingState(group),
-    }));
+  const groups = (): readonly Group[] => [...ray.groups.values()];
 
   return {
     /** A point at which the agent can die. */
@@ -113,6 +109,8 @@ export function createRayClient(
       if (isDead()) await new Promise<never>(() => undefined);
     },
     session: ray.session,
+    /** Beside a group in Ray's table. */
+    schedulingState: ray.schedulingState,
     pause,
     nowMs: clock.nowMs,
     nodes: () => step("nodes").then(nodes),
@@ -188,9 +186,6 @@ export function createRayClient(
     },
   };
 }
-
-/** A group as Ray's table shows it. */
-export type ListedGroup = Group & { readonly schedulingState?: string | undefined };
 
 export type RayClient = ReturnType<typeof createRayClient>;
 

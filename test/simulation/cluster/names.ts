@@ -13,7 +13,15 @@ export interface Name {
   readonly replica?: { readonly role: Role; readonly index: number };
 }
 
+const known = new Map<string, Name | undefined>();
+
+/** Few names are asked for again and again, by whoever looks at Ray's tables, in every story. */
 export function parseName(full: string): Name | undefined {
+  if (!known.has(full)) known.set(full, read(full));
+  return known.get(full);
+}
+
+function read(full: string): Name | undefined {
   const parsed = parseIncarnation(full);
   if (parsed) {
     const { job, generation, role, index, rank } = parsed;

@@ -8,9 +8,10 @@ import type {
 import type { Bundle } from "../../../src/domain/spec.ts";
 import type { Verb, VerbResult } from "../../../src/ray/contract.ts";
 import type { VerbArgs } from "../../../src/ray/verbs.ts";
-import type { ListedGroup, RayClient } from "./client.ts";
+import type { RayClient } from "./client.ts";
 import { parseName } from "./names.ts";
 import type { Name } from "./names.ts";
+import type { Group } from "./ray.ts";
 import { fence, fenceProxy, replicaName, stopProxy, stopReplica, sweep } from "./removal.ts";
 
 // agent/pdjob_agent/verbs.py and proxy_verbs.py, line for line: the same order of the same calls, because it is between them that
@@ -53,7 +54,7 @@ export const verbs: Verbs = {
       throw new PdjobError("RayUnreachable", `Placement group ${full} is not visible yet.`);
     if (JSON.stringify(group.bundles) !== JSON.stringify(bundles))
       throw new PdjobError("StaleGeneration", `Placement group ${full} exists with other bundles.`);
-    return shown(group);
+    return shown(ray, group);
   },
   async removePlacementGroup(ray, { name }) {
     if (!(await findGroup(ray, name))) return { removed: false };
@@ -167,7 +168,7 @@ export const verbs: Verbs = {
     const statusOf = (name: Name) => of.get(name.full) ?? lost(name);
     return {
       session: ray.session(),
-      placementGroups: groups.map(shown),
+      placementGroups: groups.map((group) => shown(ray, group)),
       replicas: present.filter(({ replica, rank }) => replica && rank === 0).map(statusOf),
       proxies: present.filter(({ replica }) => !replica).map(statusOf),
       followers: present.filter(({ rank }) => rank > 0).map(statusOf),
@@ -259,16 +260,18 @@ async function answerOf<T>(
 const findGroup = async (ray: RayClient, wanted: string) =>
   (await ray.groups()).find(({ name }) => name === wanted);
 
-const shown = ({ name, state, nodes, schedulingState, bundles }: ListedGroup) =>
-  ({
-    name,
-    state,
-    nodeIps: nodes.map(({ ip }) => ip),
-    bundles: bundles.map((bundle) => ({ ...bundle })),
+function shown(ray: RayClient, group: Group) {
+  const schedulingState = ray.schedulingState(group);
+  return {
+    name: group.name,
+    state: group.state,
+    nodeIps: group.nodes.map(({ ip }) => ip),
+    bundles: group.bundles.map((bundle) => ({ ...bundle })),
     ...(schedulingState === undefined ? {} : { schedulingState }),
-  }) satisfies ObservedPlacementGroup;
+  } satisfies ObservedPlacementGroup;
+}
 
-const ofOthers = (groups: readonly ListedGroup[], job: string): readonly OtherGroup[] =>
+const ofOthers = (groups: readonly Group[], job: string): readonly OtherGroup[] =>
   groups
     .filter(({ name, state }) => state === "CREATED" && parseName(name)?.job !== job)
     .map(({ name, bundles }) => ({

@@ -3,6 +3,7 @@ import type { Failure } from "../../../src/domain/errors.ts";
 import { PdjobError, isRetryable } from "../../../src/domain/errors.ts";
 import type { Clock, Timer } from "../clock.ts";
 import type { Random } from "../random.ts";
+import { Cancellation } from "./cancellation.ts";
 import type { ActivityPolicy } from "./options.ts";
 import type { Worker } from "./worker.ts";
 
@@ -42,7 +43,7 @@ export interface Attempt {
   readonly task: Task;
   readonly number: number;
   readonly worker: Worker;
-  readonly controller: AbortController;
+  readonly cancellation: Cancellation;
   readonly scheduledAtMs: number;
   readonly beganAtMs: number;
   /** Since when it has not slept: when its newest look at the cluster began. */
@@ -111,7 +112,7 @@ export function createActivityTable(
       task,
       number: task.attempts,
       worker,
-      controller: new AbortController(),
+      cancellation: new Cancellation(),
       scheduledAtMs: task.dueAtMs,
       beganAtMs: clock.nowMs(),
       awakeSinceMs: -Infinity,
@@ -218,11 +219,11 @@ function timedOut({ type, lastFailure: cause }: Task, which: string): Outcome {
 /** One for all: taking a stack for each costs more than what it interrupts. */
 const cancelled = new CancelledFailure("the activity was cancelled");
 
-const abort = ({ controller }: Attempt): void => controller.abort(cancelled);
+const abort = ({ cancellation }: Attempt): void => cancellation.abort(cancelled);
 
 /** As `conductActivity` translates: a code of domain/errors.ts, retryable as the table there says. */
-export function outcomeOf(error: unknown, { controller }: Attempt): Outcome {
-  if (controller.signal.aborted) return { kind: "cancelled" };
+export function outcomeOf(error: unknown, { cancellation }: Attempt): Outcome {
+  if (cancellation.aborted) return { kind: "cancelled" };
   if (!(error instanceof PdjobError)) {
     const message = error instanceof Error ? `${error.message}\n${error.stack}` : String(error);
     return { kind: "failed", failure: { code: "Internal", message }, retryable: true };

@@ -1,6 +1,7 @@
 // Stands in for `@temporalio/activity` in the simulation: what src/activities uses of the SDK, on virtual time.
 import { currentPlace, enter } from "../clock.ts";
 import type { Attempt } from "./activities.ts";
+import type { Cancellation } from "./cancellation.ts";
 
 export function currentAttempt(): Attempt {
   const place = currentPlace();
@@ -11,7 +12,7 @@ export function currentAttempt(): Attempt {
 /** Pending for ever when the worker dies meanwhile; rejected when the attempt is cancelled. */
 export function sleep(delayMs: number): Promise<void> {
   const attempt = currentAttempt();
-  const { signal } = attempt.controller;
+  const signal = attempt.cancellation;
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       timer.cancel();
@@ -23,11 +24,11 @@ export function sleep(delayMs: number): Promise<void> {
       resolve();
     });
     if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+    else signal.addEventListener("abort", onAbort);
   });
 }
 
-export const cancellationSignal = (): AbortSignal => currentAttempt().controller.signal;
+export const cancellationSignal = (): Cancellation => currentAttempt().cancellation;
 /** Both are the server's times. */
 export function activityInfo() {
   const { task, scheduledAtMs } = currentAttempt();

@@ -13,8 +13,16 @@ const unitMs: Readonly<Record<string, number>> = {
   day: 86_400_000,
 };
 
+const known = new Map<string, number>();
+
 export function toMs(duration: string | number): number {
   if (typeof duration === "number") return duration;
+  const ms = known.get(duration) ?? read(duration);
+  known.set(duration, ms);
+  return ms;
+}
+
+function read(duration: string): number {
   const [, count, unit] = /^(\d+)\s*(ms|[a-z]+?)s?$/.exec(duration) ?? [];
   const factor = unitMs[unit ?? ""];
   if (count === undefined || factor === undefined) throw new Error(`not a duration: ${duration}`);
