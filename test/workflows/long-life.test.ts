@@ -10,7 +10,7 @@ import { makeSpec } from "../support/spec.ts";
 import { cases } from "../support/thorough.ts";
 import { createStage, startFakeWorker, startJob } from "./rig.ts";
 
-const signals = cases(1_000, 10_000);
+const signals = cases(3_000, 10_000);
 const burst = 1_000;
 const signalsAtOnce = 100;
 const gapMs = 200;
