@@ -21,39 +21,37 @@ export async function build() {
   });
 }
 
-const forNode = {
-  bundle: true,
-  platform: "node",
-  format: "esm",
-  target: "node20",
-  logLevel: "error",
-  // CommonJS packages require Node's modules at run time.
-  banner: {
-    js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
-  },
-};
-
-async function bundleProxy() {
-  const { build: bundle } = await import("esbuild");
-  await bundle({
-    ...forNode,
-    entryPoints: [at("src", "proxy", "main.ts")],
-    outfile: at("dist", "pdjob-proxy.mjs"),
+async function bundle(options) {
+  const { build: esbuild } = await import("esbuild");
+  await esbuild({
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    logLevel: "error",
+    // CommonJS packages require Node's modules at run time.
+    banner: {
+      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    },
+    ...options,
   });
 }
 
+const bundleProxy = () =>
+  bundle({
+    entryPoints: [at("src", "proxy", "main.ts")],
+    outfile: at("dist", "pdjob-proxy.mjs"),
+  });
+
 /** Four hundred modules would take twice as long to load. It finds the project two folders up, as its sources do. */
-async function bundleCli() {
-  const { build: bundle } = await import("esbuild");
-  await bundle({
-    ...forNode,
+const bundleCli = () =>
+  bundle({
     entryPoints: [at("src", "cli", "main.ts")],
     outdir: at("dist", "pdjob-client"),
     splitting: true,
     sourcemap: true,
     external: ["@temporalio/*"],
   });
-}
 
 async function bundleWorkflows() {
   const { bundleWorkflowCode, DefaultLogger } = await import("@temporalio/worker");

@@ -1,5 +1,5 @@
 // npm test: set up, the tests in both languages but for those of `onlyThorough`, and "N passed, N failed" as the last line.
-// npm test -- --thorough: what CI runs, about three times as long: more random cases, and the files of `onlyThorough`.
+// npm test -- --thorough: what CI runs, about twice as long: more random cases, and the files of `onlyThorough`.
 // npm run test:slow: the tests that need real vLLM or a browser. Further arguments go to vitest.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";

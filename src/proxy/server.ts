@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { accessOf, denials } from "./admission/auth.ts";
 import type { Access, Keys, Scope } from "./admission/auth.ts";
-import { readBody } from "./admission/intake.ts";
+import { isTooLarge, readBody } from "./admission/intake.ts";
 import type { Bodiless } from "./admission/intake.ts";
 import { createConnections } from "./admission/connections.ts";
 import type { Connections } from "./admission/connections.ts";
@@ -47,17 +47,15 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   let active = 0;
   let stopping = false;
   const isFull = (): boolean => active >= limits.concurrentMax;
-  const isTooLarge = ({ headers }: IncomingMessage): boolean =>
-    Number(headers["content-length"] ?? 0) > limits.bodyBytesMax;
   const full = `More than ${limits.concurrentMax} requests at once.`;
 
   async function complete({ path, incoming, response }: Asked): Promise<void> {
     if (stopping) return reject(response, 503, "The proxy is stopping.");
     if (isFull()) return reject(response, 503, full);
-    if (incoming.headers.expect && !isTooLarge(incoming)) response.writeContinue();
-    const { take: reserve, close } = memory.open();
+    const { bodyBytesMax: bytesMax, pace } = limits;
+    if (incoming.headers.expect && !isTooLarge(incoming, bytesMax)) response.writeContinue();
+    const { reserve, close } = memory.open();
     try {
-      const { bodyBytesMax: bytesMax, pace } = limits;
       const bytes = await readBody(incoming, { bytesMax, pace, reserve });
       if (typeof bytes === "string") return bodiless(response, bytes);
       // Not before: clients that send slowly would take the places of others.

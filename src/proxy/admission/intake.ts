@@ -12,6 +12,10 @@ interface Intake {
   readonly reserve?: (bytes: number) => boolean;
 }
 
+/** By what it says of itself, before any of it is here. */
+export const isTooLarge = ({ headers }: IncomingMessage, bytesMax: number): boolean =>
+  Number(headers["content-length"] ?? 0) > bytesMax;
+
 /**
  * The body, or why there is none: `large` = more than `bytesMax`, `full` = no room for it now, and `slow` = later than `pace`
  * allows; the rest is then read and dropped, so that our answer can be read. `gone` = the client left.
@@ -20,7 +24,7 @@ export function readBody(
   incoming: IncomingMessage,
   { bytesMax, pace, reserve = () => true }: Intake,
 ): Promise<Buffer | Bodiless> {
-  if (Number(incoming.headers["content-length"] ?? 0) > bytesMax) {
+  if (isTooLarge(incoming, bytesMax)) {
     incoming.resume();
     return Promise.resolve("large");
   }

@@ -8,7 +8,7 @@ export interface BodyMemory {
 
 export interface BodyShare {
   /** False when so many bytes more have no room; then none are counted. */
-  take(bytes: number): boolean;
+  reserve(bytes: number): boolean;
   /** The request is over, and its body goes. */
   close(): void;
 }
@@ -21,7 +21,7 @@ export function createBodyMemory(bytesMax: number): BodyMemory {
     open() {
       let mine = 0;
       return {
-        take(bytes) {
+        reserve(bytes) {
           if (held + bytes > bytesMax) return false;
           held += bytes;
           mine += bytes;
