@@ -11,6 +11,7 @@ import type { LocalRay, RayNode } from "./ray.ts";
 import { defaultStateDir, readDevState, removeDevState, writeDevState } from "./state-file.ts";
 import { collectTempDirs } from "./temp-dirs.ts";
 import { startTemporal } from "./temporal.ts";
+import { untilPolled } from "./until-polled.ts";
 
 const temporalStopGraceS = 5;
 const wantedPort = 7_233;
@@ -115,7 +116,12 @@ async function bringUp(
   const found = { ...addresses, taskQueue: defaultTaskQueue };
   const worker = await keepWorker(found, logDir, options);
   stops.push(worker.stop);
-  onProgress(`worker on task queue ${defaultTaskQueue}`);
+  const polls = await untilPolled(where.temporalAddress, defaultTaskQueue, options.signal);
+  onProgress(
+    polls
+      ? `worker on task queue ${defaultTaskQueue}`
+      : `the worker has not asked for work yet: see ${join(logDir, "worker.log")}`,
+  );
   options.signal?.throwIfAborted();
   writeDevState(found, stateDir);
   const { head, nodes } = ray;

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -12,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { DevState } from "../../../src/dev/state-file.ts";
 import { eventually } from "../../support/eventually.ts";
 import { root } from "../../support/program.ts";
@@ -35,6 +36,10 @@ mkdirSync(join(temp, ".ray"));
 writeFileSync(join(temp, ".ray", "auth_token"), "a".repeat(64));
 
 beforeAll(() => new Promise<void>((resolve) => void taken.listen(24_233, "127.0.0.1", resolve)));
+/** What a test that failed has left would stand in the way of all the others. */
+afterEach(() => {
+  for (const left of processesLeft()) spawnSync("kill", ["-KILL", left.split(" ")[0] ?? ""]);
+});
 afterAll(() => {
   taken.close();
   for (const one of [dir, temp]) rmSync(one, { recursive: true, force: true });
@@ -89,7 +94,7 @@ test("dev takes free ports, is found by the other verbs with no flags, and leave
   expect(temporalAddress).toBe("127.0.0.1:24234");
   expect((await run("list")).stdout).toBe("no jobs");
   const doctor = await run("doctor");
-  expect(doctor.stdout).not.toContain("FAIL");
+  expect([doctor.exitCode, doctor.stdout]).toEqual([0, expect.not.stringContaining("FAIL")]);
   expect(doctor.stdout).toMatch(/ray +2\.60\.0 at 127\.[\d.]+:\d+: 2 nodes, 8 of 8 GPUs free/);
   expect(doctor.stdout).toMatch(
     /versions +Ray 2\.60\.0 and Python 3[\d.]+, here and on the cluster/,
