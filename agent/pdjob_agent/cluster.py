@@ -76,3 +76,7 @@ class Cluster(Protocol):
     def kill(self, *names: str) -> None:
         """Returns when the names are free."""
         ...
+
+    def let_guards_end(self) -> None:
+        """Returns when the guards of actors that are gone have ended what they own, on nodes that live."""
+        ...

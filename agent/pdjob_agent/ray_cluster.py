@@ -31,6 +31,8 @@ from .ray_tasks import begin_on, on_nodes, task_of
 # Long enough for a slow GCS, short enough that a verb never hangs.
 GONE_TIMEOUT_S = 15.0
 POLL_S = 0.05
+# From the end of its actor, for a guard to end its tree: its own ORPHAN_GRACE_S, and room to notice and to reap.
+GUARD_END_S = 3.0
 # A task's process imports Ray and our code first, on a node that may be busy, and asks for metadata.
 WORKER_START_S = 40.0
 # status, start, stop and logs at the same time, from more than one agent.
@@ -197,6 +199,9 @@ class RayCluster:
                     f"Still there {GONE_TIMEOUT_S:.0f} s after they were killed: actors {', '.join(left)}.",
                 )
             time.sleep(POLL_S)
+
+    def let_guards_end(self) -> None:
+        time.sleep(GUARD_END_S)  # Nobody is left there to ask: a guard goes with what it owned.
 
     def _handle(self, name: str) -> Any | None:
         if name not in self._handles:

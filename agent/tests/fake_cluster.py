@@ -120,3 +120,6 @@ class FakeCluster:
         self.calls.extend(f"kill {name}" for name in names)
         for name in names:
             self.actors.pop(name, None)
+
+    def let_guards_end(self) -> None:
+        self.calls.append("let guards end")

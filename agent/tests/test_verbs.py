@@ -125,6 +125,28 @@ def test_stopping_what_is_absent_is_success() -> None:
     assert call(cluster, "replicaStatus", name="a-prefill-0-g1") == {"name": "a-prefill-0-g1", "state": "absent"}
 
 
+@pytest.mark.parametrize(
+    ("actor", "waits"),
+    [
+        ({"stop": True}, []),
+        ({"stop": False}, ["let guards end"]),
+        ({"stop": UNKNOWN_METHOD}, ["let guards end"]),
+        ({}, ["let guards end"]),
+    ],
+    ids=["stopped", "tree left", "older actor", "lost"],
+)
+def test_the_group_of_an_actor_that_did_not_stop_its_engine_goes_once_its_guard_has(
+    actor: Json, waits: list[str]
+) -> None:
+    cluster = FakeCluster()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g1", bundles=GPU)
+    cluster.actors["a-prefill-0-g1"] = actor
+    cluster.calls.clear()
+    call(cluster, "ensurePlacementGroup", name="a-prefill-0-g2", bundles=GPU)
+    stops = ["stop a-prefill-0-g1", "kill a-prefill-0-g1", *waits]
+    assert cluster.calls[: len(stops) + 1] == [*stops, "remove_group a-prefill-0-g1"]
+
+
 def test_list_renews_every_lease_of_its_job_to_what_it_is_told_and_0_turns_it_off() -> None:
     names = ["a-prefill-0-g1", "a-decode-0-g1", "a-decode-0-g1-r1", "a-proxy-g1", "b-prefill-0-g1"]
     cluster = FakeCluster({"actors": {name: {"status": {"name": name}} for name in names}})

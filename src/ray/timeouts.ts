@@ -12,6 +12,8 @@ export const agentLimits = {
   STOP_MARGIN_S: 15,
   /** Until a killed actor's name is free, or a removed group gone. */
   GONE_TIMEOUT_S: 15,
+  /** Of the guard of an actor that was killed, to end its engine. */
+  GUARD_END_S: 3,
   /** A new actor's first answer. */
   FIRST_ANSWER_TIMEOUT_S: 25,
   PROXY_WAIT_S: 5,
@@ -55,6 +57,7 @@ const {
   SHORT_GRACE_S,
   STOP_MARGIN_S,
   GONE_TIMEOUT_S,
+  GUARD_END_S,
   FIRST_ANSWER_TIMEOUT_S,
   PROXY_WAIT_S,
   HAND_ON_TIMEOUT_S,
@@ -77,7 +80,7 @@ export function callTimeoutMs<V extends Verb>(verb: V, args: VerbArgs[V]): numbe
 
 function worstCaseS(verb: Verb, graceS: number = SHORT_GRACE_S): number {
   // Rank 0 of each, then the followers of all.
-  const stopS = graceS + SHORT_GRACE_S + 2 * (STOP_MARGIN_S + GONE_TIMEOUT_S);
+  const stopS = graceS + SHORT_GRACE_S + 2 * (STOP_MARGIN_S + GONE_TIMEOUT_S + GUARD_END_S);
   switch (verb) {
     case "ensurePlacementGroup":
       return stopS + GONE_TIMEOUT_S;

@@ -40,7 +40,7 @@ test("the agent calls the same errors worth another try", () => {
 test("a stop is waited for as long as its grace lasts, its followers and what SIGKILL takes", () => {
   const seconds = (graceS: number) =>
     callTimeoutMs("stopReplica", { name: "a-prefill-0-g1", graceS }) / 1_000;
-  expect(seconds(0)).toBe(0 + 5 + 2 * (15 + 15) + 20);
+  expect(seconds(0)).toBe(0 + 5 + 2 * (15 + 15 + 3) + 20);
   expect(seconds(600) - seconds(0)).toBe(600);
 });
 
