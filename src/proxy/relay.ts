@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Gone } from "./answer/gone.ts";
 import type { OpenStream, Task } from "./attempt/outcome.ts";
-import { scanObject } from "./bytes/json.ts";
+import { membersMax, scanObject } from "./bytes/json.ts";
+import type { BodyShare } from "./admission/memory.ts";
 import { forwarded } from "./attempt/legs.ts";
 import type { Outcome } from "./metrics.ts";
 import { createObtain } from "./attempt/obtain.ts";
@@ -15,6 +16,7 @@ import type { Waiting } from "./admission/waiting.ts";
 
 /** On an answer whose prompt a decode engine computed, because there was no prefill engine to ask. */
 const degradedHeader = "x-pdjob-degraded";
+const notAnObject = `The request body is not a JSON object, or one of more than ${membersMax} keys.`;
 const clientLeft = new Error("the client left");
 const proxyStops = new Error("The proxy is stopping.");
 
@@ -25,6 +27,8 @@ export interface Received {
   readonly incoming: IncomingMessage;
   readonly response: ServerResponse;
   readonly bytes: Buffer;
+  /** What it takes of the memory for bodies. */
+  readonly share: BodyShare;
 }
 
 interface Delivery {
@@ -40,11 +44,11 @@ export function createRelay(setup: RelaySetup, waiting: Waiting) {
   const obtainSplit = createSplit(obtain);
   const running = new Set<Gone>();
 
-  async function relay({ path, incoming, response, bytes }: Received): Promise<void> {
+  async function relay({ path, incoming, response, bytes, share }: Received): Promise<void> {
     const body = scanObject(bytes);
     if (!body) {
       metrics.finished("rejected");
-      return refuse(response, 400, "The request body is not a JSON object.", "BadRequestError");
+      return refuse(response, 400, notAnObject, "BadRequestError");
     }
     const ended = new Gone();
     running.add(ended);
@@ -57,16 +61,16 @@ export function createRelay(setup: RelaySetup, waiting: Waiting) {
       gone: ended,
     };
     try {
-      metrics.finished(await deliver(await serve(task), { response, ended, task }));
+      metrics.finished(await deliver(await serve(task, share), { response, ended, task }));
     } finally {
       running.delete(ended);
     }
   }
 
-  function serve(task: Task): Promise<Result> {
+  function serve(task: Task, share: BodyShare): Promise<Result> {
     const way = wayOf(task.path, task.body, handOver);
     if (way.kind !== "pair" && way.why) metrics.alone(way.why);
-    if (way.kind === "split") return obtainSplit(task, way.bodies, way.why === undefined);
+    if (way.kind === "split") return obtainSplit(task, way, share);
     return obtain(task, way.kind === "pair");
   }
 

@@ -54,27 +54,25 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     if (isFull()) return reject(response, 503, full);
     const { bodyBytesMax: bytesMax, pace } = limits;
     if (incoming.headers.expect && !isTooLarge(incoming, bytesMax)) response.writeContinue();
-    const { reserve, close } = memory.open();
+    const share = memory.open();
+    const { reserve } = share;
     try {
       const bytes = await readBody(incoming, { bytesMax, pace, reserve });
-      if (typeof bytes === "string") return bodiless(response, bytes);
+      if (typeof bytes === "string") return bodiless(response, bytes, share.noRoom);
       // Not before: clients that send slowly would take the places of others.
       if (isFull()) return reject(response, 503, full);
       active += 1;
-      await relay({ path, incoming, response, bytes }).finally(() => (active -= 1));
+      await relay({ path, incoming, response, bytes, share }).finally(() => (active -= 1));
     } finally {
-      close();
+      share.close();
     }
   }
 
-  function bodiless(response: ServerResponse, why: Bodiless): void {
+  function bodiless(response: ServerResponse, why: Bodiless, noRoom: string): void {
     if (why === "gone") return metrics.finished("client_gone");
     const answers = {
       large: [413, `The request body is larger than ${limits.bodyBytesMax} bytes.`],
-      full: [
-        503,
-        `The bodies of all requests are more than ${limits.memoryBytesMax} bytes: ask again, or raise scheduler.limits.max_memory_mib.`,
-      ],
+      full: [503, noRoom],
       slow: [408, "The request body came too slowly."],
     } as const;
     const [status, message] = answers[why];

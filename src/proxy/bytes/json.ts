@@ -13,6 +13,7 @@ export interface Span {
 }
 
 export interface JsonMember {
+  /** Empty when it is too long to be one that is looked for. */
   readonly key: string;
   readonly value: Span;
   /** Key and value, without commas. */
@@ -55,7 +56,12 @@ const unicodeDigits = 4;
 /** What is not JSON ends a scan from any depth. */
 class Malformed extends Error {}
 
-/** Undefined for anything that is not one JSON object in UTF-8. */
+/** Members of an object: each of a few bytes is kept as objects of more than a hundred. Requests have some tens. */
+export const membersMax = 256;
+/** Of a key's JSON text. Those that the proxy knows are shorter, however they are escaped. */
+const keyBytesMax = 256;
+
+/** Undefined for anything that is not one JSON object in UTF-8, of at most `membersMax` members. */
 export function scanObject(bytes: Buffer): JsonObject | undefined {
   if (!isUtf8(bytes)) return undefined;
   try {
@@ -93,14 +99,17 @@ function scanMembers(bytes: Buffer, start: number, found: JsonMember[]): number 
     const key = stringOf(bytes, at, keyEnd);
     const from = skipBlanks(bytes, expectByte(bytes, skipBlanks(bytes, keyEnd), colon));
     const to = endOfValue(bytes, from);
-    found.push({ key, value: { from, to }, whole: { from: at, to } });
+    if (found.push({ key, value: { from, to }, whole: { from: at, to } }) > membersMax)
+      throw new Malformed();
     at = skipBlanks(bytes, to);
     if (bytes[at] === closeObject) return at + 1;
     at = skipBlanks(bytes, expectByte(bytes, at, comma));
   }
 }
 
+/** Empty for one that is longer than any that the proxy looks for: it is nobody's, and would be held as text. */
 function stringOf(bytes: Buffer, from: number, to: number): string {
+  if (to - from > keyBytesMax) return "";
   const text = bytes.toString("utf8", from + 1, to - 1);
   return text.includes("\\") ? (JSON.parse(`"${text}"`) as string) : text;
 }

@@ -26,7 +26,15 @@ export type Way =
   /** To a decode engine alone, which computes the prompt's KV itself: right, but slower, and a load on decode. */
   | { readonly kind: "alone"; readonly why: Alone }
   /** Each prompt by itself – alone, with `why` – and the answers put together. */
-  | { readonly kind: "split"; readonly bodies: readonly JsonObject[]; readonly why?: Alone };
+  | { readonly kind: "split"; readonly pieces: readonly Piece[]; readonly why?: Alone };
+
+/** One of several prompts as a request of its own. */
+export interface Piece {
+  /** Of its body, at most. */
+  readonly bytes: number;
+  /** Made when its turn comes: those of all pieces together may be a hundred times the request's own. */
+  body(): JsonObject;
+}
 
 export function wayOf(path: string, body: JsonObject, handOver: RelayHandOver): Way {
   // Decode finds the KV of each prompt in the store by itself.
@@ -44,8 +52,11 @@ export function wayOf(path: string, body: JsonObject, handOver: RelayHandOver): 
   // The events of several streams would have to be rewritten and woven into one.
   if (!canSplit || isGiven(valueOf(body, "stream")))
     return { kind: "alone", why: "several_prompts" };
-  const bodies = prompts.each.map((prompt) => ofJson(edit(body, { prompt })));
-  return { kind: "split", bodies, ...choices };
+  const pieces = prompts.each.map((prompt) => ({
+    bytes: besides + prompt.length,
+    body: () => ofJson(edit(body, { prompt })),
+  }));
+  return { kind: "split", pieces, ...choices };
 }
 
 /** vLLM takes "2" for 2, so whatever is not plainly one counts as several. */
@@ -56,6 +67,7 @@ function hasSeveralChoices(body: JsonObject): boolean {
 }
 
 interface Prompts {
+  /** Not above `splitMax` + 1: more make no difference, and each is an object. */
   readonly count: number;
   /** The JSON text of each, when they are a list. A list of numbers is one prompt of token ids. */
   readonly each?: readonly Buffer[];
@@ -66,7 +78,8 @@ function promptsOf(body: JsonObject): Prompts {
   if (!text || text.toString("latin1", 0, nullText.length) === nullText) return { count: 0 };
   const [first] = itemsOf(text);
   if (!isList(text) || (first && isNumber(first))) return { count: 1 };
-  const each = [...itemsOf(text)];
+  const each: Buffer[] = [];
+  for (const item of itemsOf(text)) if (each.push(item) > splitMax) break;
   return { count: each.length, each };
 }
 
