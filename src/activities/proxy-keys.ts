@@ -11,7 +11,8 @@ const keysMax = 1_000;
 
 /**
  * The variable that tells the built-in proxy its keys, resolved at the last moment; nothing for a job without keys. Of clients'
- * keys it holds digests, so that nobody who reads the proxy's environment can use them. Fails with SecretMissing.
+ * keys it holds digests, so that nobody who reads the proxy's environment can use them; of the engines' the keys themselves,
+ * which the proxy sends them. Fails with SecretMissing.
  */
 export async function proxyKeysEnv(spec: JobSpec): Promise<Readonly<Record<string, string>>> {
   const { auth } = spec.scheduler;

@@ -30,6 +30,8 @@ export interface ProxyServer extends Pick<Connections, "retire" | "leaving"> {
   stop(graceMs: number): Promise<void>;
 }
 
+const unanswered = "No decode replica answered /v1/models. See pdjob-client status.";
+
 /** One request: its path is one of those that are served. */
 interface Asked {
   readonly path: string;
@@ -98,14 +100,16 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   }
 
   async function models({ path, incoming, response }: Asked): Promise<void> {
-    for (const member of pool.members("decode")) {
+    const decodes = pool.members("decode");
+    for (const member of decodes) {
       const answer = await legs.get(member, path, incoming.headers).catch(() => undefined);
       if (!answer || answer.status >= 500) continue;
       return void response
         .writeHead(answer.status, { "content-type": "application/json" })
         .end(answer.text);
     }
-    refuse(response, 503, missingRoles(pool), "ServiceUnavailableError");
+    const message = decodes.length > 0 ? unanswered : missingRoles(pool);
+    refuse(response, 503, message, "ServiceUnavailableError");
   }
 
   const routes: Readonly<Record<Route, (asked: Asked) => void | Promise<void>>> = {

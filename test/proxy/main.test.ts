@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { execa } from "execa";
 import { Agent, request } from "undici";
 import { afterEach, beforeAll, expect, test, vi } from "vitest";
@@ -166,9 +166,10 @@ test("hostile bytes end no process: it serves after all of them, and its log say
   expect([exitCode, String(stderr).match(/unexpected|Error/g)]).toEqual([0, null]);
 });
 
-test("with keys in its environment it serves nobody without one, and lets nobody read them", async () => {
+test("with keys in its environment it serves nobody without one; clients' are not there, and engines' are for its user alone", async () => {
   vi.stubEnv("PDJOB_TEST_KEY", "client-secret");
-  const spec = makeSpec();
+  vi.stubEnv("PDJOB_TEST_ENGINE_KEY", "engine-secret");
+  const spec = makeSpec({ decode: { envs: { VLLM_API_KEY: "env:PDJOB_TEST_ENGINE_KEY" } } });
   const auth = { inference: ["env:PDJOB_TEST_KEY"], admin: [] };
   const env = await proxyKeysEnv({ ...spec, scheduler: { ...spec.scheduler, auth } });
   vi.unstubAllEnvs(); // What runs from here on is not to inherit it.
@@ -178,14 +179,16 @@ test("with keys in its environment it serves nobody without one, and lets nobody
   const ask = (headers: Record<string, string>) => post(url, { prompt: "x" }, headers);
   expect((await ask({})).status).toBe(401);
   expect((await ask({ authorization: "Bearer client-secret" })).status).toBe(200);
-  expect(d.seen.map(({ headers }) => headers["authorization"])).toEqual([undefined]);
-  const seen = ["cmdline", "environ"].map((name) =>
-    readFileSync(`/proc/${program.pid}/${name}`, "latin1"),
-  );
-  expect(seen.join()).toContain("PDJOB_PROXY_KEYS");
-  expect(seen.join()).not.toContain("client-secret");
+  const keysAt = ({ seen }: FakeEngine) => seen.map(({ headers }) => headers["authorization"]);
+  expect([keysAt(p), keysAt(d)]).toEqual([[undefined], ["Bearer engine-secret"]]);
+  const read = (name: string) => readFileSync(`/proc/${program.pid}/${name}`, "latin1");
+  expect(read("environ")).toContain("PDJOB_PROXY_KEYS");
+  expect(read("environ")).not.toContain("client-secret");
+  const { mode, uid } = statSync(`/proc/${program.pid}/environ`);
+  expect([mode & 0o777, uid]).toEqual([0o400, process.getuid?.()]);
+  expect(read("cmdline")).not.toMatch(/client-secret|engine-secret/);
   program.kill("SIGTERM");
-  expect(String((await program).stderr)).not.toContain("client-secret");
+  expect(String((await program).stderr)).not.toMatch(/client-secret|engine-secret/);
 });
 
 test("keys that it cannot read let it not start", async () => {

@@ -113,6 +113,24 @@ describe("limits", () => {
   });
 });
 
+test("/v1/models tells a decode that does not answer from one that is not there", async () => {
+  const { p, d, proxy } = await pair();
+  const models = async () => {
+    const { statusCode, body } = await request(`${proxy.url}/v1/models`);
+    return [statusCode, messageOf({ text: await body.text() })];
+  };
+  d.close();
+  expect(await models()).toEqual([
+    503,
+    "No decode replica answered /v1/models. See pdjob-client status.",
+  ]);
+  proxy.point([p]);
+  expect(await models()).toEqual([
+    503,
+    "No decode replica is ready (1 prefill, 0 decode). See pdjob-client status.",
+  ]);
+});
+
 describe("a proxy that stops", () => {
   const accepts = (url: string): Promise<boolean> =>
     new Promise((resolve) => {
