@@ -3,7 +3,7 @@ import { PdjobError } from "../domain/errors.ts";
 import { proxyKeysVariable } from "../domain/exposure.ts";
 import type { ProxyAuth, ProxyKeys } from "../domain/exposure.ts";
 import type { JobSpec } from "../domain/spec.ts";
-import { engineKeys } from "../render/canary.ts";
+import { engineKeys } from "../domain/proxy-start.ts";
 import { resolveSecrets } from "./secrets.ts";
 
 /** Of both scopes: Linux passes no longer variable to a program than 128 KiB, and each is compared with. */

@@ -1,6 +1,7 @@
 import type { Desired } from "./memory.ts";
 import { roles } from "./role.ts";
 import type { Role } from "./role.ts";
+import { proxyStartOf } from "./proxy-start.ts";
 import { countsProblem, scaleLimits } from "./scale.ts";
 import { isObject, sizeProblem, specProblem } from "./spec-shape.ts";
 import { rolloutOf } from "./spec.ts";
@@ -88,9 +89,8 @@ export const rollingRoles = (before: JobSpec, after: JobSpec): readonly Role[] =
 export const isApart = (before: JobSpec, after: JobSpec): boolean =>
   roles.every((role) => before.roles[role].kvRevision !== after.roles[role].kvRevision);
 
-/** The proxy is started anew when what it is told at its start changes. */
 export const isProxyNew = (before: JobSpec, after: JobSpec): boolean =>
-  JSON.stringify([before.scheduler, before.envs]) !== JSON.stringify([after.scheduler, after.envs]);
+  JSON.stringify(proxyStartOf(before)) !== JSON.stringify(proxyStartOf(after));
 
 interface Standstill {
   /** Their replicas can neither be spared nor have another beside them. */

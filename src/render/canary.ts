@@ -3,7 +3,7 @@ import { handOverBy } from "../domain/connectors/children.ts";
 import type { HandOver } from "../domain/connectors/connector.ts";
 import type { Version } from "../domain/connectors/version.ts";
 import { givenParam } from "../domain/given.ts";
-import { roles } from "../domain/role.ts";
+import { engineKeys } from "../domain/proxy-start.ts";
 import type { Role } from "../domain/role.ts";
 import type { JobSpec, RoleSpec } from "../domain/spec.ts";
 
@@ -54,24 +54,9 @@ export function renderCanary({ roles: of }: JobSpec, version?: Version): Rendere
   };
 }
 
-/** What the engines of each role want in a request, as it is written in the config: maybe a reference. */
-export function engineKeys(of: JobSpec["roles"]): RenderedCanary["keys"] {
-  const keys = roles.flatMap((role) => {
-    const key = keyOf(of[role]);
-    return key === undefined ? [] : [[role, key]];
-  });
-  return Object.fromEntries(keys) as RenderedCanary["keys"];
-}
-
 function servedName(role: RoleSpec): string | undefined {
   const given = givenParam(role, "served_model_name");
   const first: unknown = Array.isArray(given) ? given[0] : given;
   if (typeof first === "symbol") return undefined;
   return first === undefined || first === null ? role.model : String(first);
-}
-
-function keyOf(role: RoleSpec): string | undefined {
-  const given = givenParam(role, "api_key");
-  const first: unknown = Array.isArray(given) ? given[0] : given;
-  return typeof first === "string" ? first : role.envs["VLLM_API_KEY"];
 }

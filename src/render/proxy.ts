@@ -1,5 +1,4 @@
 import type { ProxyCommand } from "../domain/action.ts";
-import { handOverBy } from "../domain/connectors/children.ts";
 import { defaultProxyLimits } from "../domain/exposure.ts";
 import { PdjobError } from "../domain/errors.ts";
 import type { Member } from "../domain/observed.ts";
@@ -11,6 +10,7 @@ import {
   proxyPlaceholders,
 } from "../domain/proxy-placeholders.ts";
 import type { ProxyPlaceholder } from "../domain/proxy-placeholders.ts";
+import { passesByStore } from "../domain/proxy-start.ts";
 import { defaultSelection } from "../domain/selection.ts";
 import type { JobSpec, SchedulerSpec } from "../domain/spec.ts";
 import { isTemplate } from "./placeholders.ts";
@@ -29,7 +29,8 @@ export function renderProxy(spec: JobSpec, members: readonly Member[]): ProxyCom
     const argv = ["node", builtinProgram, "--port", String(port), "--job", spec.name];
     // What its guard gives it, so that it is not killed while it still drains.
     argv.push("--drain-timeout", String(spec.stopGraceS));
-    argv.push(...handOverWords(spec), ...selectionWords(spec.scheduler));
+    if (passesByStore(spec)) argv.push("--hand-over", "store");
+    argv.push(...selectionWords(spec.scheduler));
     argv.push(...limitWords(spec.scheduler));
     return { builtin: true, argv, members };
   }
@@ -43,12 +44,6 @@ const fillPort = (word: string, port: number): string =>
   word.replaceAll("{PORT}", (whole, at: number) =>
     isTemplate(word, whole, at) ? whole : String(port),
   );
-
-/** Engines of a connector that is not vLLM's own are taken to answer with parameters, as most do. */
-function handOverWords({ roles: { prefill } }: JobSpec): string[] {
-  const found = handOverBy(prefill.kvTransfer, undefined);
-  return typeof found === "object" && found.kind === "store" ? ["--hand-over", "store"] : [];
-}
 
 /** Only what differs from the program's own defaults. */
 function selectionWords({ selection = defaultSelection, degraded }: SchedulerSpec): string[] {

@@ -1,3 +1,4 @@
+import { patched } from "@temporalio/workflow";
 import { countsOf, isProxyNew, rollingRoles, withCounts } from "../domain/apply.ts";
 import type { Desired, Memory } from "../domain/memory.ts";
 import { keptRevisions, pairingsWith } from "../domain/revision.ts";
@@ -53,9 +54,15 @@ export function adopt(state: JobState, change: Change, nowMs: number): number {
   state.spec = spec;
   state.desiredGeneration += 1;
   state.dirty = true;
-  if (isProxyNew(before, spec)) retire(state, "proxy", "at once");
+  if (startsProxyAnew(before, spec)) retire(state, "proxy", "at once");
   return number;
 }
+
+/** Histories of a time when nothing but the scheduler and the global variables counted replay as they went. */
+const startsProxyAnew = (before: JobSpec, after: JobSpec): boolean =>
+  isProxyNew(before, after) &&
+  (!isSame([before.scheduler, before.envs], [after.scheduler, after.envs]) ||
+    patched("proxy-anew-for-all-it-is-told"));
 
 export const numberOf = ({ revisions }: JobState): number => revisions.at(-1)?.number ?? 1;
 
@@ -72,7 +79,7 @@ export function pause(state: JobState, paused: boolean): void {
 const describe = (rolling: readonly string[]): string =>
   rolling.length > 0 ? `; the ${rolling.join(" and ")} engines are replaced` : "";
 
-const isSame = (a: JobSpec, b: JobSpec): boolean => JSON.stringify(a) === JSON.stringify(b);
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 const isSameCounts = ({ desired }: JobState, spec: JobSpec): boolean =>
   roles.every((role) => desired.replicas[role] === spec.roles[role].replicas);

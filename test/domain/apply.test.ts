@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { applyProblem, countsOf, withScaled } from "../../src/domain/apply.ts";
+import { applyProblem, countsOf, isProxyNew, withScaled } from "../../src/domain/apply.ts";
 import { defaultSelection } from "../../src/domain/selection.ts";
-import type { JobSpec, RoleSpec } from "../../src/domain/spec.ts";
+import type { JobSpec, RoleSpec, SchedulerSpec } from "../../src/domain/spec.ts";
 import { makeSpec } from "../support/spec.ts";
 
 const at = (revision: string, counts: readonly [number, number], numGpus = 16): JobSpec => {
@@ -143,5 +143,51 @@ test.each([
   expect(countsOf(withScaled(earlier, { spec: at("b", [2, 4], 20), desired }))).toEqual({
     prefill: expected[0],
     decode: expected[1],
+  });
+});
+
+describe("the proxy is started anew when what it is told at its start changes", () => {
+  const config = (kv_connector: string) => ({
+    kvTransfer: { kv_connector, kv_role: "kv_both" as const },
+  });
+  const auth = { auth: { inference: ["env:KEY"], admin: [] } };
+  const { scheduler } = makeSpec();
+  const behind = { ...scheduler, command: ["run-proxy"], membership: "restart" as const };
+  const keyed = (key: string, of: SchedulerSpec = { ...scheduler, ...auth }) =>
+    makeSpec({ scheduler: of, decode: { envs: { VLLM_API_KEY: key } } });
+
+  test.each([
+    ["nothing", makeSpec(), makeSpec(), false],
+    ["a count", makeSpec(), makeSpec({ decode: { replicas: 3 } }), false],
+    ["a global variable", makeSpec(), makeSpec({ envs: { A: "1" } }), true],
+    ["its port", makeSpec(), makeSpec({ scheduler: { ...scheduler, port: 9 } }), true],
+    ["the grace of a stop", makeSpec(), makeSpec({ stopGraceS: 7 }), true],
+    [
+      "the way in which KV is handed over",
+      makeSpec({ prefill: config("ExampleConnector") }),
+      makeSpec({ prefill: config("NixlConnector") }),
+      true,
+    ],
+    [
+      "a connector that does it the same way",
+      makeSpec({ prefill: config("NixlPullConnector") }),
+      makeSpec({ prefill: config("NixlConnector") }),
+      false,
+    ],
+    ["a key of engines that it knows", keyed("env:OLD"), keyed("env:NEW"), true],
+    [
+      "a key that it does not know",
+      keyed("env:OLD", scheduler),
+      keyed("env:NEW", scheduler),
+      false,
+    ],
+    [
+      "what a proxy of another command is never told",
+      makeSpec({ scheduler: behind }),
+      makeSpec({ scheduler: behind, stopGraceS: 7 }),
+      false,
+    ],
+  ])("%s", (_what, before, after, expected) => {
+    expect(isProxyNew(before, after)).toBe(expected);
   });
 });
