@@ -88,7 +88,7 @@ async function all() {
 async function inTurn(...runs) {
   const counts = [];
   for (const run of runs)
-    counts.push(await run().catch((error) => ({ ...crashed(1), failures: [error.message] })));
+    counts.push(await run().catch((error) => ({ ...crashed("", 1), failures: [error.message] })));
   return counts;
 }
 
@@ -106,14 +106,15 @@ async function vitest(names, run, reporter = "default", more = []) {
     ...more,
     ...filters,
   ]);
-  if (!existsSync(file)) return crashed(code);
+  const who = names.join(", ");
+  if (!existsSync(file)) return crashed(who, code);
   const {
     numPassedTests: passed,
     numPendingTests: skipped,
     testResults,
   } = JSON.parse(readFileSync(file, "utf8"));
   const failures = testResults.flatMap(failuresOf);
-  return settle({ passed, failed: failures.length, skipped, failures }, code);
+  return settle(who, { passed, failed: failures.length, skipped, failures }, code);
 }
 
 /** What failed in one file, told again at the very end: two lanes print between each other. */
@@ -133,7 +134,7 @@ async function pytest(run) {
   const file = at(".pdjob", "reports", "pytest.xml");
   const python = at(".venv", "bin", "python");
   const code = await run([python, "-m", "pytest", "-q", `--junitxml=${file}`], at("agent"));
-  if (!existsSync(file)) return crashed(code);
+  if (!existsSync(file)) return crashed("pytest", code);
   const report = readFileSync(file, "utf8");
   const [suite = ""] = /<testsuite [^>]*>/.exec(report) ?? [];
   const count = (name) => Number(new RegExp(` ${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
@@ -144,16 +145,22 @@ async function pytest(run) {
       /classname="([^"]*)" name="([^"]*)"[^>]*><(?:failure|error) message="([^"]*)/g,
     ),
   ].map(([, where, test, message]) => `${where} > ${test}\n${message}`);
-  return settle({ passed: count("tests") - failed - skipped, failed, skipped, failures }, code);
+  return settle(
+    "pytest",
+    { passed: count("tests") - failed - skipped, failed, skipped, failures },
+    code,
+  );
 }
 
 /** A runner that fails without a failed test (an error outside any test) counts as one failure. */
-function settle(count, code) {
-  return code !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count;
+function settle(who, count, code) {
+  if (code === 0 || count.failed > 0) return count;
+  const failure = `${who} ended with code ${code} outside any test: see its lines above`;
+  return { ...count, failed: 1, failures: [failure] };
 }
 
-function crashed(code) {
-  return settle({ passed: 0, failed: 0, skipped: 0 }, code || 1);
+function crashed(who, code) {
+  return settle(who, { passed: 0, failed: 0, skipped: 0 }, code || 1);
 }
 
 function show(argv, cwd = at()) {

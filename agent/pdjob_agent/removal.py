@@ -76,24 +76,30 @@ def sweep(cluster: Cluster, args: Json) -> Json:
         cluster.remove_groups(*groups)
     removed = [{"kind": "actor", "name": name.full} for name in actors]
     removed += [{"kind": "placementGroup", "name": full} for full in groups]
-    return {"removed": removed + [{"kind": "kvFolder", "name": folder} for folder in sweep_kv(cluster, args)]}
+    folders, silent = sweep_kv(cluster, args)
+    removed += [{"kind": "kvFolder", "name": folder} for folder in folders]
+    return {"removed": removed, **({"silentNodes": silent} if silent else {})}
 
 
-def sweep_kv(cluster: Cluster, args: Json) -> list[str]:
-    """Once nothing runs any more that writes there. A folder that the user has named for the KV is the user's own."""
+def sweep_kv(cluster: Cluster, args: Json) -> tuple[list[str], list[str]]:
+    """
+    Once nothing runs any more that writes there. A folder that the user has named for the KV is the user's own. Second:
+    addresses of the nodes that did not say what they hold, and may hold it still.
+    """
     job, places = args["job"], args.get("workingDirs", [])
     if not places:
-        return []
+        return [], []
     if not JOB.match(job) or not all(os.path.isabs(place) for place in places):
         raise AgentError("BadRequest", f"{job!r} in {places} is no job's folder.")
     folders = [os.path.join(place, ".pdjob", "kv", job) for place in places]
-    node_ids = [one["id"] for one in cluster.nodes() if one["alive"]][:NODES_MAX]
-    answers = cluster.clear_kv(node_ids, folders, args["dryRun"], CLEAR_TIMEOUT_S)
+    ips = {one["id"]: one["ip"] for one in cluster.nodes() if one["alive"]}
+    answers = cluster.clear_kv(list(ips)[:NODES_MAX], folders, args["dryRun"], CLEAR_TIMEOUT_S)
     for node_id, answer in answers.items():
         for folder, problem in answer.items():
             if problem:
                 raise AgentError("BadRequest", f"{folder} is left on node {node_id}: {problem}. Remove it there.")
-    return [folder for folder in folders if any(folder in answer for answer in answers.values())]
+    found = [folder for folder in folders if any(folder in answer for answer in answers.values())]
+    return found, [ip for node_id, ip in ips.items() if node_id not in answers]
 
 
 def stop_wholes(cluster: Cluster, names: list[Name], grace_s: float) -> None:

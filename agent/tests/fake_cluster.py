@@ -34,6 +34,7 @@ class FakeCluster:
         self._nodes: list[Json] = given.get("nodes", [])
         self._logs: dict[str, Json] = given.get("logs", {})
         self._looks: dict[str, Json] = given.get("looks", {})
+        self._silent: list[str] = given.get("silent", [])
         self._commands: dict[str, Json] = given.get("commands", {})
         self._status_of_new: Json = given.get("statusOfNew", {"state": "idle"})
 
@@ -109,8 +110,8 @@ class FakeCluster:
 
     def clear_kv(self, node_ids: list[str], folders: list[str], dry_run: bool, timeout_s: float) -> dict[str, Json]:
         """All nodes share this machine's disk."""
-        found = {node_id: clear_kv(folders, True) for node_id in node_ids}
-        return found if dry_run else {node_id: {**found[node_id], **clear_kv(folders, False)} for node_id in node_ids}
+        found = {node_id: clear_kv(folders, True) for node_id in node_ids if node_id not in self._silent}
+        return found if dry_run else {node_id: {**one, **clear_kv(folders, False)} for node_id, one in found.items()}
 
     def look_at_node(self, node_id: str, port: int, timeout_s: float) -> Json | None:
         self.calls.append(f"look at port {port} on {node_id}")

@@ -234,7 +234,9 @@ def test_sweep_takes_exactly_one_job_whatever_its_neighbours_are_called(job: str
 
 
 def test_sweep_takes_the_kv_of_exactly_one_job(tmp_path: Path) -> None:
-    nodes = [{"id": "n1", "alive": True}, {"id": "n2", "alive": True}, {"id": "gone", "alive": False}]
+    nodes: list[Json] = [
+        {"id": one, "ip": f"10.0.0.{at}", "alive": one != "gone"} for at, one in enumerate(("n1", "n2", "gone"))
+    ]
     cluster = FakeCluster({"nodes": nodes})
     kv = tmp_path / ".pdjob" / "kv"
     for job in ("a", "a-b", "ab"):
@@ -252,6 +254,15 @@ def test_sweep_takes_the_kv_of_exactly_one_job(tmp_path: Path) -> None:
     for job, place in (("../a-b", str(tmp_path)), ("a", "relative"), ("..", str(tmp_path))):
         assert code_of(cluster, "sweep", job=job, dryRun=False, workingDirs=[place]) == "BadRequest"
     assert sorted(os.listdir(kv)) == ["a-b", "ab"]
+
+
+def test_sweep_names_the_nodes_that_did_not_say_whether_they_hold_kv(tmp_path: Path) -> None:
+    nodes: list[Json] = [{"id": "n1", "ip": "10.0.0.1", "alive": True}, {"id": "n2", "ip": "10.0.0.2", "alive": True}]
+    cluster = FakeCluster({"nodes": nodes, "silent": ["n2"]})
+    (tmp_path / ".pdjob" / "kv" / "a").mkdir(parents=True)
+    swept = call(cluster, "sweep", job="a", dryRun=False, workingDirs=[str(tmp_path)])
+    kv = {"kind": "kvFolder", "name": str(tmp_path / ".pdjob" / "kv" / "a")}
+    assert swept == {"removed": [kv], "silentNodes": ["10.0.0.2"]}
 
 
 def test_a_name_that_is_none_is_refused() -> None:

@@ -68,13 +68,19 @@ const refusal = (job: string): string =>
 
 interface Means {
   readonly isRunning: (job: string) => Promise<boolean>;
-  readonly sweep: (job: string) => Promise<readonly Leftover[]>;
+  readonly sweep: (job: string) => Promise<Swept>;
+}
+
+interface Swept {
+  readonly found: readonly Leftover[];
+  /** What may be left all the same, and what to do about it. */
+  readonly problem?: string;
 }
 
 /**
  * What was swept of the jobs that have no running workflow, and whose sweep failed by what: of one that cannot be swept the
  * others do not suffer. Each is asked for right before it is swept, since it may have been started during the minutes that
- * those before it took. A cluster that does not answer ends it all.
+ * those before it took. A cluster that does not answer ends it, and what was swept by then is told all the same.
  */
 export async function sweepEach(jobs: readonly string[], { isRunning, sweep }: Means) {
   const found: Leftover[] = [];
@@ -82,24 +88,31 @@ export async function sweepEach(jobs: readonly string[], { isRunning, sweep }: M
   for (const job of jobs) {
     if (await isRunning(job)) continue;
     try {
-      found.push(...(await sweep(job)));
+      const swept = await sweep(job);
+      found.push(...swept.found);
+      if (swept.problem !== undefined) problems.push(`${job}: ${swept.problem}`);
     } catch (error) {
-      if (!(error instanceof PdjobError) || isClusterFault(error)) throw error;
+      if (!(error instanceof PdjobError)) throw error;
       problems.push(`${job}: ${error.message}`);
+      if (isClusterFault(error)) break;
     }
   }
   return { found, problems };
 }
 
-async function sweep(agent: Agent, job: string, flags: CleanupFlags): Promise<readonly Leftover[]> {
+async function sweep(agent: Agent, job: string, flags: CleanupFlags): Promise<Swept> {
   const workingDirs = await workingDirsOf(job, flags);
-  const { removed } = await agent.call("sweep", {
+  const { removed, silentNodes } = await agent.call("sweep", {
     job,
     dryRun: flags.dryRun ?? false,
     workingDirs,
   });
-  return removed.map(({ kind, name }) => ({ job, kind, name }));
+  const found = removed.map(({ kind, name }) => ({ job, kind, name }));
+  return silentNodes ? { found, problem: silence(silentNodes, job, workingDirs) } : { found };
 }
+
+const silence = (nodes: readonly string[], job: string, places: readonly string[]): string =>
+  `${nodes.join(", ")} did not answer in time, so KV may be left there. Run cleanup again, or remove ${places.map((place) => `${place}/.pdjob/kv/${job}`).join(" and ")} there.`;
 
 /** Those of all its configs that are remembered; the default one where nobody remembers any. */
 async function workingDirsOf(job: string, flags: CleanupFlags): Promise<readonly string[]> {

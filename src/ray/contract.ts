@@ -167,6 +167,8 @@ export const verbResults = {
     removed: z.array(
       z.object({ kind: z.enum(["actor", "placementGroup", "kvFolder"]), name: z.string() }),
     ),
+    /** Addresses of nodes that did not say in time what KV they hold. Absent = none. */
+    silentNodes: z.array(z.string()).optional(),
   }),
 } as const;
 

@@ -5,7 +5,10 @@ import { PdjobError } from "../../src/domain/errors.ts";
 const group = (job: string) => ({ job, kind: "placementGroup", name: `${job}-prefill-0-g1` });
 
 /** Sweeps those; each takes so long that `started` runs by the time that the next one's turn comes. */
-function sweeping(jobs: readonly string[], { started = "", fails = new Map<string, Error>() }) {
+function sweeping(
+  jobs: readonly string[],
+  { started = "", silent = "", fails = new Map<string, Error>() },
+) {
   const running = new Set<string>();
   return sweepEach(jobs, {
     isRunning: async (job) => running.has(job),
@@ -13,7 +16,7 @@ function sweeping(jobs: readonly string[], { started = "", fails = new Map<strin
       running.add(started);
       const error = fails.get(job);
       if (error) throw error;
-      return [group(job)];
+      return { found: [group(job)], ...(job === silent ? { problem: "n1 is silent." } : {}) };
     },
   });
 }
@@ -31,7 +34,17 @@ test("one that cannot be swept is named, and the others are swept", async () => 
   });
 });
 
-test("a cluster that does not answer ends it", async () => {
-  const fails = new Map([["a", new PdjobError("RayUnreachable", "The GCS does not answer.")]]);
-  await expect(sweeping(["a", "b"], { fails })).rejects.toThrow("The GCS does not answer.");
+test("one of which something may be left is named beside what was found of it", async () => {
+  expect(await sweeping(["a", "b"], { silent: "a" })).toEqual({
+    found: [group("a"), group("b")],
+    problems: ["a: n1 is silent."],
+  });
+});
+
+test("a cluster that does not answer ends it, and what was swept by then is told", async () => {
+  const fails = new Map([["b", new PdjobError("RayUnreachable", "The GCS does not answer.")]]);
+  expect(await sweeping(["a", "b", "c"], { fails })).toEqual({
+    found: [group("a")],
+    problems: ["b: The GCS does not answer."],
+  });
 });

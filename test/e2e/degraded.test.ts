@@ -6,6 +6,7 @@ import { eventually } from "../support/eventually.ts";
 import { endJob, jobOf } from "../support/proxied.ts";
 import { startRig, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
+import { pidOf } from "../support/processes.ts";
 
 let rig: Rig;
 let spec: JobSpec;
@@ -39,7 +40,7 @@ const served = (prompt: string, header: string | undefined) => ({
 test("a job that loses its prefill serves from decode alone, says so, and stops saying so when it is back", async () => {
   expect(await ask("whole")).toEqual(served("whole", undefined));
   const { replicas } = await rig.agent.call("list", { job: "degraded" });
-  process.kill(replicas.find(({ role }) => role === "prefill")?.pid ?? 0, "SIGKILL");
+  process.kill(pidOf(replicas.find(({ role }) => role === "prefill")), "SIGKILL");
   // Before anybody has noticed, too.
   expect(await ask("at once")).toEqual(served("at once", "decode-local"));
   const status = await eventually("the status says so", async () => {

@@ -7,6 +7,7 @@ import { freePort } from "../../src/dev/ports.ts";
 import { eventually } from "../support/eventually.ts";
 import { startRig, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
+import { pidOf } from "../support/processes.ts";
 
 const program = fileURLToPath(new URL("../../bin/pdjob-client", import.meta.url));
 const marker = "pdjob SIMULATED engine (no model, no GPU): sim on";
@@ -163,7 +164,7 @@ test("Ctrl-C during start stops following and leaves the job alone, engine logs 
   let seen = "";
   starting.stdout?.on("data", (chunk: Buffer) => (seen += chunk.toString()));
   await eventually("it shows that engines start", () => seen.includes("STARTING"));
-  process.kill(-(starting.pid ?? 0), "SIGINT");
+  process.kill(-pidOf(starting), "SIGINT");
   const { exitCode, stderr } = await starting;
   expect([exitCode, stderr.trim()]).toEqual([
     130,

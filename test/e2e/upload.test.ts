@@ -15,6 +15,7 @@ import { freePort } from "../../src/dev/ports.ts";
 import { eventually } from "../support/eventually.ts";
 import { startRig, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
+import { pidOf } from "../support/processes.ts";
 
 const program = fileURLToPath(new URL("../../bin/pdjob-client", import.meta.url));
 let rig: Rig;
@@ -95,7 +96,7 @@ test("a folder beside the config is what engines and proxy run in, on every node
 test("what replaces an engine later sees the files of the start, not of now", async () => {
   writeFileSync(join(rig.dir, "files", "deploy", "version.txt"), "second");
   const { replicas } = await rig.agent.call("list", { job: "upload" });
-  for (const { pid } of replicas) process.kill(pid ?? 0, "SIGKILL");
+  for (const replica of replicas) process.kill(pidOf(replica), "SIGKILL");
   await eventually("both are replaced", async () => {
     const { phase, replicas: now } = await rig.client.status("upload");
     return phase === "READY" && now.every(({ generation }) => generation === 2);

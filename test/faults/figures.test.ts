@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobSpec } from "../../src/domain/spec.ts";
 import { eventually } from "../support/eventually.ts";
-import { holderOfGuard, treeOf } from "../support/processes.ts";
+import { holderOfGuard, pidOf, treeOf } from "../support/processes.ts";
 import { rigSpec, startOwnRig, untilPhase } from "../support/rig.ts";
 import type { OwnRig } from "../support/rig.ts";
 import { createRespawner } from "./respawn.ts";
@@ -91,7 +91,10 @@ test("an engine hangs", () =>
   report("engine hangs", (engine) => void process.kill(engine, "SIGSTOP")));
 
 test("an actor is killed", () =>
-  report("actor killed", (engine) => void process.kill(holderOfGuard(engine) ?? 0, "SIGKILL")));
+  report(
+    "actor killed",
+    (engine) => void process.kill(pidOf({ pid: holderOfGuard(engine) }), "SIGKILL"),
+  ));
 
 test("a node is lost, and another has room", async () => {
   await report("node lost", async () => {

@@ -14,7 +14,7 @@ import { metric, promptTokensBy } from "../contract/metrics-text.ts";
 import { openStream } from "../contract/open-stream.ts";
 import { nixl } from "../contract/trio.ts";
 import { eventually } from "../support/eventually.ts";
-import { treeOf } from "../support/processes.ts";
+import { pidOf, treeOf } from "../support/processes.ts";
 
 // What is special to the simulation. What it has in common with vLLM is in test/contract.
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -180,7 +180,7 @@ describe("life and death", () => {
   test("an engine core that is killed takes the server with it", async () => {
     const engine = await start([]);
     const core = treeOf(engine.pid).find(({ command }) => command.startsWith("VLLM::EngineCore"));
-    process.kill(core?.pid ?? 0, "SIGKILL");
+    process.kill(pidOf(core), "SIGKILL");
     expect(await engine.exited).toEqual({ code: 0, signal: null });
   });
 

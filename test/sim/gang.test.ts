@@ -10,7 +10,7 @@ import { expectedText } from "../../src/sim/text.ts";
 import { eventually } from "../support/eventually.ts";
 import { ownEnd } from "../support/own-end.ts";
 import { isListening } from "../support/listening.ts";
-import { treeOf } from "../support/processes.ts";
+import { pidOf, treeOf } from "../support/processes.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const running: ResultPromise[] = [];
@@ -58,7 +58,7 @@ function start(flags: readonly string[], env: Record<string, string> = {}): Resu
 
 /** With its engine core, which outlives its server as a real one does. */
 function kill(rank: ResultPromise): void {
-  for (const { pid } of treeOf(rank.pid ?? 0)) process.kill(pid, "SIGKILL");
+  for (const { pid } of treeOf(pidOf(rank))) process.kill(pid, "SIGKILL");
 }
 
 const health = async ({ http }: Ports): Promise<number> =>

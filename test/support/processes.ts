@@ -10,6 +10,12 @@ export function processesOf(job: string): readonly number[] {
     .map(Number);
 }
 
+/** Of something that must run. Signals to process 0 would go to the tests themselves, and to whoever runs them. */
+export function pidOf(one: { readonly pid?: number | undefined } | undefined): number {
+  if (one?.pid === undefined) throw new Error("it has no process");
+  return one.pid;
+}
+
 /** The incarnation and pid of each engine's or proxy's own process (not of its children). */
 export function incarnationOf(pid: number): string | undefined {
   return environmentOf(String(pid))

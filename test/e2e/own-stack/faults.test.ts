@@ -10,7 +10,7 @@ import type { Respawner } from "../../faults/respawn.ts";
 import { runSeed } from "../../faults/run.ts";
 import { oddities } from "../../faults/watch.ts";
 import { eventually } from "../../support/eventually.ts";
-import { holderOfGuard, processesOf } from "../../support/processes.ts";
+import { holderOfGuard, pidOf, processesOf } from "../../support/processes.ts";
 import { complete, leftOf, rigSpec, startOwnRig, untilPhase } from "../../support/rig.ts";
 import type { OwnRig } from "../../support/rig.ts";
 import type { JobSpec } from "../../../src/domain/spec.ts";
@@ -72,7 +72,7 @@ test("a SIGKILLed engine is replaced, its orphaned engine core included", async 
 test("a replica whose actor is SIGKILLed is replaced", async () => {
   const generation = await generationOf("prefill-1");
   const actor = holderOfGuard(await enginePid("prefill-1"));
-  process.kill(actor ?? 0, "SIGKILL");
+  process.kill(pidOf({ pid: actor }), "SIGKILL");
   await healed("prefill-1", generation);
 });
 
