@@ -16,10 +16,14 @@ const awayMs = 20_000;
 const actTakesMs = 75_000;
 
 /** What strikes at a crash point. None of it is visible to clients, and all of it may cost time only. */
-const strikes: Readonly<Record<string, (world: World) => void>> = {
+type Strikes = Readonly<Record<string, (world: World) => void>>;
+
+export const ofWorkers: Strikes = {
   "the worker dies": (world) => killWorker(world, world.hosts[0]!),
   "its agent dies": (world) => killAgent(world, world.hosts[0]!),
   "the worker loses Temporal": (world) => isolateWorker(world, world.hosts[0]!, awayMs),
+};
+export const ofServers: Strikes = {
   "Temporal is down": (world) => stopTemporal(world, awayMs),
   "Ray's tables are out of reach": (world) => blockRay(world, awayMs),
 };
@@ -79,32 +83,37 @@ const finalState = ({ world, job }: Run) => ({
   generations: world.cluster.engines.map(({ name }) => name).toSorted(),
 });
 
-for (const scenario of scenarios) {
-  for (const [how, strike] of Object.entries(strikes)) {
-    test(`${scenario.name}: ${how} right before or after any step, and nothing differs in the end`, async () => {
-      const calm = await play(scenario);
-      expect(calm.world.violations).toEqual([]);
-      expect(calm.job.execution.status).toBe(scenario.ends ?? "running");
-      expect(calm.job.execution.runs > 1).toBe(scenario.historyEventsMax !== undefined);
-      expect(calm.points.length).toBeGreaterThan(10);
-      expect(calm.points.some((point) => point.includes("upload"))).toBe(
-        scenario.upload !== undefined,
-      );
-      for (let at = 0; at < calm.points.length; at++) {
-        const run = await play(scenario, at, strike);
-        const expected = finalState(calm);
-        const actual = finalState(run);
-        await tearDown(run.world);
-        if (run.world.violations.length > 0 || JSON.stringify(actual) !== JSON.stringify(expected))
-          throw new Error(
-            [
-              `${how} at point ${at} of ${calm.points.length}: ${run.points[at]}`,
-              `ends as ${JSON.stringify(actual)}`,
-              `and not ${JSON.stringify(expected)}`,
-              ...run.world.trace,
-            ].join("\n"),
-          );
-      }
-    });
-  }
+/** Every scenario, struck at each boundary before and after each of its steps. Two files of tests: each takes a processor. */
+export function crashPoints(strikes: Strikes): void {
+  for (const scenario of scenarios)
+    test.each(Object.entries(strikes))(
+      `${scenario.name}: %s right before or after any step, and nothing differs in the end`,
+      async (how, strike) => {
+        const calm = await play(scenario);
+        expect(calm.world.violations).toEqual([]);
+        expect(calm.job.execution.status).toBe(scenario.ends ?? "running");
+        expect(calm.job.execution.runs > 1).toBe(scenario.historyEventsMax !== undefined);
+        expect(calm.points.length).toBeGreaterThan(10);
+        expect(calm.points.some((point) => point.includes("upload"))).toBe(
+          scenario.upload !== undefined,
+        );
+        for (let at = 0; at < calm.points.length; at++)
+          await expectNoDifference(calm, await play(scenario, at, strike), at, how);
+      },
+    );
+}
+
+async function expectNoDifference(calm: Run, run: Run, at: number, how: string): Promise<void> {
+  const [expected, actual] = [finalState(calm), finalState(run)];
+  await tearDown(run.world);
+  if (run.world.violations.length === 0 && JSON.stringify(actual) === JSON.stringify(expected))
+    return;
+  throw new Error(
+    [
+      `${how} at point ${at} of ${calm.points.length}: ${run.points[at]}`,
+      `ends as ${JSON.stringify(actual)}`,
+      `and not ${JSON.stringify(expected)}`,
+      ...run.world.trace,
+    ].join("\n"),
+  );
 }

@@ -1,0 +1,3 @@
+import { crashPoints, ofServers } from "./crash-points.ts";
+
+crashPoints(ofServers);

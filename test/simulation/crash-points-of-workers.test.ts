@@ -1,0 +1,3 @@
+import { crashPoints, ofWorkers } from "./crash-points.ts";
+
+crashPoints(ofWorkers);
