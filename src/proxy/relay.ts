@@ -12,6 +12,7 @@ import { wayOf } from "./bytes/prompts.ts";
 import { refuse } from "./admission/refuse.ts";
 import { createSplit } from "./attempt/split.ts";
 import { passOn } from "./answer/stream.ts";
+import { boundUnread } from "./answer/unread.ts";
 import type { Waiting } from "./admission/waiting.ts";
 
 /** On an answer whose prompt a decode engine computed, because there was no prefill engine to ask. */
@@ -38,7 +39,7 @@ interface Delivery {
 }
 
 /** Serves completions: prefill leg, then decode leg streamed through as bytes. */
-export function createRelay(setup: RelaySetup, waiting: Waiting) {
+export function createRelay(setup: RelaySetup, waiting: Waiting, unreadMs: number) {
   const { pool, legs, metrics, handOver, log } = setup;
   const obtain = createObtain(setup, waiting);
   const obtainSplit = createSplit(obtain);
@@ -64,6 +65,7 @@ export function createRelay(setup: RelaySetup, waiting: Waiting) {
       metrics.finished(await deliver(await serve(task, share), { response, ended, task }));
     } finally {
       running.delete(ended);
+      boundUnread(response, unreadMs);
     }
   }
 
@@ -104,7 +106,7 @@ export function createRelay(setup: RelaySetup, waiting: Waiting) {
   ): Promise<Outcome> {
     try {
       const { idleTimeoutMs } = legs.limits;
-      const broken = await passOn(open, { response, headers, ended, idleTimeoutMs });
+      const broken = await passOn(open, { response, headers, ended, idleTimeoutMs, unreadMs });
       if (!broken) return "served";
       const { error, silent } = broken;
       if (error === clientLeft) return "client_gone";

@@ -45,7 +45,7 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
   const waiting = createWaiting(limits.waiting, setup);
   const memory = createBodyMemory(limits.memoryBytesMax);
   metrics.watchBodies(memory.held);
-  const { relay, cut } = createRelay(setup, waiting);
+  const { relay, cut } = createRelay(setup, waiting, limits.unreadMs);
   let active = 0;
   let stopping = false;
   const isFull = (): boolean => active >= limits.concurrentMax;

@@ -1,6 +1,5 @@
-import { connect } from "node:net";
-import type { Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
+import { asking, flood } from "./unreading.ts";
 import { createScene, echoAnswer, event, json, post, prefillAnswer, sse } from "./rig.ts";
 import type { Answer } from "./rig.ts";
 
@@ -22,28 +21,6 @@ async function usedMs(until: () => Promise<unknown>): Promise<number> {
 
 const silent: Answer = () => undefined;
 const streaming: Answer = (_, response) => sse(response, event("a"));
-/** More than all buffers on the way hold, so that the proxy waits for its client. */
-const flood: Answer = (_, response) => {
-  sse(response);
-  const piece = event("x".repeat(60_000));
-  const more = (): void => {
-    while (!response.destroyed && response.write(piece));
-    response.once("drain", more);
-  };
-  more();
-};
-
-/** A client that asks, and does not read. */
-function asking(url: string, body: object): Socket {
-  const text = JSON.stringify(body);
-  const socket = connect(Number(new URL(url).port), "127.0.0.1");
-  socket.pause();
-  socket.on("error", () => undefined);
-  socket.write(
-    `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
-  );
-  return socket;
-}
 
 test.each<[string, "p" | "d", Answer, Answer, object]>([
   ["during prefill", "p", silent, echoAnswer, {}],

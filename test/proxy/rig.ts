@@ -106,6 +106,11 @@ export async function startProxy(
     logs,
     metrics,
     point,
+    /** Of clients, now. */
+    connections: () =>
+      new Promise<number>((resolve) =>
+        server.getConnections((_error, count) => resolve(count ?? 0)),
+      ),
     shutDown: stop,
     stop: () => (server.closeAllConnections(), server.close(), legs.close()),
   };

@@ -12,6 +12,8 @@ export interface ServerLimits {
   /** For the first line and the headers to arrive, from the connection or from their first byte. */
   readonly headersTimeoutMs: number;
   readonly pace: Pace;
+  /** For a client to take any of what waits for it. It keeps its request's place, memory and engine meanwhile. */
+  readonly unreadMs: number;
   /** For the next request on a connection. Clients that use one again just as it is closed fail, so it is longer than theirs. */
   readonly keepAliveMs: number;
 }
@@ -55,6 +57,7 @@ export function readLimits(values: Readonly<Record<Flag, string>>): ServerLimits
     waiting: { countMax: number("max-waiting"), waitMs: number("max-wait") * 1_000 },
     headersTimeoutMs: 10_000,
     pace: { startMs: 30_000, bytesPerS: 64 * 1024 },
+    unreadMs: 5 * 60_000,
     // The HTTP clients of Python give an idle connection up after 5 s, those of Node and load balancers after up to 60 s.
     keepAliveMs: 65_000,
   };

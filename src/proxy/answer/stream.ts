@@ -12,6 +12,8 @@ interface Passing {
   readonly headers: Readonly<Record<string, string>>;
   readonly ended: Gone;
   readonly idleTimeoutMs: number;
+  /** A client that takes nothing for so long has left, whatever its connection says. */
+  readonly unreadMs: number;
 }
 
 /** What broke a stream. `silent`: the engine's own bytes would have passed for a whole answer. */
@@ -26,7 +28,7 @@ type Ended = Broken & { readonly isTold?: true };
 /** Passes a stream on as bytes. Answers with what broke it, or undefined at its proper end. */
 export function passOn(
   { member, visit, status, headers, opening, body }: OpenStream,
-  { response, headers: own, ended, idleTimeoutMs }: Passing,
+  { response, headers: own, ended, idleTimeoutMs, unreadMs }: Passing,
 ): Promise<Broken | undefined> {
   response.writeHead(status, Object.assign(forwarded(headers), own));
   const tail = createTail();
@@ -34,6 +36,7 @@ export function passOn(
     let [last, before] = [nothing, nothing];
     let isFull = false;
     let isOver = false;
+    let unread: NodeJS.Timeout | undefined;
     const idle = setTimeout(() => {
       // Who waits for a slow client is not the one to blame.
       if (isFull) idle.refresh();
@@ -48,12 +51,15 @@ export function passOn(
         [before, last] = [last, out];
         isFull = !response.write(out);
       }
-      if (isFull) body.pause();
-      else visit.asked();
+      if (!isFull) return visit.asked();
+      body.pause();
+      unread ??= setTimeout(() => response.destroy(), unreadMs);
     }
 
     function goOn(): void {
       isFull = false;
+      clearTimeout(unread);
+      unread = undefined;
       idle.refresh();
       visit.asked();
       body.resume();
@@ -63,6 +69,7 @@ export function passOn(
       if (isOver) return;
       isOver = true;
       clearTimeout(idle);
+      clearTimeout(unread);
       response.off("drain", goOn);
       if (broken && !broken.isTold)
         endWithError(response, broken.error, Buffer.concat([before, last]).subarray(-2));
