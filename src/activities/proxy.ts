@@ -82,8 +82,8 @@ export const proxyActivities = ({ agent, readProxyProgram }: ActivityDependencie
     action,
   }: ActionInput<"setMembership">): Promise<{ readonly acknowledged: number }> {
     const name = proxyName(spec.name, action.proxyGeneration);
-    const { generation, members } = action;
-    const membership = { generation, members };
+    const { generation, members, closing } = action;
+    const membership = { generation, members, ...(closing ? { closing } : {}) };
     const telling = await tellingOf(spec, membership);
     return agent.call("setMembership", { name, membership, ...(telling ? { telling } : {}) });
   },

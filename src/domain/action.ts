@@ -102,6 +102,8 @@ export type Action =
       readonly proxyGeneration: number;
       readonly generation: number;
       readonly members: readonly Member[];
+      /** The job stops: whoever comes is refused at once, instead of waiting for members. */
+      readonly closing?: true;
       readonly reason: string;
     }
   | {

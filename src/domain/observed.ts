@@ -106,6 +106,8 @@ export interface Member {
 export interface Membership {
   readonly generation: number;
   readonly members: readonly Member[];
+  /** The job stops: nobody joins any more. Only ever told to the built-in proxy, never observed. */
+  readonly closing?: true;
 }
 
 export interface ObservedProxy {

@@ -73,6 +73,7 @@ function drainProxies(
       proxyGeneration: generation,
       generation: Math.max(membership.generation, memory.membershipGeneration) + 1,
       members: [],
+      closing: true,
       reason: "the job stops: no new requests",
     };
   }

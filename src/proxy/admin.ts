@@ -42,11 +42,11 @@ export function createAdminServer({ pool, metrics, clients, open, log }: AdminSe
     const next = readMembership(text.toString("utf8"));
     if (!next)
       return answer(response, 400, {
-        error: "expected {generation: integer, members: [{name, role, url}]}",
+        error: "expected {generation: integer, members: [{name, role, url}], closing?: true}",
       });
     if (pool.replace(next) === "stale") return answer(response, 409, status());
     log(
-      `membership ${next.generation}: ${next.members.map(({ name, url }) => `${name} ${url}`).join(", ") || "nobody"}`,
+      `membership ${next.generation}: ${next.members.map(({ name, url }) => `${name} ${url}`).join(", ") || "nobody"}${next.closing ? ", and nobody to come: the job stops" : ""}`,
     );
     await open();
     answer(response, 200, status());
@@ -78,7 +78,9 @@ export function readMembership(text: string): Membership | undefined {
   const members = body?.["members"];
   if (typeof generation !== "number" || !Number.isInteger(generation) || !Array.isArray(members))
     return undefined;
-  return members.every(isMember) ? { generation, members: members.map(known) } : undefined;
+  if (!members.every(isMember)) return undefined;
+  const closing = body?.["closing"] === true ? ({ closing: true } as const) : {};
+  return { generation, members: members.map(known), ...closing };
 }
 
 const known = ({ name, role, url, pairings }: Member): Member => ({

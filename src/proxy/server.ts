@@ -53,6 +53,7 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
 
   async function complete({ path, incoming, response }: Asked): Promise<void> {
     if (stopping) return reject(response, 503, "The proxy is stopping.");
+    if (pool.isClosing()) return reject(response, 503, missingRoles(pool));
     if (isFull()) return reject(response, 503, full);
     const { bodyBytesMax: bytesMax, pace } = limits;
     if (incoming.headers.expect && !isTooLarge(incoming, bytesMax)) response.writeContinue();
@@ -85,7 +86,8 @@ export function createProxyServer(setup: ServerSetup): ProxyServer {
     metrics.finished("rejected");
     const isLater = status === 503;
     const type = isLater ? "ServiceUnavailableError" : "BadRequestError";
-    refuse(response, status, message, type, isLater && !stopping ? {} : { connection: "close" });
+    const isKept = isLater && !stopping && !pool.isClosing();
+    refuse(response, status, message, type, isKept ? {} : { connection: "close" });
   }
 
   const access = (incoming: IncomingMessage, scope: Scope): Access =>

@@ -70,6 +70,28 @@ test.each([
   expect(asked[0]).toMatchObject({ startTimeoutS: expected, graceS: 7 });
 });
 
+test("the built-in proxy is told that the job stops", async () => {
+  const asked: unknown[] = [];
+  const agent = {
+    call: (_verb: string, args: unknown) =>
+      Promise.resolve(asked.push(args)).then(() => ({ acknowledged: 4 })),
+    close: () => Promise.resolve(),
+  } as unknown as Agent;
+  const { setMembership } = createActivities({ agent, readProxyProgram: async () => "" });
+  const action: ActionOf<"setMembership"> = {
+    kind: "setMembership",
+    proxyGeneration: 1,
+    generation: 4,
+    members: [],
+    closing: true,
+    reason: "",
+  };
+  await new MockActivityEnvironment().run(setMembership, { spec: makeSpec(), action });
+  expect(asked).toEqual([
+    { name: "demo-proxy-g1", membership: { generation: 4, members: [], closing: true } },
+  ]);
+});
+
 test("a proxy that is told by requests gets them with its secrets, for whom its command line names and for all", async () => {
   vi.stubEnv("PDJOB_TEST_ADMIN_KEY", "open sesame");
   const asked: { verb: string; args: VerbArgs["setMembership"] }[] = [];

@@ -278,6 +278,10 @@ describe("teardown", () => {
     };
     cluster.state.log.length = 0;
     cluster.state.desired = { ...cluster.state.desired, stop: { drain: true } };
+    // Whoever comes from now on is not to wait for members that never will.
+    expect(cluster.turn().actions).toMatchObject([
+      { kind: "setMembership", members: [], closing: true },
+    ]);
     expect(cluster.settle().finished).toBe(true);
     expect(cluster.state.log).toEqual([
       "setMembership proxy g2",

@@ -9,7 +9,7 @@ import { ownEnd } from "../support/own-end.ts";
 import { corpus } from "./hostile-corpus.ts";
 import { buildProgram, createPrograms, proxyProgram } from "./program.ts";
 import { sendRaw } from "./raw.ts";
-import { createScene, echoAnswer, event, post, prefillAnswer, sse } from "./rig.ts";
+import { createScene, echoAnswer, event, messageOf, post, prefillAnswer, sse } from "./rig.ts";
 import type { FakeEngine } from "./rig.ts";
 
 const { engine, stop } = createScene();
@@ -151,6 +151,15 @@ test("a membership that is too large is refused with the limit, and changes noth
   const refused = await put("/membership", JSON.stringify({ generation: 2, members }));
   expect(refused).toEqual({ status: 413, body: { error: "more than 1048576 bytes" } });
   expect(await put("/retired", "")).toMatchObject({ body: { generation: 1 } });
+});
+
+test("once told that the job stops it refuses whoever comes, at once", async () => {
+  const { url, tell, put } = await startOnSocket([]);
+  await tell();
+  const told = { generation: 2, members: [], closing: true };
+  expect(await put("/membership", JSON.stringify(told))).toMatchObject({ status: 200 });
+  const { status, text } = await post(url, { prompt: "x" });
+  expect([status, messageOf({ text })]).toEqual([503, "The job is stopping."]);
 });
 
 test("hostile bytes end no process: it serves after all of them, and its log says nothing of them", async () => {

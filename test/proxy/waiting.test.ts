@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { request } from "undici";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { defaultProxyLimits } from "../../src/domain/exposure.ts";
 import type { ProxyLimits } from "../../src/domain/exposure.ts";
@@ -195,6 +196,32 @@ describe("a proxy without a pair", () => {
     client.socket.destroy();
     await waits(0);
     expect(proxy.metrics.totals()).toMatchObject({ client_gone: 1 });
+  });
+
+  test("lets nobody wait once the job stops, and says so, until it has members again", async () => {
+    const { p, d, proxy, waits } = await poor();
+    const asked = post(proxy.url, { prompt: "x" });
+    await waits(1);
+    proxy.pool.replace({ generation: 100, members: [], closing: true });
+    const said = { status: 503, message: "The job is stopping." };
+    const was = await asked;
+    expect({ status: was.status, message: messageOf(was) }).toEqual(said);
+    const next = await post(proxy.url, { prompt: "x" });
+    expect({ status: next.status, message: messageOf(next) }).toEqual(said);
+    expect(next.headers["connection"]).toBe("close");
+    const health = await request(`${proxy.url}/health`);
+    expect(await health.body.json()).toEqual({ status: "not ready", reason: said.message });
+    proxy.pool.replace({ generation: 101, members: [p.member, d.member] });
+    expect((await post(proxy.url, { prompt: "x" })).status).toBe(200);
+  });
+
+  test("is told that the job stops when it had no members before, too", async () => {
+    const { proxy, waits } = await poor();
+    proxy.pool.replace({ generation: 99, members: [] });
+    const asked = post(proxy.url, { prompt: "x" });
+    await waits(1);
+    proxy.pool.replace({ generation: 100, members: [], closing: true });
+    expect(messageOf(await asked)).toBe("The job is stopping.");
   });
 
   test("that stops lets nobody wait", async () => {

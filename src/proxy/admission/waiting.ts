@@ -11,7 +11,7 @@ import type { ProxyMetrics } from "../metrics.ts";
 
 /**
  * How a wait ended. ready = the members changed: try again · late = the request has waited for all its time · full = too many
- * others wait already · closed = nobody comes any more: this proxy stops, or another has taken over · gone = the client left.
+ * others wait already · closed = nobody comes any more: this proxy or the job stops, or another has taken over · gone = the client left.
  */
 export type WaitEnd = "ready" | "late" | "full" | "closed" | "gone";
 
@@ -69,9 +69,12 @@ export function createWaiting(
         const startedMs = performance.now();
         untilMs ??= startedMs + limits.waitMs;
         const leftMs = untilMs - startedMs;
-        const end =
-          whyNotWait(limits, { count: waiters.size, leftMs, isClosed }) ??
-          (await wait(gone, leftMs));
+        const state = {
+          count: waiters.size,
+          leftMs,
+          isClosed: isClosed || pool.isClosing(),
+        };
+        const end = whyNotWait(limits, state) ?? (await wait(gone, leftMs));
         metrics.waited(end, (performance.now() - startedMs) / 1_000);
         return end;
       };

@@ -95,7 +95,7 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
       outcome: "no_member",
       status: 503,
       type: "ServiceUnavailableError",
-      message: `${missingRoles(pool)}${unserved[end]}`,
+      message: pool.isClosing() ? missingRoles(pool) : `${missingRoles(pool)}${unserved[end]}`,
     };
   }
 
@@ -142,6 +142,7 @@ function refusalOf(kind: keyof typeof refusals, { why }: { readonly why: string 
 
 /** What keeps the proxy from serving, for people. */
 export function missingRoles(pool: Pool): string {
+  if (pool.isClosing()) return "The job is stopping.";
   const counts = { prefill: pool.members("prefill").length, decode: pool.members("decode").length };
   if (counts.prefill > 0 && counts.decode > 0)
     return `No prefill and decode replica of one revision are ready together (${counts.prefill} prefill, ${counts.decode} decode). See pdjob-client status.`;

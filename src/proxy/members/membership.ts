@@ -18,6 +18,8 @@ export interface Pool extends Accounts, Omit<Doubts, "keep"> {
   /** Calls back after each change of the members. */
   onChange(listener: () => void): void;
   members(role: Role): readonly Member[];
+  /** The job stops: no member comes any more. */
+  isClosing(): boolean;
   /** Is there a prefill with a decode that it may hand KV to? */
   hasPair(): boolean;
   /** Without such a pair decode engines may compute prompts themselves, if that is the policy and there are any. */
@@ -46,7 +48,9 @@ export function createPool({
     membership.members.filter((member) => member.role === role);
 
   function replace(next: Membership): "accepted" | "stale" {
-    const same = JSON.stringify(next.members) === JSON.stringify(membership.members);
+    const same =
+      JSON.stringify(next.members) === JSON.stringify(membership.members) &&
+      next.closing === membership.closing;
     if (
       next.generation < membership.generation ||
       (next.generation === membership.generation && !same)
@@ -79,6 +83,7 @@ export function createPool({
     replace,
     onChange: (listener) => void listeners.push(listener),
     members,
+    isClosing: () => membership.closing === true,
     hasPair,
     isDegraded: () =>
       selection.withoutPrefill === "decode-local" && members("decode").length > 0 && !hasPair(),
