@@ -8,6 +8,7 @@ import { expectedText } from "../../src/sim/text.ts";
 import { launch, untilHealthy } from "../contract/bed.ts";
 import type { Engine } from "../contract/bed.ts";
 import { nixl } from "../contract/trio.ts";
+import { pidOf } from "../support/processes.ts";
 import { messageOf, metricsOf, post, startProxy } from "./rig.ts";
 
 /*
@@ -50,13 +51,6 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** Not 0 for one that is not there: that would signal this process and all of its group. */
-function pidOf(name: string): number {
-  const pid = engines[name]?.pid;
-  if (!pid) throw new Error(`the engine ${name} does not run`);
-  return pid;
-}
-
 const ask = (body: object) => post(proxy.url, { model, max_tokens: 5, ...body });
 
 const textsOf = (text: string): readonly string[] =>
@@ -97,7 +91,7 @@ test("a decode that drains while it is still a member costs no request", async (
   // One for each: a draining engine stays for its streams, and answers new requests 500.
   const long = [1, 2].map(() => ask({ prompt: "long", max_tokens: 3_000, stream: true }));
   await expect.poll(() => proxy.pool.inFlight()).toEqual({ d0: 1, d1: 1 });
-  process.kill(pidOf("d0"), "SIGTERM");
+  process.kill(pidOf(engines["d0"]), "SIGTERM");
   await new Promise((resolve) => setTimeout(resolve, 100));
   for (let turn = 0; turn < 6; turn++) {
     const { status, text } = await ask({ prompt: `number ${turn}`, stream: turn % 2 === 0 });
