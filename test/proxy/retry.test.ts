@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { judge } from "../../src/proxy/attempt/retry.ts";
 import type { FailedLeg } from "../../src/proxy/attempt/retry.ts";
+import { eventually } from "../support/eventually.ts";
 import {
   createScene,
   echoAnswer,
@@ -51,9 +52,10 @@ test.each<[string, "prefill" | "decode", FailedLeg, object]>([
 test("the second engine that a request may have ended is the last, and so is the third pair", () => {
   const gone: FailedLeg = { how: "dropped", alive: false };
   expect(judge("prefill", gone, { count: 2, enginesLost: 1 })).toEqual({ kind: "withheld" });
-  expect(judge("prefill", { how: "refused" }, { count: 3, enginesLost: 0 })).toEqual({
+  expect(judge("prefill", { how: "unavailable" }, { count: 3, enginesLost: 0 })).toEqual({
     kind: "exhausted",
   });
+  expect(judge("prefill", { how: "refused" }, { count: 3, enginesLost: 0 })).toEqual(again);
 });
 
 /** Decode engines that all do the same to a request. */
@@ -137,6 +139,39 @@ test("a later try has a request id of its own: engines key KV by it", async () =
   expect((await post(proxy.url, { prompt: "x" })).status).toBe(200);
   const ids = [...p.seen, ...d.seen].map(({ headers }) => headers["x-request-id"]);
   expect(new Set(ids)).toEqual(new Set([ids[0], `${String(ids[0])}-2`]));
+});
+
+describe("a request that every engine refuses", () => {
+  const waiting = { countMax: 5, waitMs: 10_000 };
+
+  test("waits for other members, and is served by those", async () => {
+    const { p, d, proxy } = await pair(prefillAnswer(), echoAnswer, { server: { waiting } });
+    d.close();
+    const answer = post(proxy.url, { prompt: "x" });
+    await eventually("it waits", async () =>
+      (await metricsOf(proxy.url)).includes("pdjob_proxy_waiting 1"),
+    );
+    const successor = await engine("d0", "decode", echoAnswer);
+    proxy.point([p, successor]);
+    expect([(await answer).status, successor.seen.length]).toEqual([200, 1]);
+  });
+
+  test("says who refused it once its time is over", async () => {
+    const server = { waiting: { ...waiting, waitMs: 300 } };
+    const { d, proxy } = await pair(prefillAnswer(), echoAnswer, { server });
+    d.close();
+    const answer = await post(proxy.url, { prompt: "x" });
+    expect(answer.status).toBe(502);
+    expect(messageOf(answer)).toMatch(
+      /^No prefill\/decode pair could serve the request; the last attempt: d0 cannot be reached: /,
+    );
+  });
+
+  test("asks those first who have not refused it, however many there are", async () => {
+    const { decodes, proxy } = await fleet(6, () => echoAnswer);
+    for (const one of decodes.slice(0, 5)) one.close();
+    expect((await post(proxy.url, { prompt: "x" })).status).toBe(200);
+  });
 });
 
 describe("an engine that is given all its time", () => {

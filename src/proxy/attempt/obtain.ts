@@ -36,9 +36,15 @@ export type Result =
   | { readonly kind: "gone" };
 
 interface Progress {
+  /** Pairs that were asked, and how many of them took the request. */
+  asked: number;
   count: number;
   enginesLost: number;
   readonly tried: Set<string>;
+  /** Who refused the connection, since the members were last changed: somebody else is to be waited for. */
+  readonly refused: Set<string>;
+  /** What the last one said, if any was asked. */
+  why?: string;
   /** Whom alone the decode may be asked of, once that one has failed with the request. */
   decode?: string;
 }
@@ -49,7 +55,7 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
   const { policy, prefixBytes } = pool.selection;
 
   return async function obtain(task: Task, withPrefill: boolean): Promise<Result> {
-    const progress: Progress = { count: 0, enginesLost: 0, tried: new Set() };
+    const progress = begin();
     const tokens = estimateOf(task.body);
     const prefixHash =
       policy.prefill === "prefix-affinity" ? prefixHashOf(task.body, prefixBytes) : undefined;
@@ -58,15 +64,16 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
       const wish = { withPrefill, tokens, prefixHash, random: Math.random };
       const isLastTry = progress.count === attemptsMax - 1;
       const pair = chooseWay(pool, { ...progress, ...wish }, { isLastTry });
-      if (!pair) {
+      if (!pair || hasRefused(pair, progress)) {
         const end = progress.decode === undefined ? await wait() : "late";
+        progress.refused.clear();
         if (end === "ready") continue;
         return end === "gone" ? { kind: "gone" } : noPair(progress, end);
       }
-      progress.count += 1;
+      progress.asked += 1;
       // Engines key KV by the request's id: what an earlier try left behind must not be taken for this one's.
       const requestId =
-        progress.count === 1 ? task.requestId : `${task.requestId}-${progress.count}`;
+        progress.asked === 1 ? task.requestId : `${task.requestId}-${progress.asked}`;
       const outcome = await attempt({ ...task, requestId }, pair, tokens);
       if (task.gone.reason) {
         if (outcome.kind === "stream") outcome.leave();
@@ -77,19 +84,30 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
         metrics.alone("no_prefill");
         return { ...outcome, degraded: true };
       }
-      log(`${requestId}: attempt ${progress.count} of ${attemptsMax} failed: ${outcome.why}`);
-      const verdict = judge(outcome.role, outcome.leg, progress);
-      blame(outcome, pair, verdict);
+      log(`${requestId}: ${outcome.why}`);
+      const verdict = learn(progress, outcome, pair);
       if (verdict.kind !== "again") return refusalOf(verdict.kind, outcome);
       metrics.retried();
-      progress.enginesLost = verdict.enginesLost;
-      progress.tried.add(outcome.member.name);
-      if (verdict.sameDecode) progress.decode = pair.decode.name;
     }
   };
 
-  function noPair({ decode }: Progress, end: keyof typeof unserved): Refusal {
+  function learn(progress: Progress, outcome: FailedAttempt, pair: Pair): Verdict {
+    const { member, leg, why } = outcome;
+    progress.why = why;
+    if (leg.how === "refused") progress.refused.add(member.name);
+    else progress.count += 1;
+    progress.tried.add(member.name);
+    const verdict = judge(outcome.role, leg, progress);
+    blame(outcome, pair, verdict);
+    if (verdict.kind !== "again") return verdict;
+    progress.enginesLost = verdict.enginesLost;
+    if (verdict.sameDecode) progress.decode = pair.decode.name;
+    return verdict;
+  }
+
+  function noPair({ decode, why }: Progress, end: keyof typeof unserved): Refusal {
     if (decode !== undefined) return refusalOf("withheld", { why: `${decode} left` });
+    if (why !== undefined) return refusalOf("exhausted", { why });
     return {
       kind: "refused",
       outcome: "no_member",
@@ -106,6 +124,18 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
     else if (prefill) pool.keepApart(prefill.name, decode.name);
   }
 }
+
+const begin = (): Progress => ({
+  asked: 0,
+  count: 0,
+  enginesLost: 0,
+  tried: new Set(),
+  refused: new Set(),
+});
+
+/** Then everybody has: who has not comes first. */
+const hasRefused = ({ prefill, decode }: Pair, { refused }: Progress): boolean =>
+  refused.has(decode.name) || (prefill !== undefined && refused.has(prefill.name));
 
 /** How the wait for a pair ended, for people. */
 const unserved = {

@@ -4,7 +4,7 @@ import type { Role } from "../../domain/role.ts";
  * When a request that failed before its first byte is tried again. Trying again hides a dead engine from the client; but
  * a request can be what killed the engine, and would then kill one after the other. So the same body ends at most
  * `enginesLostMax` engines, and a decode engine that answered 500 and died with it is the only one: stale or foreign KV
- * parameters, for one, do that to vLLM.
+ * parameters, for one, do that to vLLM. Who refuses the connection costs the request nothing but time: that is no attempt.
  */
 export type FailedLeg =
   /** The request never arrived, or the engine declined it: it is as good as new. */
@@ -15,7 +15,7 @@ export type FailedLeg =
   | { readonly how: "late" };
 
 export interface Attempts {
-  /** Pairs tried so far, this one included. */
+  /** Pairs that took the request so far, this one included. */
   readonly count: number;
   /** Engines that were gone after they had been given the request. */
   readonly enginesLost: number;
@@ -33,6 +33,7 @@ export const attemptsMax = 3;
 const enginesLostMax = 2;
 
 export function judge(role: Role, leg: FailedLeg, { count, enginesLost }: Attempts): Verdict {
+  if (leg.how === "refused") return { kind: "again", enginesLost, sameDecode: false };
   if (leg.how === "late") return { kind: "late" };
   const isLost = "alive" in leg && !leg.alive;
   const lost = enginesLost + (isLost ? 1 : 0);
