@@ -41,7 +41,10 @@ interface Progress {
   count: number;
   enginesLost: number;
   readonly tried: Set<string>;
-  /** Who refused the connection, since the members were last changed: somebody else is to be waited for. */
+  /**
+   * Where the connection was refused, since the members were last changed: somebody else is to be waited for, maybe the next
+   * generation under the same name.
+   */
   readonly refused: Set<string>;
   /** What the last one said, if any was asked. */
   why?: string;
@@ -94,7 +97,7 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
   function learn(progress: Progress, outcome: FailedAttempt, pair: Pair): Verdict {
     const { member, leg, why } = outcome;
     progress.why = why;
-    if (leg.how === "refused") progress.refused.add(member.name);
+    if (leg.how === "refused") progress.refused.add(member.url);
     else progress.count += 1;
     progress.tried.add(member.name);
     const verdict = judge(outcome.role, leg, progress);
@@ -135,7 +138,7 @@ const begin = (): Progress => ({
 
 /** Then everybody has: who has not comes first. */
 const hasRefused = ({ prefill, decode }: Pair, { refused }: Progress): boolean =>
-  refused.has(decode.name) || (prefill !== undefined && refused.has(prefill.name));
+  refused.has(decode.url) || (prefill !== undefined && refused.has(prefill.url));
 
 /** How the wait for a pair ended, for people. */
 const unserved = {
