@@ -71,7 +71,7 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
         const end = progress.decode === undefined ? await wait() : "late";
         progress.refused.clear();
         if (end === "ready") continue;
-        return end === "gone" ? { kind: "gone" } : noPair(progress, end);
+        return end === "gone" ? { kind: "gone" } : noPair(pool, progress, end);
       }
       progress.asked += 1;
       // Engines key KV by the request's id: what an earlier try left behind must not be taken for this one's.
@@ -106,18 +106,6 @@ export function createObtain({ pool, legs, metrics, handOver, log }: RelaySetup,
     progress.enginesLost = verdict.enginesLost;
     if (verdict.sameDecode) progress.decode = pair.decode.name;
     return verdict;
-  }
-
-  function noPair({ decode, why }: Progress, end: keyof typeof unserved): Refusal {
-    if (decode !== undefined) return refusalOf("withheld", { why: `${decode} left` });
-    if (why !== undefined) return refusalOf("exhausted", { why });
-    return {
-      kind: "refused",
-      outcome: "no_member",
-      status: 503,
-      type: "ServiceUnavailableError",
-      message: pool.isClosing() ? missingRoles(pool) : `${missingRoles(pool)}${unserved[end]}`,
-    };
   }
 
   /** A decode engine that failed and lives on could not load the KV, say: that is between it and the prefill. */
@@ -171,6 +159,18 @@ const refusals = {
 function refusalOf(kind: keyof typeof refusals, { why }: { readonly why: string }): Refusal {
   const { text, ...rest } = refusals[kind];
   return { kind: "refused", ...rest, message: `${text}: ${why}` };
+}
+
+function noPair(pool: Pool, { decode, why }: Progress, end: keyof typeof unserved): Refusal {
+  if (decode !== undefined) return refusalOf("withheld", { why: `${decode} left` });
+  if (why !== undefined) return refusalOf("exhausted", { why });
+  return {
+    kind: "refused",
+    outcome: "no_member",
+    status: 503,
+    type: "ServiceUnavailableError",
+    message: pool.isClosing() ? missingRoles(pool) : `${missingRoles(pool)}${unserved[end]}`,
+  };
 }
 
 /** What keeps the proxy from serving, for people. */
