@@ -1,9 +1,9 @@
-import type { IncomingHttpHeaders } from "node:http";
-import type { Dispatcher } from "undici";
+import type { Receiver } from "../engines/connection.ts";
+import type { AnswerHead } from "../engines/head.ts";
 import type { Gone } from "./gone.ts";
 
 /*
- * An engine's answer, as undici's parser finds it. A stream object with an iterator, a promise and a timer for every
+ * An engine's answer, as it comes on its connection. A stream object with an iterator, a promise and a timer for every
  * token costs more than reading and writing the token, so pieces are handed over by a call. A piece that nobody takes
  * yet is held, and past `heldMax` the engine has to wait.
  */
@@ -13,11 +13,6 @@ const nothing: Buffer = Buffer.alloc(0);
 
 /** A piece, an error, or undefined: the end. After one of the last two nothing comes any more. */
 export type Arrival = Buffer | Error | undefined;
-
-export interface Head {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-}
 
 export interface AnswerBody {
   /** From now on, and what is held at once. */
@@ -30,51 +25,59 @@ export interface AnswerBody {
   destroy(error: Error): void;
 }
 
-type Controller = Dispatcher.DispatchController;
+/** What an answer comes from. */
+interface Source {
+  pause(): void;
+  resume(): void;
+  close(): void;
+}
 
-/** One request that was dispatched, from the parser's side and from the reader's. */
-export class Answer implements AnswerBody, Dispatcher.DispatchHandler {
-  readonly #onHead: (head: Head | Error) => void;
+/** One request that was sent, from the connection's side and from the reader's. */
+export class Answer implements AnswerBody, Receiver {
+  readonly #onBegin: (begin: AnswerHead | Error) => void;
   readonly #gone: Gone;
   #hasHead = false;
   #isOver = false;
   #end: Error | undefined;
-  #controller: Controller | undefined;
+  /** Until it is over: then the connection belongs to another answer. */
+  #source: Source | undefined;
   #take: ((arrival: Arrival) => void) | undefined;
   #held: Buffer[] = [];
   #heldBytes = 0;
 
-  /** `onHead` is called once: with the head, or with what kept it from coming. */
-  constructor(gone: Gone, onHead: (head: Head | Error) => void) {
+  /** `onBegin` is called once: with the head, or with what kept it from coming. */
+  constructor(gone: Gone, onBegin: (begin: AnswerHead | Error) => void) {
     this.#gone = gone;
-    this.#onHead = onHead;
-    gone.onEnd(this.#leave);
+    this.#onBegin = onBegin;
   }
 
-  onRequestStart(controller: Controller): void {
-    this.#controller = controller;
-    if (this.#gone.reason) controller.abort(this.#gone.reason);
+  comesFrom(source: Source): void {
+    this.#source = source;
+    this.#gone.onEnd(this.#leave);
   }
 
-  onResponseStart(_controller: Controller, status: number, headers: IncomingHttpHeaders): void {
-    if (status < 200) return; // "Continue", say.
+  onHead(head: AnswerHead): void {
     this.#hasHead = true;
-    this.#onHead({ status, headers });
+    this.#onBegin(head);
   }
 
-  onResponseData(controller: Controller, piece: Buffer): void {
+  onPiece(piece: Buffer): void {
+    // Others of the same read may follow the one after which its reader had enough.
+    if (this.#isOver) return;
     if (this.#take) return this.#take(piece);
     this.#held.push(piece);
     this.#heldBytes += piece.length;
-    if (this.#heldBytes > heldMax) controller.pause();
+    if (this.#heldBytes > heldMax) this.pause();
   }
 
-  onResponseEnd(): void {
-    this.#finish(undefined);
-  }
-
-  onResponseError(_controller: Controller, error: Error): void {
-    this.#finish(error);
+  onEnd(error: Error | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#end = error;
+    this.#source = undefined;
+    this.#gone.off(this.#leave);
+    if (!this.#hasHead) this.#onBegin(error ?? new Error("it ended before its head"));
+    this.#take?.(error);
   }
 
   each(take: (arrival: Arrival) => void): void {
@@ -113,32 +116,19 @@ export class Answer implements AnswerBody, Dispatcher.DispatchHandler {
   }
 
   pause(): void {
-    this.#controller?.pause();
+    this.#source?.pause();
   }
 
   resume(): void {
-    this.#controller?.resume();
+    this.#source?.resume();
   }
 
   destroy(error: Error): void {
-    this.#controller?.abort(error);
+    this.#source?.close();
+    this.onEnd(error);
   }
 
-  /** While it still waits for a connection there is nothing to be aborted, and nobody to wait for. */
-  readonly #leave = (): void => {
-    const { reason } = this.#gone;
-    if (this.#controller && reason) this.#controller.abort(reason);
-    else this.#finish(reason);
-  };
-
-  #finish(end: Error | undefined): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#end = end;
-    this.#gone.off(this.#leave);
-    if (!this.#hasHead) this.#onHead(end ?? new Error("it ended before its head"));
-    this.#take?.(end);
-  }
+  readonly #leave = (): void => this.destroy(this.#gone.reason ?? new Error("it is over"));
 
   #release(): void {
     this.#held = [];

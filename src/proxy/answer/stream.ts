@@ -4,7 +4,8 @@ import type { Arrival } from "./answer.ts";
 import { createTail, endingOf, mayEndWithDone, withoutDone } from "./ending.ts";
 import type { Gone } from "./gone.ts";
 import type { OpenStream } from "../attempt/outcome.ts";
-import { forwarded, silence } from "../attempt/legs.ts";
+import { forwarded } from "../attempt/legs.ts";
+import { silence } from "../engines/failure.ts";
 
 interface Passing {
   readonly response: ServerResponse;

@@ -2,7 +2,7 @@ import type { Member } from "../../domain/observed.ts";
 import type { Role } from "../../domain/role.ts";
 import { isAborted } from "../bytes/body.ts";
 import { createFailures } from "./failures.ts";
-import { silence } from "./legs.ts";
+import { silence } from "../engines/failure.ts";
 import type { Leg, Legs } from "./legs.ts";
 import type { Visit } from "../members/accounts.ts";
 import type { AnswerBody, Arrival } from "../answer/answer.ts";

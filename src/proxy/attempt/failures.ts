@@ -1,6 +1,6 @@
 import type { Member } from "../../domain/observed.ts";
 import type { Role } from "../../domain/role.ts";
-import { howItFailed } from "./legs.ts";
+import { howItFailed } from "../engines/failure.ts";
 import type { Legs } from "./legs.ts";
 import { failed } from "./outcome.ts";
 import type { FailedAttempt } from "./outcome.ts";

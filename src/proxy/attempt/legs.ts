@@ -5,6 +5,11 @@ import type { Member } from "../../domain/observed.ts";
 import { Answer } from "../answer/answer.ts";
 import type { AnswerBody } from "../answer/answer.ts";
 import type { Gone } from "../answer/gone.ts";
+import { connectTimeoutMs, keepMsMax } from "../engines/connection.ts";
+import { endpointOf } from "../engines/endpoint.ts";
+import type { Endpoint } from "../engines/endpoint.ts";
+import { createExchanges } from "../engines/exchanges.ts";
+import { linesOf, postHead } from "../engines/request.ts";
 
 /** A stuck engine must not hold its client for ever. Past any of these a request fails, and is not tried again. */
 export interface LegLimits {
@@ -24,11 +29,8 @@ export const defaultLimits: LegLimits = {
   idleTimeoutMs: 5 * 60_000,
   wholeAnswerTimeoutMs: 60 * 60_000,
 };
-const connectTimeoutMs = 5_000;
 /** A dead engine refuses at once; one that is busy answers /health all the same. */
 const healthTimeoutMs = 2_000;
-/** Engines close idle connections after 5 s by default; ours must be gone before. */
-const keepAliveMs = 3_000;
 
 /** Belongs to one connection, or is set anew for each leg. */
 const notForwarded: ReadonlySet<string> = new Set(
@@ -59,33 +61,35 @@ export interface LegRequest {
  * role, if it has one. Without, the Authorization header of a client goes to the engines as any other.
  */
 export function createLegs(limits: LegLimits = defaultLimits, engineKeys?: ProxyKeys["engines"]) {
+  const exchanges = createExchanges();
+  /** For what is asked rarely, and by itself. */
   const dispatcher = new Agent({
     connect: { timeout: connectTimeoutMs },
-    bodyTimeout: limits.idleTimeoutMs,
-    keepAliveTimeout: keepAliveMs,
-    keepAliveMaxTimeout: keepAliveMs,
-    pipelining: 1,
+    keepAliveTimeout: keepMsMax,
+    keepAliveMaxTimeout: keepMsMax,
   });
+  // A stream's first piece may take longer than its later ones; whoever reads it keeps the time.
+  const pieceTimeoutMs = Math.max(limits.idleTimeoutMs, limits.firstEventTimeoutMs);
 
   /** One request to one engine. An engine that cannot be reached, or a request that is over, is an error as a value. */
   function send(of: LegRequest): Promise<Leg | Error> {
+    const endpoint = endpointTo(of.member);
+    const lines = linesOf(legHeaders(of, engineKeys));
+    const error = [of.gone.reason, endpoint, lines].find((one) => one instanceof Error);
+    if (error || endpoint instanceof Error || lines instanceof Error)
+      return Promise.resolve(error as Error);
+    const { path, body, headersTimeoutMs } = of;
+    const head = postHead(path, endpoint, lines, body.length);
     return new Promise((resolve) => {
-      const body: Answer = new Answer(of.gone, (head) =>
-        resolve(head instanceof Error ? head : { ...head, body }),
+      const answer: Answer = new Answer(of.gone, (begin) =>
+        resolve(
+          begin instanceof Error
+            ? begin
+            : { status: begin.status, headers: begin.headers, body: answer },
+        ),
       );
-      dispatcher.dispatch(
-        {
-          origin: originOf(of.member),
-          path: of.path,
-          method: "POST",
-          headers: legHeaders(of, engineKeys),
-          body: of.body,
-          headersTimeout: of.headersTimeoutMs,
-          // A stream's first piece may take longer than its later ones; whoever reads it keeps the time.
-          bodyTimeout: Math.max(limits.idleTimeoutMs, limits.firstEventTimeoutMs),
-        },
-        body,
-      );
+      const exchange = { head, body, headersTimeoutMs, pieceTimeoutMs, receiver: answer };
+      answer.comesFrom(exchanges.begin(endpoint, exchange));
     });
   }
 
@@ -115,20 +119,25 @@ export function createLegs(limits: LegLimits = defaultLimits, engineKeys?: Proxy
     return { status: answer.statusCode, text: await answer.body.text() };
   }
 
-  return { send, get, isAlive, limits, close: () => dispatcher.destroy() };
+  async function close(): Promise<void> {
+    exchanges.close();
+    await dispatcher.destroy();
+  }
+
+  return { send, get, isAlive, limits, close };
 }
 
 export type Legs = ReturnType<typeof createLegs>;
 
-/** Scheme, host and port; members are the same objects for as long as they are told of. */
-const origins = new WeakMap<Member, string>();
+/** Members are the same objects for as long as they are told of. */
+const endpoints = new WeakMap<Member, Endpoint | Error>();
 
-function originOf(member: Member): string {
-  const known = origins.get(member);
-  if (known !== undefined) return known;
-  const { origin } = new URL(member.url);
-  origins.set(member, origin);
-  return origin;
+function endpointTo(member: Member): Endpoint | Error {
+  const known = endpoints.get(member);
+  if (known) return known;
+  const endpoint = endpointOf(member.url);
+  endpoints.set(member, endpoint);
+  return endpoint;
 }
 
 function legHeaders(
@@ -173,26 +182,3 @@ function namedBy(connection: string | undefined): readonly string[] | undefined 
     return undefined;
   return connection.toLowerCase().split(/\s*,\s*/);
 }
-
-/** Nobody took the request. Everything else happened to an engine that had it. */
-const refusals: ReadonlySet<unknown> = new Set([
-  "ECONNREFUSED",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "UND_ERR_CONNECT_TIMEOUT",
-]);
-const timeouts: ReadonlySet<unknown> = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]);
-
-export function howItFailed(error: Error): "refused" | "late" | "dropped" {
-  const code = "code" in error ? error.code : undefined;
-  if (refusals.has(code)) return "refused";
-  return timeouts.has(code) ? "late" : "dropped";
-}
-
-/** As undici calls it. */
-export const silence = (timeoutMs: number): Error =>
-  Object.assign(new Error(`sent nothing for ${timeoutMs / 1_000} s`), {
-    code: "UND_ERR_BODY_TIMEOUT",
-  });
