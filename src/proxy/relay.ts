@@ -4,7 +4,7 @@ import { Gone } from "./answer/gone.ts";
 import type { OpenStream, Task } from "./attempt/outcome.ts";
 import { membersMax, scanObject } from "./bytes/json.ts";
 import type { BodyShare } from "./admission/memory.ts";
-import { forwarded } from "./attempt/legs.ts";
+import { endToEnd } from "./engines/end-to-end.ts";
 import type { Outcome } from "./metrics.ts";
 import { createObtain } from "./attempt/obtain.ts";
 import type { RelaySetup, Result } from "./attempt/obtain.ts";
@@ -51,12 +51,17 @@ export function createRelay(setup: RelaySetup, waiting: Waiting, unreadMs: numbe
       metrics.finished("rejected");
       return refuse(response, 400, notAnObject, "BadRequestError");
     }
+    const lines = legs.linesOf(incoming.headers);
+    if (lines instanceof Error) {
+      metrics.finished("rejected");
+      return refuse(response, 400, lines.message, "BadRequestError");
+    }
     const ended = new Gone();
     running.add(ended);
     response.once("close", () => ended.end(clientLeft));
     const task: Task = {
       path,
-      headers: incoming.headers,
+      lines,
       body,
       requestId: requestIdOf(incoming),
       gone: ended,
@@ -84,7 +89,7 @@ export function createRelay(setup: RelaySetup, waiting: Waiting, unreadMs: numbe
         return stream(result, own, to);
       case "answer": {
         const { status, headers, bytes } = result;
-        const all = Object.assign(forwarded(headers), own);
+        const all = Object.assign(endToEnd(headers), own);
         all["content-length"] = String(bytes.length);
         response.writeHead(status, all).end(bytes);
         return "served";

@@ -4,7 +4,7 @@ import { Gone } from "../../src/proxy/answer/gone.ts";
 import { endpointOf } from "../../src/proxy/engines/endpoint.ts";
 import { createExchanges } from "../../src/proxy/engines/exchanges.ts";
 import { howItFailed } from "../../src/proxy/engines/failure.ts";
-import { linesOf } from "../../src/proxy/engines/request.ts";
+import { headerLines } from "../../src/proxy/engines/request.ts";
 import { freePort } from "../../src/dev/ports.ts";
 import { eventually } from "../support/eventually.ts";
 import { hostileAnswers } from "./hostile-answers.ts";
@@ -339,11 +339,11 @@ test("an engine that is not asked by HTTP is refused", () => {
 });
 
 test("a header that would be read as two is refused", () => {
-  expect(linesOf({ a: "b", c: ["d", "é"] })).toBe("a: b\r\nc: d\r\nc: é\r\n");
+  expect(headerLines({ a: "b", c: ["d", "é"] })).toBe("a: b\r\nc: d\r\nc: é\r\n");
   // The last becomes a line feed where only the lower byte of a character is written.
   for (const value of ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "a\u{10a}b"])
     for (const headers of [{ x: value }, { x: ["a", value] }])
-      expect(linesOf(headers)).toEqual(
+      expect(headerLines(headers)).toEqual(
         new Error("The header x has characters that no header has."),
       );
 });

@@ -4,7 +4,7 @@ import type { Arrival } from "./answer.ts";
 import { createTail, endingOf, mayEndWithDone, withoutDone } from "./ending.ts";
 import type { Gone } from "./gone.ts";
 import type { OpenStream } from "../attempt/outcome.ts";
-import { forwarded } from "../attempt/legs.ts";
+import { endToEnd } from "../engines/end-to-end.ts";
 import { silence } from "../engines/failure.ts";
 
 interface Passing {
@@ -31,7 +31,7 @@ export function passOn(
   { member, visit, status, headers, opening, body }: OpenStream,
   { response, headers: own, ended, idleTimeoutMs, unreadMs }: Passing,
 ): Promise<Broken | undefined> {
-  response.writeHead(status, Object.assign(forwarded(headers), own));
+  response.writeHead(status, Object.assign(endToEnd(headers), own));
   const tail = createTail();
   return new Promise((resolve) => {
     let [last, before] = [nothing, nothing];

@@ -30,11 +30,11 @@ export function createAsk(legs: Legs, metrics: Pick<ProxyMetrics, "silent">) {
   const { answeredError, broken } = createFailures(legs);
 
   return async function ask(
-    { path, headers, requestId, gone }: Task,
+    { path, lines, requestId, gone }: Task,
     question: Question,
   ): Promise<WholeAnswer | OpenStream | FailedAttempt> {
     const { member, role, body, timeoutMs } = question;
-    const request = { member, path, headers, requestId, body, gone };
+    const request = { member, path, lines, requestId, body, gone };
     const leg = await legs.send({ ...request, headersTimeoutMs: timeoutMs });
     if (leg instanceof Error) return broken(member, role, leg);
     const isStream = String(leg.headers["content-type"]).startsWith("text/event-stream");

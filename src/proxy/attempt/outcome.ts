@@ -10,7 +10,8 @@ import type { FailedLeg } from "./retry.ts";
 /** One request for one prompt, as it goes to engines. */
 export interface Task {
   readonly path: string;
-  readonly headers: IncomingHttpHeaders;
+  /** The client's headers that go to engines, one a line. */
+  readonly lines: string;
   readonly body: JsonObject;
   readonly requestId: string;
   readonly gone: Gone;

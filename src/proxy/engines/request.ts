@@ -10,9 +10,10 @@ const good = /^[\t\x20-\x7e\x80-\xff]*$/;
 type Headers = Readonly<Record<string, string | readonly string[]>>;
 
 /** Headers as lines. Names are those of a parser or our own; a value that is not one line is an error. */
-export function linesOf(headers: Headers): string | Error {
+export function headerLines(headers: Headers, but: readonly string[] = []): string | Error {
   let lines = "";
   for (const name in headers) {
+    if (but.includes(name)) continue;
     const value = headers[name] as string | readonly string[];
     for (const one of typeof value === "string" ? [value] : value) {
       if (!good.test(one))
@@ -23,14 +24,14 @@ export function linesOf(headers: Headers): string | Error {
   return lines;
 }
 
-/** A POST from its first line to the empty one. `lines` are the headers that are not of the connection. */
+/** A POST of JSON, from its first line to the empty one. `lines` are its other end-to-end headers. */
 export const postHead = (
   path: string,
   { authority }: Endpoint,
   lines: string,
   bodyBytes: number,
 ): string =>
-  `POST ${path} HTTP/1.1\r\nhost: ${authority}\r\nconnection: keep-alive\r\n${lines}content-length: ${bodyBytes}\r\n\r\n`;
+  `POST ${path} HTTP/1.1\r\nhost: ${authority}\r\nconnection: keep-alive\r\ncontent-type: application/json\r\n${lines}content-length: ${bodyBytes}\r\n\r\n`;
 
 /** `head` has latin1 characters alone. */
 export function writeRequest(socket: Socket, head: string, body: Buffer): void {
