@@ -91,7 +91,7 @@ export function createRelay(setup: RelaySetup, waiting: Waiting, unreadMs: numbe
         const { status, headers, bytes } = result;
         const all = Object.assign(endToEnd(headers), own);
         all["content-length"] = String(bytes.length);
-        response.writeHead(status, all).end(bytes);
+        endWith(response.writeHead(status, all), bytes);
         return "served";
       }
       case "refused":
@@ -130,6 +130,19 @@ export function createRelay(setup: RelaySetup, waiting: Waiting, unreadMs: numbe
     /** Ends whatever still runs, with an explicit error. */
     cut: () => running.forEach((ended) => ended.end(proxyStops)),
   };
+}
+
+/** A larger body is not copied once more. */
+const oneWriteMax = 16 * 1024;
+
+/** In one write, where Node's `end` makes three of head, body and end. */
+function endWith(response: ServerResponse, bytes: Buffer): void {
+  if (bytes.length > oneWriteMax) return void response.end(bytes);
+  const { socket } = response;
+  socket?.cork();
+  response.write(bytes.toString("latin1"), "latin1");
+  socket?.uncork();
+  response.end();
 }
 
 /** Set with the others: headers that are there before cost each of those that come then. */

@@ -81,7 +81,7 @@ export function ask(
   answer.comesFrom(
     exchanges.begin(endpoint, {
       head,
-      body: bytes,
+      body: [bytes],
       headersTimeoutMs,
       pieceTimeoutMs,
       receiver: answer,

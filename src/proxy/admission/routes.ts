@@ -35,11 +35,16 @@ export type Found =
  * segments or escapes is another path, and unknown. So what goes to an engine is one of the paths above, letter by letter.
  */
 export function routeOf(method: string, target: string): Found {
+  const known = servedAt(`${method} ${target}`);
+  if (known) return { kind: "route", route: known, path: target };
   // A proxy is also asked for whole URLs; whose they name is of no interest here.
   const [path = ""] = target.replace(/^https?:\/\/[^/?#]*/i, "").split("?", 1);
   const asked = `${method === "HEAD" ? "GET" : method} ${path}`;
-  const route = Object.hasOwn(served, asked) ? served[asked] : undefined;
+  const route = servedAt(asked);
   return route
     ? { kind: "route", route, path }
     : { kind: "unknown", asked: `${method} ${path}`.slice(0, toldMax) };
 }
+
+const servedAt = (asked: string): Route | undefined =>
+  Object.hasOwn(served, asked) ? served[asked] : undefined;

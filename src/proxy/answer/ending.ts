@@ -48,17 +48,29 @@ export function withoutDone(piece: Buffer): Buffer {
   return at < 0 ? piece : piece.subarray(0, at);
 }
 
-/** The last bytes of a stream, kept as the pieces that they came in. */
+/** Of the tail of a short stream; it grows with the stream, up to the last. */
+const tailRoom = { first: 2 * 1024, last: tailBytesMax + 8 * 1024 };
+
+/** The last bytes of a stream. They are copied: a piece for each token, kept for as long, would be much work to collect. */
 export function createTail() {
-  const pieces: Buffer[] = [];
+  let room = Buffer.allocUnsafe(tailRoom.first);
   let size = 0;
+
+  function makeRoom(bytes: number): void {
+    if (size + bytes <= room.length) return;
+    const from = Math.max(0, size - tailBytesMax);
+    const old = room;
+    if (size - from + bytes > room.length)
+      room = Buffer.allocUnsafe(Math.min(tailRoom.last, (size - from + bytes) * 2));
+    size = old.copy(room, 0, from, size);
+  }
+
   return {
     add(piece: Buffer): void {
-      pieces.push(piece);
-      size += piece.length;
-      while (pieces.length > 1 && size - (pieces[0]?.length ?? 0) >= tailBytesMax)
-        size -= pieces.shift()?.length ?? 0;
+      const last = piece.length > tailBytesMax ? piece.subarray(-tailBytesMax) : piece;
+      makeRoom(last.length);
+      size += last.copy(room, size);
     },
-    text: (): string => Buffer.concat(pieces).subarray(-tailBytesMax).toString("utf8"),
+    text: (): string => room.toString("utf8", Math.max(0, size - tailBytesMax), size),
   };
 }

@@ -19,8 +19,8 @@ export interface Question {
   readonly member: Member;
   readonly role: Role;
   readonly visit: Visit;
-  /** JSON. */
-  readonly body: Buffer;
+  /** JSON, in parts. */
+  readonly body: readonly Buffer[];
   /** Until the headers. */
   readonly timeoutMs: number;
 }
@@ -34,8 +34,8 @@ export function createAsk(legs: Legs, metrics: Pick<ProxyMetrics, "silent">) {
     question: Question,
   ): Promise<WholeAnswer | OpenStream | FailedAttempt> {
     const { member, role, body, timeoutMs } = question;
-    const request = { member, path, lines, requestId, body, gone };
-    const leg = await legs.send({ ...request, headersTimeoutMs: timeoutMs });
+    const request = { member, path, lines, requestId, body, gone, headersTimeoutMs: timeoutMs };
+    const leg = await legs.send(request);
     if (leg instanceof Error) return broken(member, role, leg);
     const isStream = String(leg.headers["content-type"]).startsWith("text/event-stream");
     return isStream && leg.status < 500 ? openStream(question, leg) : readWhole(member, role, leg);

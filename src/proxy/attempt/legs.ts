@@ -8,7 +8,7 @@ import { endpointOf } from "../engines/endpoint.ts";
 import type { Endpoint } from "../engines/endpoint.ts";
 import { createExchanges } from "../engines/exchanges.ts";
 import { endToEnd } from "../engines/end-to-end.ts";
-import { headerLines, postHead } from "../engines/request.ts";
+import { headerLines, postHead, sizeOf } from "../engines/request.ts";
 import { createQueries } from "./queries.ts";
 
 /** A stuck engine must not hold its client for ever. Past any of these a request fails, and is not tried again. */
@@ -41,7 +41,8 @@ export interface LegRequest {
   /** The client's headers, from `linesOf`. */
   readonly lines: string;
   readonly requestId: string;
-  readonly body: Buffer;
+  /** In parts, which are sent one after the other. */
+  readonly body: readonly Buffer[];
   readonly gone: Gone;
   /** Until the headers: what vLLM sends at once for a stream, and with the whole answer otherwise. */
   readonly headersTimeoutMs: number;
@@ -78,7 +79,7 @@ export function createLegs(limits: LegLimits = defaultLimits, engineKeys?: Proxy
     if (endpoint instanceof Error) return Promise.resolve(endpoint);
     if (keyLine instanceof Error) return Promise.resolve(keyLine);
     const lines = `${of.lines}${keyLine}x-request-id: ${requestId}\r\n`;
-    const head = postHead(path, endpoint, lines, body.length);
+    const head = postHead(path, endpoint, lines, sizeOf(body));
     return new Promise((resolve) => {
       const answer: Answer = new Answer(of.gone, (begin) =>
         resolve(

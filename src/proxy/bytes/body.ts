@@ -1,4 +1,4 @@
-import { edit, jsonOf, textOf } from "./edit.ts";
+import { editedParts, jsonOf, textOf } from "./edit.ts";
 import type { JsonObject } from "./json.ts";
 
 /** A small JSON object: of the orchestrator, or an engine's answer. */
@@ -34,10 +34,13 @@ const keepForDecode = jsonOf({
 const one = jsonOf(1);
 const no = jsonOf(false);
 
-/** The same prompt, one token, one choice, not streamed. */
-export function prefillBody(body: JsonObject, handOver: RelayHandOver = "params"): Buffer {
+/** The same prompt, one token, one choice, not streamed; in parts. */
+export function prefillBody(
+  body: JsonObject,
+  handOver: RelayHandOver = "params",
+): readonly Buffer[] {
   const has = (key: string): boolean => body.members.some((member) => member.key === key);
-  return edit(body, {
+  return editedParts(body, {
     stream_options: undefined,
     min_tokens: undefined,
     kv_transfer_params: handOver === "params" ? keepForDecode : undefined,
@@ -51,9 +54,12 @@ export function prefillBody(body: JsonObject, handOver: RelayHandOver = "params"
 /**
  * The client's own request plus where the KV is, as the prefill engine put it. What a client says about KV transfer is
  * dropped: stale parameters can kill an engine, so only what a prefill engine has just answered gets through.
+ * In parts.
  */
-export const decodeBody = (body: JsonObject, kvTransferParams: Buffer | undefined): Buffer =>
-  edit(body, { kv_transfer_params: kvTransferParams });
+export const decodeBody = (
+  body: JsonObject,
+  kvTransferParams: Buffer | undefined,
+): readonly Buffer[] => editedParts(body, { kv_transfer_params: kvTransferParams });
 
 /** What a prefill engine says of the KV that it keeps; undefined when it says none. */
 export function kvTransferParamsOf(answer: JsonObject): Buffer | undefined {

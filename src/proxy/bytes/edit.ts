@@ -3,8 +3,12 @@ import type { JsonMember, JsonObject } from "./json.ts";
 /** For each key the JSON text of its new value, or undefined to drop it. */
 export type Changes = Readonly<Record<string, Buffer | undefined>>;
 
-/** The object with other values for some keys. Whatever is not named is copied byte for byte; a key that came twice goes twice. */
-export function edit({ bytes, members }: JsonObject, changes: Changes): Buffer {
+/** The object with other values for some keys, in one piece. */
+export const edit = (object: JsonObject, changes: Changes): Buffer =>
+  Buffer.concat(editedParts(object, changes));
+
+/** The same in parts. Whatever is not named is a part of what came, byte for byte; a key that came twice goes twice. */
+export function editedParts({ bytes, members }: JsonObject, changes: Changes): readonly Buffer[] {
   const parts: Buffer[] = [brace];
   const add = (...added: readonly Buffer[]): void => {
     if (parts.length > 1) parts.push(comma);
@@ -27,7 +31,7 @@ export function edit({ bytes, members }: JsonObject, changes: Changes): Buffer {
     if (value !== undefined) add(nameOf(key), value);
   }
   parts.push(closingBrace);
-  return Buffer.concat(parts);
+  return parts;
 }
 
 /** JSON text of a small value. */

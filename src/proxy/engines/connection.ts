@@ -24,7 +24,8 @@ export interface Receiver extends Reader {
 export interface Exchange {
   /** The request's head, in latin1. */
   readonly head: string;
-  readonly body: Buffer;
+  /** In parts. */
+  readonly body: readonly Buffer[];
   /** From the request to the head of the answer. */
   readonly headersTimeoutMs: number;
   /** Between two pieces of the answer's body. */

@@ -33,17 +33,24 @@ export const postHead = (
 ): string =>
   `POST ${path} HTTP/1.1\r\nhost: ${authority}\r\nconnection: keep-alive\r\ncontent-type: application/json\r\n${lines}content-length: ${bodyBytes}\r\n\r\n`;
 
-/** `head` has latin1 characters alone. */
-export function writeRequest(socket: Socket, head: string, body: Buffer): void {
-  if (head.length + body.length > oneWriteMax) {
+export function sizeOf(parts: readonly Buffer[]): number {
+  let size = 0;
+  for (const { length } of parts) size += length;
+  return size;
+}
+
+/** `head` has latin1 characters alone. A large body goes as it is: a copy would cost more than the parts. */
+export function writeRequest(socket: Socket, head: string, body: readonly Buffer[]): void {
+  const size = head.length + sizeOf(body);
+  if (size > oneWriteMax) {
     socket.cork();
     socket.write(head, "latin1");
-    socket.write(body);
+    for (const part of body) socket.write(part);
     socket.uncork();
     return;
   }
-  const bytes = Buffer.allocUnsafe(head.length + body.length);
-  bytes.write(head, "latin1");
-  body.copy(bytes, head.length);
+  const bytes = Buffer.allocUnsafe(size);
+  let at = bytes.write(head, "latin1");
+  for (const part of body) at += part.copy(bytes, at);
   socket.write(bytes);
 }

@@ -33,9 +33,11 @@ export interface Progress {
 export const idle: Progress = { waiting: 0, sinceMs: 0, outUntilMs: 0, strikes: 0 };
 
 export const asked = (progress: Progress, nowMs: number): Progress => ({
-  ...progress,
+  // Field by field, as below: this is done for each token.
   waiting: progress.waiting + 1,
   sinceMs: progress.waiting === 0 ? Math.max(nowMs, progress.outUntilMs) : progress.sinceMs,
+  outUntilMs: progress.outUntilMs,
+  strikes: progress.strikes,
 });
 
 /** A byte came: it is back at once. */
