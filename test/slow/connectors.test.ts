@@ -51,12 +51,25 @@ describe.each(connectors)("$what:", (connector) => {
 
   if (connector.name === "nixl") requestCases(() => ({ rig, spec }));
 
-  test("a killed prefill engine is replaced while a second one comes; both serve, and the answers stay the same", async () => {
+  if (connector.killed) kills(connector, connector.killed, () => spec);
+
+  test("stop leaves no engine process, no placement group and no port", async () => {
+    expect(await stopAndLook(rig, spec)).toEqual([]);
+  });
+});
+
+function kills(
+  connector: Connector,
+  { prefills, ofDecode }: NonNullable<Connector["killed"]>,
+  specOf: () => JobSpec,
+): void {
+  test("a killed prefill engine is replaced; all of them serve, and the answers stay the same", async () => {
+    const spec = specOf();
     const victim = await kill(rig, spec, "prefill");
-    await rig.client.scale(spec.name, { role: "prefill", replicas: 2 });
-    await untilReplaced(rig, spec, victim, { prefill: 2, decode: 1 });
+    await rig.client.scale(spec.name, { role: "prefill", replicas: prefills });
+    await untilReplaced(rig, spec, victim, { prefill: prefills, decode: 1 });
     const before = await promptTokensOfPrefill(spec);
-    expect(before).toHaveLength(2);
+    expect(before).toHaveLength(prefills);
     await expectHandOver(connector, spec, freshPrompts);
     // Since before the requests: each has answered a canary to become READY, and its counter was above 0 already.
     const grown = (await promptTokensOfPrefill(spec)).map((now, at) => now - (before[at] ?? now));
@@ -65,14 +78,15 @@ describe.each(connectors)("$what:", (connector) => {
   });
 
   test("a killed decode engine is replaced, and the answers stay the same", async () => {
-    const victim = await kill(rig, spec, "decode", connector.victim);
-    await untilReplaced(rig, spec, victim, { prefill: 2, decode: 1 });
+    const spec = specOf();
+    const victim = await kill(rig, spec, "decode", ofDecode);
+    await untilReplaced(rig, spec, victim, { prefill: prefills, decode: 1 });
     await expectHandOver(connector, spec, prompts);
   });
 
   if (connector.hasFiles)
     test("the new one, asked without a prefill, finds in the files what engines before it have written", async () => {
-      const decode = await engineOf(rig, spec, "decode");
+      const decode = await engineOf(rig, specOf(), "decode");
       const before = await kvOf(decode);
       const [prompt = ""] = freshPrompts;
       const answer = await complete(decode, { prompt, ...tokensAsked });
@@ -81,11 +95,7 @@ describe.each(connectors)("$what:", (connector) => {
       const { byNixl, byStore } = await kvSince(decode, before);
       expect([byNixl, byStore > 0]).toEqual([0, true]);
     });
-
-  test("stop leaves no engine process, no placement group and no port", async () => {
-    expect(await stopAndLook(rig, spec)).toEqual([]);
-  });
-});
+}
 
 /** All answers are the single engine's, and the decode engine computed no more of these new prompts than it has to. */
 async function expectHandOver(

@@ -10,13 +10,13 @@ export interface Connector {
   readonly handedOver: (promptTokens: number) => number;
   readonly by: "nixl" | "store";
   readonly hasFiles: boolean;
-  /** What is killed of the decode engine. */
-  readonly victim: Victim;
+  /** Engines of both roles are killed, if so; each takes a boot. `prefills` is how many there are to be from then on. */
+  readonly killed?: { readonly prefills: number; readonly ofDecode: Victim };
 }
 
 const nixl = { kv_connector: "NixlConnector", kv_buffer_device: "cpu" };
 
-/** Each is deployed, grown, killed, healed and stopped on real vLLM. */
+/** Each is deployed, asked and stopped on real vLLM, and most are struck: MultiConnector heals as its parts do. */
 export const connectors: readonly Connector[] = [
   {
     name: "nixl",
@@ -25,7 +25,8 @@ export const connectors: readonly Connector[] = [
     handedOver: (promptTokens) => promptTokens,
     by: "nixl",
     hasFiles: false,
-    victim: "API",
+    // Idle engines with NIXL poll without pause: one more would slow down all the boots.
+    killed: { prefills: 1, ofDecode: "API" },
   },
   {
     name: "store",
@@ -36,7 +37,7 @@ export const connectors: readonly Connector[] = [
     handedOver: (promptTokens) => Math.floor((promptTokens - 2) / blockSize) * blockSize,
     by: "store",
     hasFiles: true,
-    victim: "API",
+    killed: { prefills: 2, ofDecode: "VLLM::EngineCore" },
   },
   {
     name: "multi",
@@ -53,6 +54,5 @@ export const connectors: readonly Connector[] = [
     handedOver: (promptTokens) => promptTokens,
     by: "nixl",
     hasFiles: true,
-    victim: "VLLM::EngineCore",
   },
 ];
