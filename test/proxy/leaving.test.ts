@@ -1,6 +1,16 @@
+import { once } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
 import { asking, flood } from "./unreading.ts";
-import { createScene, echoAnswer, event, json, post, prefillAnswer, sse } from "./rig.ts";
+import {
+  createScene,
+  echoAnswer,
+  event,
+  json,
+  metricsOf,
+  post,
+  prefillAnswer,
+  sse,
+} from "./rig.ts";
 import type { Answer } from "./rig.ts";
 
 const { engine, pair, stop } = createScene();
@@ -61,6 +71,31 @@ test.each<[string, "p" | "d", Answer, Answer, object]>([
     expect([proxy.pool.loadOf("p0"), proxy.pool.loadOf("d0")]).toEqual([0, 0]);
   },
 );
+
+test("an answer that is on its way out is not cut when another ends while the proxy stops", async () => {
+  const text = "x".repeat(30_000_000);
+  let stopNow = (): void => undefined;
+  const isStopping = new Promise<void>((resolve) => (stopNow = resolve));
+  const { d, proxy } = await pair(prefillAnswer(), ({ body }, response) => {
+    if (body["prompt"] === "long") json(response, 200, { choices: [{ text }] });
+    else void isStopping.then(() => json(response, 200, {}));
+  });
+  const [long, short] = ["long", "short"].map((prompt) => asking(proxy.url, { prompt }));
+  await expect.poll(() => d.seen.length).toBe(2);
+  // By then the proxy has all of the long answer, of which its client has read nothing.
+  await expect
+    .poll(() => metricsOf(proxy.url), { timeout: 30_000 })
+    .toContain('outcome="served"} 1');
+  const isStopped = proxy.shutDown(60_000);
+  stopNow();
+  short?.resume();
+  await once(short!, "close");
+  let received = 0;
+  long?.on("data", (part: Buffer) => (received += part.length)).resume();
+  await once(long!, "close");
+  expect(received).toBeGreaterThan(text.length);
+  await isStopped;
+});
 
 describe("a request of which a part fails", () => {
   test("ends its other parts at once", async () => {

@@ -34,68 +34,55 @@ afterAll(async () => {
 });
 
 describe.each(connectors)("$what:", (connector) => {
+  const { name, kv, prefills } = connector;
   let spec: JobSpec;
 
-  test("real vLLM becomes READY through the ordinary path: one prefill and one decode engine", async () => {
-    const { name, kv } = connector;
-    spec = await cpuSpec(rig, { name, model, kv });
+  test(`real vLLM becomes READY through the ordinary path: ${prefills} prefill and one decode engine`, async () => {
+    spec = await cpuSpec(rig, { name, model, kv, prefills });
     const seconds = await deploy(rig, spec);
-    process.stdout.write(`${connector.what}, 1 and 1: READY after ${seconds.toFixed(0)} s\n`);
-    expect((await rig.client.status(name)).ready).toEqual({ prefill: 1, decode: 1 });
+    process.stdout.write(
+      `${connector.what}, ${prefills} and 1: READY after ${seconds.toFixed(0)} s\n`,
+    );
+    expect((await rig.client.status(name)).ready).toEqual({ prefill: prefills, decode: 1 });
   });
 
   test("twenty greedy answers equal one engine's, token by token, with KV from the prefill engine", async () => {
+    const before = await promptTokensOfPrefill(spec);
     await expectHandOver(connector, spec, prompts);
+    // Since before the requests: each has answered a canary to become READY, and its counter was above 0 already.
+    const grown = (await promptTokensOfPrefill(spec)).map((now, at) => now - (before[at] ?? now));
+    expect(grown).toHaveLength(prefills);
+    for (const tokens of grown)
+      expect(tokens, `grown by ${grown.join(" and ")}`).toBeGreaterThan(0);
     if (connector.hasFiles) expect(filesOf(spec).length).toBeGreaterThanOrEqual(prompts.length);
   });
 
   if (connector.name === "nixl") requestCases(() => ({ rig, spec }));
 
-  if (connector.killed) kills(connector, connector.killed, () => spec);
+  for (const [at, [role, what]] of connector.kills.entries())
+    test(`a killed ${role} engine is replaced, and the answers stay the same`, async () => {
+      const victim = await kill(rig, spec, role, what);
+      await untilReplaced(rig, spec, victim, { prefill: prefills, decode: 1 });
+      // A decode engine that lives on has the first ones in its cache.
+      await expectHandOver(connector, spec, at === 0 ? freshPrompts : prompts);
+    });
 
-  test("stop leaves no engine process, no placement group and no port", async () => {
-    expect(await stopAndLook(rig, spec)).toEqual([]);
-  });
-});
-
-function kills(
-  connector: Connector,
-  { prefills, ofDecode }: NonNullable<Connector["killed"]>,
-  specOf: () => JobSpec,
-): void {
-  test("a killed prefill engine is replaced; all of them serve, and the answers stay the same", async () => {
-    const spec = specOf();
-    const victim = await kill(rig, spec, "prefill");
-    await rig.client.scale(spec.name, { role: "prefill", replicas: prefills });
-    await untilReplaced(rig, spec, victim, { prefill: prefills, decode: 1 });
-    const before = await promptTokensOfPrefill(spec);
-    expect(before).toHaveLength(prefills);
-    await expectHandOver(connector, spec, freshPrompts);
-    // Since before the requests: each has answered a canary to become READY, and its counter was above 0 already.
-    const grown = (await promptTokensOfPrefill(spec)).map((now, at) => now - (before[at] ?? now));
-    for (const tokens of grown)
-      expect(tokens, `grown by ${grown.join(" and ")}`).toBeGreaterThan(0);
-  });
-
-  test("a killed decode engine is replaced, and the answers stay the same", async () => {
-    const spec = specOf();
-    const victim = await kill(rig, spec, "decode", ofDecode);
-    await untilReplaced(rig, spec, victim, { prefill: prefills, decode: 1 });
-    await expectHandOver(connector, spec, prompts);
-  });
-
-  if (connector.hasFiles)
+  if (connector.hasFiles && connector.kills.length > 0)
     test("the new one, asked without a prefill, finds in the files what engines before it have written", async () => {
-      const decode = await engineOf(rig, specOf(), "decode");
+      const decode = await engineOf(rig, spec, "decode");
       const before = await kvOf(decode);
-      const [prompt = ""] = freshPrompts;
+      const [prompt = ""] = prompts;
       const answer = await complete(decode, { prompt, ...tokensAsked });
       const { choices } = answer.json<{ choices: { token_ids: number[] }[] }>();
       expect(choices[0]?.token_ids).toEqual((await reference)[prompt]);
       const { byNixl, byStore } = await kvSince(decode, before);
       expect([byNixl, byStore > 0]).toEqual([0, true]);
     });
-}
+
+  test("stop leaves no engine process, no placement group and no port", async () => {
+    expect(await stopAndLook(rig, spec)).toEqual([]);
+  });
+});
 
 /** All answers are the single engine's, and the decode engine computed no more of these new prompts than it has to. */
 async function expectHandOver(

@@ -1,3 +1,4 @@
+import type { Role } from "../../src/domain/role.ts";
 import type { Victim } from "./job.ts";
 import { blockSize } from "./prompts.ts";
 
@@ -10,13 +11,14 @@ export interface Connector {
   readonly handedOver: (promptTokens: number) => number;
   readonly by: "nixl" | "store";
   readonly hasFiles: boolean;
-  /** Engines of both roles are killed, if so; each takes a boot. `prefills` is how many there are to be from then on. */
-  readonly killed?: { readonly prefills: number; readonly ofDecode: Victim };
+  readonly prefills: number;
+  /** Which process of an engine of which role is killed: each takes a boot. */
+  readonly kills: readonly (readonly [Role, Victim])[];
 }
 
 const nixl = { kv_connector: "NixlConnector", kv_buffer_device: "cpu" };
 
-/** Each is deployed, asked and stopped on real vLLM, and most are struck: MultiConnector heals as its parts do. */
+/** Each is deployed, asked and stopped on real vLLM; MultiConnector heals as its parts do. */
 export const connectors: readonly Connector[] = [
   {
     name: "nixl",
@@ -26,7 +28,11 @@ export const connectors: readonly Connector[] = [
     by: "nixl",
     hasFiles: false,
     // Idle engines with NIXL poll without pause: one more would slow down all the boots.
-    killed: { prefills: 1, ofDecode: "API" },
+    prefills: 1,
+    kills: [
+      ["prefill", "API"],
+      ["decode", "API"],
+    ],
   },
   {
     name: "store",
@@ -37,7 +43,8 @@ export const connectors: readonly Connector[] = [
     handedOver: (promptTokens) => Math.floor((promptTokens - 2) / blockSize) * blockSize,
     by: "store",
     hasFiles: true,
-    killed: { prefills: 2, ofDecode: "VLLM::EngineCore" },
+    prefills: 2,
+    kills: [["decode", "VLLM::EngineCore"]],
   },
   {
     name: "multi",
@@ -54,5 +61,7 @@ export const connectors: readonly Connector[] = [
     handedOver: (promptTokens) => promptTokens,
     by: "nixl",
     hasFiles: true,
+    prefills: 1,
+    kills: [],
   },
 ];

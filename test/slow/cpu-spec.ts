@@ -16,16 +16,17 @@ interface CpuJob {
   readonly model: string;
   /** Of both roles; `kv_role` is added. */
   readonly kv: Readonly<Record<string, unknown>>;
+  readonly prefills: number;
 }
 
 /** The shipped example with another connector and this rig's paths. */
-export async function cpuSpec(rig: Rig, { name, model, kv }: CpuJob): Promise<JobSpec> {
+export async function cpuSpec(rig: Rig, { name, model, kv, prefills }: CpuJob): Promise<JobSpec> {
   const config = parse(readFileSync(example, "utf8"));
   const port = await freePort(25_021);
   const params = { ...config.general.params, model, block_size: blockSize };
-  const role = (kvRole: string) => ({
+  const role = (kvRole: string, replicas: number) => ({
     num_gpus: 0,
-    replicas: 1,
+    replicas,
     params: { kv_transfer_config: { ...kv, kv_role: kvRole } },
   });
   const text = stringify({
@@ -36,8 +37,8 @@ export async function cpuSpec(rig: Rig, { name, model, kv }: CpuJob): Promise<Jo
     engine: { command: `${vllm} serve` },
     scheduler: { port },
     general: { params },
-    prefill: role("kv_producer"),
-    decode: role("kv_consumer"),
+    prefill: role("kv_producer", prefills),
+    decode: role("kv_consumer", 1),
   });
   const parsed = parseConfig(text, { file: "vllm-cpu.yaml", name });
   if (!parsed.ok) throw new Error(parsed.issues.map(({ message }) => message).join("\n"));

@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Server as NetServer } from "node:net";
+import type { Socket } from "node:net";
 import { bodyDeadlineMs } from "./limits.ts";
 import type { ServerLimits } from "./limits.ts";
 
@@ -25,12 +26,19 @@ export interface Connections {
   stop(graceMs: number, cut: () => void): Promise<void>;
 }
 
+interface Client {
+  /** Its requests whose answers it does not have yet. */
+  open: number;
+  /** What had been read of it when its last answer was out. */
+  bytesSeen: number;
+}
+
 type Serve = (incoming: IncomingMessage, response: ServerResponse) => void;
 
 /** Clients' connections: how long each may take for what, and how they end. */
 export function createConnections(limits: ServerLimits, serve: Serve): Connections {
   let open = 0;
-  let connections = 0;
+  const clients = new Map<Socket, Client>();
   let isStopping = false;
   let isRetired = false;
   let isLingering = false;
@@ -40,9 +48,16 @@ export function createConnections(limits: ServerLimits, serve: Serve): Connectio
     // After a request with an Upgrade that nobody takes up, Node's parser reads nothing more.
     if (isRetired || incoming.headers.upgrade !== undefined)
       response.setHeader("connection", "close");
+    const { socket } = incoming;
+    const client = clients.get(socket);
     open += 1;
+    if (client) client.open += 1;
     response.on("close", () => {
       open -= 1;
+      if (client) {
+        client.open -= 1;
+        client.bytesSeen = socket.bytesRead;
+      }
       if (isStopping || (isRetired && !isLingering)) setImmediate(dropIdle);
     });
     serve(incoming, response);
@@ -50,22 +65,31 @@ export function createConnections(limits: ServerLimits, serve: Serve): Connectio
 
   const server = boundedServer(limits, handle);
   server.on("connection", (connection) => {
-    connections += 1;
-    connection.on("close", () => void (connections -= 1));
+    clients.set(connection, { open: 0, bytesSeen: 0 });
+    connection.on("close", () => void clients.delete(connection));
   });
 
-  /** Those that wait for a next request; at the end also those that never made one, which Node does not count as idle. */
+  /**
+   * Those that wait for a next request, of which nothing has come; at the end also those that never made one. Node takes a
+   * connection for idle once it has the last byte of an answer, whether or not the client has it.
+   */
   function dropIdle(): void {
-    if (open > 0) server.closeIdleConnections();
-    else server.closeAllConnections();
+    if (open === 0) return server.closeAllConnections();
+    for (const [socket, client] of clients)
+      if (client.open === 0 && client.bytesSeen > 0 && client.bytesSeen === socket.bytesRead)
+        socket.destroy();
+  }
+
+  /** Not the server's own `close`: that cuts connections between two requests, and what is still on its way to a client. */
+  function refuseNew(onClosed?: () => void): void {
+    NetServer.prototype.close.call(server, onClosed);
   }
 
   function retire(): void {
     if (isRetired) return;
     isRetired = true;
     isLingering = true;
-    // Not the server's own: that cuts connections between two requests, and the next one may be on its way.
-    NetServer.prototype.close.call(server);
+    refuseNew();
     setTimeout(() => {
       isLingering = false;
       dropIdle();
@@ -74,7 +98,7 @@ export function createConnections(limits: ServerLimits, serve: Serve): Connectio
 
   async function stop(graceMs: number, cut: () => void): Promise<void> {
     isStopping = true;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    const closed = new Promise<void>((resolve) => refuseNew(() => resolve()));
     dropIdle();
     let timer = setTimeout(() => {
       cut();
@@ -85,7 +109,7 @@ export function createConnections(limits: ServerLimits, serve: Serve): Connectio
     clearTimeout(timer);
   }
 
-  return { server, retire, leaving: () => (isRetired ? connections : undefined), stop };
+  return { server, retire, leaving: () => (isRetired ? clients.size : undefined), stop };
 }
 
 function boundedServer(limits: ServerLimits, serve: Serve): Server {
