@@ -1,7 +1,9 @@
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Member } from "../../domain/observed.ts";
 import type { Arrival } from "./answer.ts";
 import { createTail, endingOf, mayEndWithDone, withoutDone } from "./ending.ts";
+import { writePiece } from "./frames.ts";
 import type { Gone } from "./gone.ts";
 import type { OpenStream } from "../attempt/outcome.ts";
 import { endToEnd } from "../engines/end-to-end.ts";
@@ -35,8 +37,10 @@ export function passOn(
   const tail = createTail();
   return new Promise((resolve) => {
     let [last, before] = [nothing, nothing];
+    let hasBegun = false;
     let isFull = false;
     let isOver = false;
+    let draining: Socket | undefined;
     let unread: NodeJS.Timeout | undefined;
     const idle = setTimeout(() => {
       // Who waits for a slow client is not the one to blame.
@@ -50,15 +54,20 @@ export function passOn(
       idle.refresh();
       if (out.length > 0) {
         [before, last] = [last, out];
-        isFull = !response.write(out);
+        isFull = !(hasBegun ? writePiece(response, out) : response.write(out));
+        hasBegun = true;
       }
       if (!isFull) return visit.asked();
       body.pause();
-      unread ??= setTimeout(() => response.destroy(), unreadMs);
+      if (unread) return;
+      unread = setTimeout(() => response.destroy(), unreadMs);
+      draining = response.socket ?? undefined;
+      draining?.once("drain", goOn);
     }
 
     function goOn(): void {
       isFull = false;
+      draining?.off("drain", goOn);
       clearTimeout(unread);
       unread = undefined;
       idle.refresh();
@@ -72,6 +81,7 @@ export function passOn(
       clearTimeout(idle);
       clearTimeout(unread);
       response.off("drain", goOn);
+      draining?.off("drain", goOn);
       if (broken && !broken.isTold)
         endWithError(response, broken.error, Buffer.concat([before, last]).subarray(-2));
       else response.end();
