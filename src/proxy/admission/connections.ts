@@ -48,16 +48,12 @@ export function createConnections(limits: ServerLimits, serve: Serve): Connectio
     // After a request with an Upgrade that nobody takes up, Node's parser reads nothing more.
     if (isRetired || incoming.headers.upgrade !== undefined)
       response.setHeader("connection", "close");
-    const { socket } = incoming;
-    const client = clients.get(socket);
+    const client = clients.get(incoming.socket);
     open += 1;
     if (client) client.open += 1;
     response.on("close", () => {
       open -= 1;
-      if (client) {
-        client.open -= 1;
-        client.bytesSeen = socket.bytesRead;
-      }
+      if (client) answered(client, incoming.socket);
       if (isStopping || (isRetired && !isLingering)) setImmediate(dropIdle);
     });
     serve(incoming, response);
@@ -75,9 +71,7 @@ export function createConnections(limits: ServerLimits, serve: Serve): Connectio
    */
   function dropIdle(): void {
     if (open === 0) return server.closeAllConnections();
-    for (const [socket, client] of clients)
-      if (client.open === 0 && client.bytesSeen > 0 && client.bytesSeen === socket.bytesRead)
-        socket.destroy();
+    for (const [socket, client] of clients) if (isIdle(client, socket)) socket.destroy();
   }
 
   /** Not the server's own `close`: that cuts connections between two requests, and what is still on its way to a client. */
@@ -111,6 +105,14 @@ export function createConnections(limits: ServerLimits, serve: Serve): Connectio
 
   return { server, retire, leaving: () => (isRetired ? clients.size : undefined), stop };
 }
+
+function answered(client: Client, { bytesRead }: Socket): void {
+  client.open -= 1;
+  client.bytesSeen = bytesRead;
+}
+
+const isIdle = ({ open, bytesSeen }: Client, { bytesRead }: Socket): boolean =>
+  open === 0 && bytesSeen > 0 && bytesSeen === bytesRead;
 
 function boundedServer(limits: ServerLimits, serve: Serve): Server {
   const server = createServer(
