@@ -7,6 +7,7 @@ import { startGuarded } from "./guarded.ts";
 import type { Guarded } from "./guarded.ts";
 import { nodeEnv } from "./own-env.ts";
 import { freePort } from "./ports.ts";
+import { rayAdvice } from "./ray-advice.ts";
 import { makeTempDir } from "./temp-dirs.ts";
 import { untilStarted } from "./until-started.ts";
 
@@ -177,9 +178,6 @@ const untilUp = (
     log: join(logDir, `${name}.log`),
     isUp,
     timeoutMs: startTimeoutMs,
-    fixFor: (tail) =>
-      /No module named '?ray/.test(tail)
-        ? `${findPython()} has no Ray: run npm run setup in the project's folder, or set PDJOB_PYTHON to a Python that has it.`
-        : undefined,
+    fixFor: (tail) => rayAdvice(tail, findPython()),
     signal,
   });

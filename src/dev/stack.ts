@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { defaultTaskQueue } from "../domain/names.ts";
 import type { Guarded } from "./guarded.ts";
@@ -8,7 +7,13 @@ import { takeLock } from "./lock.ts";
 import { claimPort, collectClaims } from "./ports.ts";
 import { startRay } from "./ray.ts";
 import type { LocalRay, RayNode } from "./ray.ts";
-import { defaultStateDir, readDevState, removeDevState, writeDevState } from "./state-file.ts";
+import {
+  defaultStateDir,
+  makeLogDir,
+  readDevState,
+  removeDevState,
+  writeDevState,
+} from "./state-file.ts";
 import { collectTempDirs } from "./temp-dirs.ts";
 import { startTemporal } from "./temporal.ts";
 import { untilPolled } from "./until-polled.ts";
@@ -54,7 +59,7 @@ export interface Stack {
 /** Temporal, Ray and a worker on this machine, for trying things out and for tests. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { stateDir = defaultStateDir() } = options;
-  mkdirSync(join(stateDir, "logs"), { recursive: true });
+  makeLogDir(stateDir);
   const lock = takeLock(join(stateDir, "dev.lock"));
   if (!lock.taken) throw new Error(alreadyRuns(stateDir, lock.holder.pid));
   collectTempDirs();

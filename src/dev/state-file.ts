@@ -25,6 +25,21 @@ export function readDevState(stateDir = defaultStateDir()): DevState | undefined
   return state && isAlive(state) ? state : undefined;
 }
 
+/** The folder of the stack's logs below `stateDir`, made if it is missing. */
+export function makeLogDir(stateDir: string): string {
+  const logDir = join(stateDir, "logs");
+  try {
+    mkdirSync(logDir, { recursive: true });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : error;
+    throw new Error(
+      `The state folder ${stateDir} cannot be made or written (${String(code)}): give another with --state-dir or PDJOB_STATE_DIR.`,
+      { cause: error },
+    );
+  }
+  return logDir;
+}
+
 /** Written whole or not at all. */
 export function writeDevState(
   state: Omit<DevState, keyof ProcessIdentity>,

@@ -2,7 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { readDevState, removeDevState, writeDevState } from "../../src/dev/state-file.ts";
+import {
+  makeLogDir,
+  readDevState,
+  removeDevState,
+  writeDevState,
+} from "../../src/dev/state-file.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "pdjob-state-"));
 const file = join(dir, "dev.json");
@@ -36,4 +41,18 @@ test.each([
   expect(readDevState(dir)).toBeUndefined();
   removeDevState(dir);
   expect(readFileSync(file, "utf8")).toContain("{");
+});
+
+test("the folder of logs is made, and is left as it is when it is there", () => {
+  const stateDir = join(dir, "new", "state");
+  expect(makeLogDir(stateDir)).toBe(join(stateDir, "logs"));
+  expect(existsSync(makeLogDir(stateDir))).toBe(true);
+});
+
+test("a state folder that cannot be made is named, with the reason and what to give instead", () => {
+  const occupied = join(dir, "occupied");
+  writeFileSync(occupied, "");
+  expect(() => makeLogDir(join(occupied, "state"))).toThrow(
+    `The state folder ${join(occupied, "state")} cannot be made or written (ENOTDIR): give another with --state-dir or PDJOB_STATE_DIR.`,
+  );
 });
