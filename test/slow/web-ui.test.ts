@@ -43,10 +43,11 @@ test.skipIf(executablePath === undefined)(shown, async () => {
     await page.goto(`${rig.stack.uiUrl}/namespaces/default/workflows/pdjob-shown`, {
       waitUntil: "domcontentloaded",
     });
-    await page.getByText("startPrefill").first().waitFor({ timeout: 60_000 });
-    const text = await page.locator("body").innerText();
+    // Steps come one by one as the page reads the history.
     for (const name of ["reservePlacementGroup", "startPrefill", "startDecode", "waitHealthy"])
-      expect(text).toContain(name);
+      await expect
+        .poll(() => page.locator("body").innerText(), { timeout: 60_000 })
+        .toContain(name);
     await page.screenshot({ path: `${pictures}web-ui.png` });
     await page.getByText("User Metadata").first().click();
     // The UI renders the block's markdown in a frame of its own.
