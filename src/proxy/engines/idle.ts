@@ -25,12 +25,14 @@ export function createIdle<Waiting>() {
     /** One that is closed, if it is here. */
     remove(engine: string, waiting: Waiting): void {
       const all = byEngine.get(engine);
-      const at = all?.lastIndexOf(waiting) ?? -1;
-      if (at < 0) return;
-      all?.splice(at, 1);
-      total -= 1;
-      // Names and addresses of engines come and go for as long as the proxy lives.
-      if (all?.length === 0) byEngine.delete(engine);
+      if (!all) return;
+      const at = all.lastIndexOf(waiting);
+      if (at >= 0) {
+        all.splice(at, 1);
+        total -= 1;
+      }
+      // Addresses of engines come and go for as long as the proxy lives, and the last one may have been taken.
+      if (all.length === 0) byEngine.delete(engine);
     },
     count: (): number => total,
   };
