@@ -35,6 +35,7 @@ const onlyThorough = [
   "own-stack/gang",
 ].map((name) => `test/e2e/${name}.test.ts`);
 
+const none = { passed: 0, failed: 0, skipped: 0 };
 const startedMs = Date.now();
 
 await main(async () => {
@@ -88,7 +89,7 @@ async function all() {
 async function inTurn(...runs) {
   const counts = [];
   for (const run of runs)
-    counts.push(await run().catch((error) => ({ ...crashed("", 1), failures: [error.message] })));
+    counts.push(await run().catch(({ message }) => ({ ...none, failed: 1, failures: [message] })));
   return counts;
 }
 
@@ -160,7 +161,7 @@ function settle(who, count, code) {
 }
 
 function crashed(who, code) {
-  return settle(who, { passed: 0, failed: 0, skipped: 0 }, code || 1);
+  return settle(who, none, code || 1);
 }
 
 function show(argv, cwd = at()) {

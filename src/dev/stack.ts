@@ -59,7 +59,7 @@ export interface Stack {
 /** Temporal, Ray and a worker on this machine, for trying things out and for tests. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { stateDir = defaultStateDir() } = options;
-  makeLogDir(stateDir);
+  const logDir = makeLogDir(stateDir);
   const lock = takeLock(join(stateDir, "dev.lock"));
   if (!lock.taken) throw new Error(alreadyRuns(stateDir, lock.holder.pid));
   collectTempDirs();
@@ -71,7 +71,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     lock.release();
   };
   try {
-    return { ...(await bringUp(options, stateDir, stops)), stop };
+    return { ...(await bringUp(options, { stateDir, logDir }, stops)), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -89,11 +89,10 @@ function alreadyRuns(stateDir: string, pid: number): string {
 /** What has started is put on `stops`, in the order in which it must not be stopped. */
 async function bringUp(
   options: StackOptions,
-  stateDir: string,
+  { stateDir, logDir }: Pick<Stack, "stateDir" | "logDir">,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<Stack, "stop">> {
   const { onProgress = () => undefined } = options;
-  const logDir = join(stateDir, "logs");
   const claim = async (wanted: number): Promise<number> => {
     const { port, release } = await claimPort(wanted);
     stops.push(async () => release());

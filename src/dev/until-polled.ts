@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Connection } from "@temporalio/client";
+import { connect } from "../client.ts";
 
 const lookEveryMs = 100;
 const timeoutMs = 20_000;
@@ -13,27 +13,16 @@ export async function untilPolled(
   taskQueue: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const connection = await Connection.connect({ address });
+  const server = { address, namespace: "default", connectionOptions: { address } };
+  const { pollers, close } = await connect({ server, taskQueue });
   try {
     for (const untilMs = Date.now() + timeoutMs; Date.now() < untilMs;) {
-      if (await isPolled(connection, taskQueue)) return true;
+      // A server that is busy for a moment ends nobody's start.
+      if ((await pollers().catch(() => 0)) > 0) return true;
       await sleep(lookEveryMs, undefined, signal ? { signal } : {});
     }
     return false;
   } finally {
-    await connection.close();
-  }
-}
-
-async function isPolled(connection: Connection, taskQueue: string): Promise<boolean> {
-  try {
-    const { pollers } = await connection.workflowService.describeTaskQueue({
-      namespace: "default",
-      taskQueue: { name: taskQueue },
-      taskQueueType: 1,
-    });
-    return (pollers ?? []).length > 0;
-  } catch {
-    return false; // A server that is busy for a moment ends nobody's start.
+    await close();
   }
 }

@@ -11,6 +11,7 @@ import type { RelaySetup, Result } from "./attempt/obtain.ts";
 import { wayOf } from "./bytes/prompts.ts";
 import { refuse } from "./admission/refuse.ts";
 import { createSplit } from "./attempt/split.ts";
+import { endWith } from "./answer/writing.ts";
 import { passOn } from "./answer/stream.ts";
 import { boundUnread } from "./answer/unread.ts";
 import type { Waiting } from "./admission/waiting.ts";
@@ -130,19 +131,6 @@ export function createRelay(setup: RelaySetup, waiting: Waiting, unreadMs: numbe
     /** Ends whatever still runs, with an explicit error. */
     cut: () => running.forEach((ended) => ended.end(proxyStops)),
   };
-}
-
-/** A larger body is not copied once more. */
-const oneWriteMax = 16 * 1024;
-
-/** In one write, where Node's `end` makes three of head, body and end. */
-function endWith(response: ServerResponse, bytes: Buffer): void {
-  if (bytes.length > oneWriteMax) return void response.end(bytes);
-  const { socket } = response;
-  socket?.cork();
-  response.write(bytes.toString("latin1"), "latin1");
-  socket?.uncork();
-  response.end();
 }
 
 /** Set with the others: headers that are there before cost each of those that come then. */

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Member } from "../../domain/observed.ts";
 import type { Arrival } from "./answer.ts";
 import { createTail, endingOf, mayEndWithDone, withoutDone } from "./ending.ts";
-import { writePiece } from "./frames.ts";
+import { writePiece } from "./writing.ts";
 import type { Gone } from "./gone.ts";
 import type { OpenStream } from "../attempt/outcome.ts";
 import { endToEnd } from "../engines/end-to-end.ts";

@@ -29,6 +29,7 @@ export const defaultLimits: LegLimits = {
   idleTimeoutMs: 5 * 60_000,
   wholeAnswerTimeoutMs: 60 * 60_000,
 };
+
 export interface Leg {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;

@@ -1,3 +1,4 @@
+import { carriageReturn, isText, lineFeed } from "./characters.ts";
 import { malformed } from "./head.ts";
 
 /** Of the line before a chunk: its size, and extensions that nobody uses. */
@@ -7,12 +8,7 @@ const sizeDigitsMax = 8;
 /** After the last chunk; what is there is passed over. */
 const trailerBytesMax = 16 * 1024;
 
-const carriageReturn = 0x0d;
-const lineFeed = 0x0a;
 const semicolon = 0x3b;
-const tab = 0x09;
-const space = 0x20;
-const del = 0x7f;
 
 type State =
   | "size"
@@ -122,8 +118,6 @@ export class ChunkReader {
     return isText(byte) ? this.#goTo("trailer") : malformed("a control character in a trailer");
   }
 }
-
-const isText = (byte: number): boolean => (byte >= space && byte !== del) || byte === tab;
 
 /** Of a hexadecimal digit, or -1. */
 function digitOf(byte: number): number {

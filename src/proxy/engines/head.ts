@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { space, tab } from "./characters.ts";
 
 /** Lines of headers; no engine sends nearly as many. */
 const headersMax = 100;
@@ -57,8 +58,6 @@ function add(headers: Record<string, string | string[]>, name: string, value: st
   else headers[name] = [known, value];
 }
 
-const space = 0x20;
-const tab = 0x09;
 const isBlank = (code: number): boolean => code === space || code === tab;
 
 /** Not by `trim`, which takes more for a blank than HTTP does. */

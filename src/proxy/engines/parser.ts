@@ -1,3 +1,4 @@
+import { carriageReturn, isText, lineFeed } from "./characters.ts";
 import { ChunkReader } from "./chunks.ts";
 import { malformed, readHead } from "./head.ts";
 import type { AnswerHead, Framing } from "./head.ts";
@@ -10,11 +11,6 @@ import type { AnswerHead, Framing } from "./head.ts";
 /** Bytes of all heads of an answer together, those with a status below 200 included. */
 const headBytesMax = 64 * 1024;
 
-const carriageReturn = 0x0d;
-const lineFeed = 0x0a;
-const tab = 0x09;
-const space = 0x20;
-const del = 0x7f;
 const beginning = Buffer.from("HTTP/1.");
 const finalMin = 200;
 const switching = 101;
@@ -109,8 +105,7 @@ export class AnswerParser {
     if (this.#headBytes < beginning.length && byte !== beginning[this.#headBytes])
       return "it does not begin with HTTP/1.";
     if (this.#afterReturn !== (byte === lineFeed)) return "a line that does not end with CR and LF";
-    const isText = (byte >= space && byte !== del) || byte === tab;
-    if (!isText && byte !== carriageReturn && byte !== lineFeed)
+    if (!isText(byte) && byte !== carriageReturn && byte !== lineFeed)
       return "a control character in its headers";
     return undefined;
   }

@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** A larger piece is not copied once more to be framed. */
-const framedMax = 16 * 1024;
+/** What is larger is not copied once more to leave in fewer writes. */
+const copiedMax = 16 * 1024;
 const lineEnd = "\r\n";
 
 /** A chunk of a chunked body, in one buffer. */
@@ -24,7 +24,7 @@ export function writePiece(response: ServerResponse, piece: Buffer): boolean {
   const { socket } = response;
   // Without a socket another answer comes first on this connection; without chunks the client speaks HTTP/1.0.
   const isOurs = socket && response.chunkedEncoding && !response.writableEnded;
-  if (!isOurs || piece.length > framedMax) return response.write(piece);
+  if (!isOurs || piece.length > copiedMax) return response.write(piece);
   if (socket.writableCorked === 0) {
     socket.cork();
     process.nextTick(uncork, socket);
@@ -33,3 +33,13 @@ export function writePiece(response: ServerResponse, piece: Buffer): boolean {
 }
 
 const uncork = (socket: Socket): void => socket.uncork();
+
+/** A whole answer, in one write where Node's `end` makes three of head, body and end. */
+export function endWith(response: ServerResponse, bytes: Buffer): void {
+  if (bytes.length > copiedMax) return void response.end(bytes);
+  const { socket } = response;
+  socket?.cork();
+  response.write(bytes.toString("latin1"), "latin1");
+  socket?.uncork();
+  response.end();
+}

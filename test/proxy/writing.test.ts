@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
-import { frameOf } from "../../src/proxy/answer/frames.ts";
+import { frameOf } from "../../src/proxy/answer/writing.ts";
 import { AnswerParser } from "../../src/proxy/engines/parser.ts";
 import { createScene, event, prefillAnswer, sse } from "./rig.ts";
 import type { Answer } from "./rig.ts";
