@@ -7,12 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pdjob_agent.node.progress import Progress, one_token
+from pdjob_agent.node.progress import PROMPT, Progress, one_token
 from pdjob_agent.node.stall import Look, Memory, Rule, judge, look_at
 
 from .processes import within
 
 STALL_S = 30.0
+# Tokens in the smallest block of KV that vLLM has.
+SMALLEST_BLOCK = 8
 BUSY = Look("a", busy=True, able=True)
 IDLE = Look("a", busy=False, able=True)
 MOVED = Look("b", busy=True, able=True)
@@ -241,3 +243,7 @@ def test_a_request_for_one_token_is_answered_refused_or_late(
     (Server.frozen.set if goes_on else Server.frozen.clear)()
     asked = {"model": "m", "key": "k"}
     assert one_token("decode", "127.0.0.1", server.server_port, asked, 0.5 if told == "late" else 20) == told
+
+
+def test_the_request_for_one_token_has_a_prompt_of_a_few() -> None:
+    assert 1 < len(PROMPT.split()) < len(PROMPT) < SMALLEST_BLOCK

@@ -25,6 +25,8 @@ export interface Kv {
   offer(request: Generation, answerId: string): unknown;
 }
 
+const outOfRange = { kind: "poisoned", why: "IndexError: index out of range in self" } as const;
+
 export function createKv(options: EngineOptions, env: NodeJS.ProcessEnv): Kv {
   const connectors = options.kv?.connectors ?? [];
   const nixl = connectors.find(({ name }) => name.startsWith("Nixl"));
@@ -41,6 +43,7 @@ export function createKv(options: EngineOptions, env: NodeJS.ProcessEnv): Kv {
         const { heardAs } = outcome;
         return { kind: "ready", tokens: prompt.tokens.length, heardAs, isPulled: true };
       }
+      if (connector === example && store?.isFatal(prompt)) return outOfRange;
       const stored = connector === example ? (store?.load(prompt) ?? 0) : 0;
       if (stored > 0) return { ...own, tokens: stored };
     }

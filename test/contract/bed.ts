@@ -18,8 +18,6 @@ export interface Bed {
   readonly longStreamTokens: number;
   /** How long a prefill engine keeps KV for somebody. */
   readonly leaseS: number;
-  /** What is to be done to engines that are ready. */
-  readonly onReady?: (pids: readonly number[]) => void;
   /** How command lines with these flags end, where there is a cheaper way than to launch one after the other. */
   readonly endsOf?: (flags: readonly (readonly string[])[]) => Promise<readonly Ended[]>;
 }

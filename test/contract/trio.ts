@@ -53,7 +53,6 @@ export async function startTrio(bed: Bed): Promise<Trio> {
   };
   try {
     const said = await Promise.all(all.map((engine) => untilHealthy(engine, bed)));
-    bed.onReady?.(all.map(({ pid }) => pid));
     return { prefill, decode, victim, beforeReady: [...new Set(said.flat())], stop };
   } catch (error) {
     await stop();

@@ -130,6 +130,13 @@ describe("ExampleConnector", () => {
     expect(readdirSync(path)).toHaveLength(4);
   });
 
+  test("ends the engine at a prompt of one token that is not the first short one", async () => {
+    const engine = await start(flags(example(join(dir, "short"))));
+    const statusOf = async (count: number): Promise<number> =>
+      (await complete(engine, { prompt: ids(count), max_tokens: 1 })).status;
+    expect([await statusOf(2), await statusOf(2), await statusOf(1)]).toEqual([200, 200, 500]);
+  });
+
   test("as a child of MultiConnector is asked when NIXL has nothing", async () => {
     const path = join(dir, "both");
     const children = [{ kv_connector: "NixlConnector", kv_role: "kv_both" }, example(path)];

@@ -27,7 +27,7 @@ export const connectors: readonly Connector[] = [
     handedOver: (promptTokens) => promptTokens,
     by: "nixl",
     hasFiles: false,
-    // Idle engines with NIXL poll without pause: one more would slow down all the boots.
+    // Two of them are tried with the connector below, whose engines boot while no other one is killed.
     prefills: 1,
     kills: [
       ["prefill", "API"],

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { afterAll, describe } from "vitest";
 import type { Ended } from "../contract/bed.ts";
 import { contract } from "../contract/suite.ts";
-import { calmPollers } from "./pollers.ts";
 import { askVllm, bootTimeoutMs, engineEnv, setUpReal, vllm } from "./real.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "pdjob-contract-"));
@@ -24,7 +23,6 @@ describe("real vLLM", () => {
       patienceMs: 60_000,
       longStreamTokens: 1_800,
       leaseS: 5,
-      onReady: calmPollers,
       endsOf: (flags) => endsOf(flags.map((own) => ["serve", model, ...own])),
     };
   });

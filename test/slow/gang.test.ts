@@ -4,7 +4,7 @@ import type { JobSpec } from "../../src/domain/spec.ts";
 import { eventually } from "../support/eventually.ts";
 import { complete, leftOf, rigSpec, startRig } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
-import { calm, deploy } from "./job.ts";
+import { deploy } from "./job.ts";
 import { bootTimeoutMs, engineEnv, setUpReal, vllm } from "./real.ts";
 
 const prompts = ["The quick brown fox", "keys and values, values and keys", "a cache of keys"];
@@ -103,7 +103,6 @@ test("a rank that is killed takes its gang along, and the next one hands over as
     },
     bootTimeoutMs,
   );
-  await calm(rig, spec);
   expect(await ranksOf(1)).toEqual([]);
   expect((await rig.client.status("real")).replicas[1]?.generation).toBe(1);
   await handsOver();

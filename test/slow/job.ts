@@ -6,7 +6,6 @@ import { eventually } from "../support/eventually.ts";
 import { allProcesses, incarnationOf, processesOf, treeOf } from "../support/processes.ts";
 import { complete, leftOf, untilPhase } from "../support/rig.ts";
 import type { Rig } from "../support/rig.ts";
-import { calmPollers } from "./pollers.ts";
 import { tokensAsked } from "./prompts.ts";
 import { bootTimeoutMs } from "./real.ts";
 
@@ -20,20 +19,16 @@ interface JobEngine extends Reachable {
   readonly generation: number;
 }
 
+interface Killed extends JobEngine {
+  readonly others: readonly string[];
+}
+
 /** Starts the job and waits for READY; answers with the seconds that took. */
 export async function deploy(rig: Rig, spec: JobSpec): Promise<number> {
   const startedMs = Date.now();
   await rig.client.start(spec);
   await untilPhase(rig.client, spec.name, "READY", bootTimeoutMs);
-  const seconds = (Date.now() - startedMs) / 1_000;
-  await calm(rig, spec);
-  return seconds;
-}
-
-/** Has the job's idle engines wait for those that boot. */
-export async function calm({ agent }: Rig, { name }: JobSpec): Promise<void> {
-  const { replicas, followers = [] } = await agent.call("list", { job: name });
-  calmPollers([...replicas, ...followers].flatMap(({ pid }) => pid ?? []));
+  return (Date.now() - startedMs) / 1_000;
 }
 
 /** The ready engines of a role, as they are now. */
@@ -76,26 +71,35 @@ export async function answersOf(
   return answers;
 }
 
-/** Kills a process of the first engine of a role; answers with what that engine was. */
+/** Kills a process of the first engine of a role; answers with what that engine and all others were. */
 export async function kill(
   rig: Rig,
   spec: JobSpec,
   role: Role,
   victim: Victim = "API",
-): Promise<JobEngine> {
+): Promise<Killed> {
   const engine = await engineOf(rig, spec, role);
   const core = treeOf(engine.pid).find(({ command }) => command.startsWith("VLLM::EngineCore"));
   const pid = victim === "API" ? engine.pid : core?.pid;
   if (pid === undefined) throw new Error(`${spec.name} has no ${victim} of ${role}`);
+  const others = await othersOf(rig, spec, role);
   process.kill(pid, "SIGKILL");
-  return engine;
+  return { ...engine, others };
 }
 
-/** Waits until a newer generation serves, and as many engines as there are to be. */
+/** The generations of all replicas but the first of a role. */
+async function othersOf({ client }: Rig, { name: job }: JobSpec, role: Role) {
+  const { replicas } = await client.status(job);
+  return replicas.flatMap(({ name, generation }) =>
+    name === `${role}-0` ? [] : `${name} g${generation}`,
+  );
+}
+
+/** Waits until a newer generation serves, and as many engines as there are to be: all others are those of before. */
 export async function untilReplaced(
   rig: Rig,
   spec: JobSpec,
-  { role, generation }: JobEngine,
+  { role, generation, others }: Killed,
   counts: Readonly<Record<Role, number>>,
 ): Promise<void> {
   await eventually(
@@ -108,7 +112,7 @@ export async function untilReplaced(
     },
     bootTimeoutMs,
   );
-  await calm(rig, spec);
+  expect(await othersOf(rig, spec, role)).toEqual(others);
   // By the mark of their generation: a busy machine gives the number of a process to another one within minutes.
   const old = `${spec.name}-${role}-0-g${generation}`;
   expect(processesOf(spec.name).filter((pid) => incarnationOf(pid) === old)).toEqual([]);

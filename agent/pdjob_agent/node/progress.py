@@ -13,8 +13,9 @@ from .stall import Memory, Rule, judge, look_at
 LOOKS = 10
 LOOK_MIN_S = 0.2
 LOOK_MAX_S = 5.0
-# Shorter than any block of KV: no connector stores it, or looks for it elsewhere.
-PROMPT = "."
+# Shorter than any block of KV: no connector finds a part of it elsewhere. And more than one token, which ends an engine
+# with ExampleConnector (docs/real-engines.md).
+PROMPT = "1 2 3"
 
 # What became of a request that was given that many seconds: answered, refused or late.
 Ask = Callable[[float], str]
