@@ -91,15 +91,24 @@ export function metricCases(trio: () => Trio, bed: () => Bed): void {
   describe("a request that its client gives up", () => {
     test("runs while it is read, and is gone afterwards without being counted as finished", async () => {
       const { decode } = trio();
-      const running = () => metric(decode, "vllm:num_requests_running");
+      const untilRunning = (count: number) =>
+        eventually(
+          `${count} run`,
+          async () => {
+            const now = await metric(decode, "vllm:num_requests_running");
+            if (now !== count) throw new Error(`${now} run`);
+            return true;
+          },
+          bed().patienceMs,
+        );
       const before = await metric(decode, "vllm:request_success_total");
       const stream = await openStream(decode, {
         prompt: ids(4),
         max_tokens: bed().longStreamTokens,
       });
-      await eventually("it runs", async () => (await running()) === 1, bed().patienceMs);
+      await untilRunning(1);
       stream.leave();
-      await eventually("it is gone", async () => (await running()) === 0, bed().patienceMs);
+      await untilRunning(0);
       expect(await metric(decode, "vllm:request_success_total")).toBe(before);
     });
   });
