@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Failure } from "../domain/errors.ts";
 import { withClient, withConnection } from "./connection.ts";
 import type { ConnectionFlags } from "./connection.ts";
+import { isOver } from "./follow.ts";
 import { colour, columns, headline, print, printJson } from "./output.ts";
 import { standingOf, watch } from "./watch.ts";
 import type { Standing } from "./watch.ts";
@@ -55,6 +56,8 @@ export function renderStatus({
   unattended,
 }: Standing): string {
   const was = isPast ? "was " : "";
+  // Of a job that has ended there is none, as of one that has not begun.
+  const isGone = proxy.phase === "PENDING" && phase !== "TERMINATED" && isOver(phase);
   const rows = replicas.map((replica) => [
     replica.name,
     `g${replica.generation}`,
@@ -70,7 +73,7 @@ export function renderStatus({
     ...(failure ? [`failure: ${failure.code}: ${failure.message}`] : []),
     ...(unattended ? [lastLooked(unattended)] : []),
     `${was}ready: ${counts}${revision > 1 ? `  (revision ${revision})` : ""}`,
-    `proxy: ${[`${was}${proxy.phase}`, proxy.builtin ? "built-in" : "external", proxy.url ?? "", ...degradedText(proxy), proxy.note ?? ""].filter(Boolean).join("  ")}`,
+    `proxy: ${[`${was}${isGone ? "STOPPED" : proxy.phase}`, proxy.builtin ? "built-in" : "external", proxy.url ?? "", ...degradedText(proxy), proxy.note ?? ""].filter(Boolean).join("  ")}`,
     "",
     columns([["REPLICA", "GEN", "STATE", "ADDRESS", "NOTE"], ...rows]),
     ...reasonsDown([...replicas, { ...proxy, name: "proxy" }], isPast ? "was" : "is"),

@@ -46,6 +46,13 @@ test("what a job has is shown as what it is", async () => {
   expect(renderStatus(standing)).not.toContain("was ");
 });
 
+test("a job that has stopped shows its proxy as stopped", async () => {
+  const proxy = { phase: "PENDING", builtin: true } as const;
+  const status = async () => ({ ...serving, phase: "STOPPED" as const, replicas: [], proxy });
+  const lines = renderStatus(await standingOf(clientThat({ status }), "demo")).split("\n");
+  expect(lines).toContain("proxy: STOPPED  built-in");
+});
+
 test("a replica that drains shows how many requests it still has", async () => {
   const [prefill, decode] = serving.replicas;
   const draining = { ...decode!, phase: "DRAINING" as const, inFlight: 3 };
