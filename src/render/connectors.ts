@@ -110,8 +110,8 @@ const withoutGone = (config: KvTransferConfig, version: Version | undefined): Kv
 function textOf({ text, settings }: NeededFile, spec: RoleSpec): string {
   let filled = sized(text, spec);
   for (const [name, value] of Object.entries(settings))
-    filled = filled.replaceAll(
-      `{${name}}`,
+    // By a function: in a text, `$&` and its like would be filled in.
+    filled = filled.replaceAll(`{${name}}`, () =>
       JSON.stringify(spec.envs[name] ?? value ?? "").slice(1, -1),
     );
   return filled;

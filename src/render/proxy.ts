@@ -40,9 +40,10 @@ export function renderProxy(spec: JobSpec, members: readonly Member[]): ProxyCom
   return { builtin: false, argv, members };
 }
 
+/** `${PORT}` is a variable of the shell that the command starts. */
 const fillPort = (word: string, port: number): string =>
   word.replaceAll("{PORT}", (whole, at: number) =>
-    isTemplate(word, whole, at) ? whole : String(port),
+    word[at - 1] === "$" || isTemplate(word, whole, at) ? whole : String(port),
   );
 
 /** Only what differs from the program's own defaults. */

@@ -157,7 +157,11 @@ describe("what the user has set", () => {
   });
 
   test("settings of a rendered file are fit to stand in its quotes", () => {
-    const envs = { MOONCAKE_MASTER: 'a"b\\c', MOONCAKE_PROTOCOL: "tcp" };
+    const envs = {
+      MOONCAKE_MASTER: 'a"b\\c',
+      MOONCAKE_METADATA_SERVER: "redis://:p$$w$&@h",
+      MOONCAKE_PROTOCOL: "tcp",
+    };
     const { files } = renderOf(
       specOf({ kv_connector: "MooncakeStoreConnector" }, { envs }),
       "decode",
@@ -165,6 +169,7 @@ describe("what the user has set", () => {
     );
     expect(JSON.parse(files[0]?.text ?? "")).toMatchObject({
       master_server_address: 'a"b\\c',
+      metadata_server: "redis://:p$$w$&@h",
       protocol: "tcp",
       global_segment_size: "4GB",
     });

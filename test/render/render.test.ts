@@ -193,6 +193,11 @@ describe("a proxy's command", () => {
     ]);
   });
 
+  test("leaves a shell's ${PORT} to the shell", () => {
+    const spec = external("sh", "-c", "PORT={PORT}; exec p --port ${PORT}");
+    expect(renderProxy(spec, members).argv[2]).toBe("PORT=8021; exec p --port ${PORT}");
+  });
+
   test("expands lists to words of their own, or joins them inside a word", () => {
     const few = [members[0], members[1], members[12]].filter((member) => member !== undefined);
     expect(
