@@ -46,9 +46,9 @@ export const stores: readonly Connector[] = [
     handOver: [{ kind: "store" }],
     proxies: ["disagg_proxy_demo.py"],
     needs: [
-      // Part of a socket's path, which a second engine of a node would take from the first.
-      { extra: { lookup_rpc_port: "{PORT:lookup_rpc}" } },
       {
+        // Part of a socket's path, which a second engine of a node would take from the first.
+        extra: { lookup_rpc_port: "{PORT:lookup_rpc}" },
         file: {
           variable: "MOONCAKE_CONFIG_PATH",
           name: "mooncake.json",
