@@ -21,6 +21,9 @@ const quiet = [
   "--disable-component-update",
   "--disable-sync",
 ];
+const pictured = { width: 1500, height: 1750 };
+/** Rows that are out of view are not in the page, and a job's first steps soon are. */
+const readHeight = 6_000;
 const pictures = fileURLToPath(new URL("../../docs/", import.meta.url));
 const executablePath = browsers.find((path) => path !== undefined && existsSync(path));
 if (executablePath === undefined)
@@ -39,7 +42,7 @@ test.skipIf(executablePath === undefined)(shown, async () => {
   await untilPhase(rig.client, "shown", "READY");
   const browser = await chromium.launch({ executablePath: executablePath ?? "", args: quiet });
   try {
-    const page = await browser.newPage({ viewport: { width: 1500, height: 1750 } });
+    const page = await browser.newPage({ viewport: { ...pictured, height: readHeight } });
     await page.goto(`${rig.stack.uiUrl}/namespaces/default/workflows/pdjob-shown`, {
       waitUntil: "domcontentloaded",
     });
@@ -48,6 +51,7 @@ test.skipIf(executablePath === undefined)(shown, async () => {
       await expect
         .poll(() => page.locator("body").innerText(), { timeout: 60_000 })
         .toContain(name);
+    await page.setViewportSize(pictured);
     await page.screenshot({ path: `${pictures}web-ui.png` });
     await page.getByText("User Metadata").first().click();
     // The UI renders the block's markdown in a frame of its own.
