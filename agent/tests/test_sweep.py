@@ -6,6 +6,7 @@ import pytest
 from .asking import GPU, call, code_of
 from .fake_cluster import FakeCluster, Json
 
+# Each begins as another does, or as a name of another's replica, proxy or rank does.
 NEIGHBOURS = ["a", "a-b", "a-decode-0", "a-decode-0-g1", "a-prefill-0-g1-r1", "a-proxy", "a-proxy-g1", "a-prefill-01"]
 
 

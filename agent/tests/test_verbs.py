@@ -202,7 +202,6 @@ def test_several_leftovers_stop_side_by_side() -> None:
     ]
 
 
-# Each begins as another does, or as a name of another's replica, proxy or rank does.
 def test_a_name_that_is_none_is_refused() -> None:
     assert code_of(FakeCluster(), "ensurePlacementGroup", name="x", bundles=[]) == "BadRequest"
     assert code_of(FakeCluster(), "ensureProxy", name="a-prefill-0-g1") == "BadRequest"

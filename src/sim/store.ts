@@ -9,7 +9,7 @@ import type { Prompt } from "./prompts.ts";
  * blocks. Any engine that finds its prompt there loads it, whatever its role; nothing is ever removed.
  */
 export function createStore({ storagePath }: KvConnector, blockSize: number) {
-  const folderOf = ({ tokens }: Pick<Prompt, "tokens">, count: number): string => {
+  const folderOf = ({ tokens }: Prompt, count: number): string => {
     const digest = createHash("md5").update(tokens.slice(0, count).join("\0")).digest("hex");
     return join(storagePath, digest);
   };
@@ -19,8 +19,8 @@ export function createStore({ storagePath }: KvConnector, blockSize: number) {
      * vLLM 0.32 counts -1 block of whole ones in a prompt of one token, finds the folder of all prompts below a block, and
      * the engine ends at that count.
      */
-    isFatal: ({ tokens }: Prompt): boolean =>
-      tokens.length === 1 && existsSync(folderOf({ tokens }, 0)),
+    isFatal: (prompt: Prompt): boolean =>
+      prompt.tokens.length === 1 && existsSync(folderOf(prompt, 0)),
     /** How many of the prompt's tokens are there: whole blocks, and never the last two tokens. */
     load(prompt: Prompt): number {
       const count = wholeBlocks(prompt.tokens.length - 1, blockSize);

@@ -27,7 +27,7 @@ export const connectors: readonly Connector[] = [
     handedOver: (promptTokens) => promptTokens,
     by: "nixl",
     hasFiles: false,
-    // Two of them are tried with the connector below, whose engines boot while no other one is killed.
+    // Two prefill engines are tried with the next connector: each takes a boot.
     prefills: 1,
     kills: [
       ["prefill", "API"],
